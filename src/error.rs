@@ -1,0 +1,194 @@
+//! The one error type: what was wrong, what to do, the operating system's code and the Winsock code.
+
+use crate::{Domain, Process};
+use rustix::io::Errno;
+use std::path::PathBuf;
+
+/// Result of a sharesock call.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a call failed.
+///
+/// [`os_code`](Error::os_code) is the operating system's code where a system call was refused;
+/// [`winsock_code`](Error::winsock_code) is what `WSAGetLastError` returns for the same mistake.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The descriptor is not a socket.
+    #[error("the descriptor is not a socket: give one made by socket(), accept() or a redeemed protocol info")]
+    NotASocket,
+    /// The target process does not exist, or has ended.
+    #[error(
+        "there is no process {pid} to duplicate for: ask the target for its own id, and ask again if it was restarted"
+    )]
+    NoSuchProcess {
+        /// The id that was given.
+        pid: u32,
+    },
+    /// The target process has not opened its endpoint in this domain.
+    #[error("process {target} has no endpoint in {domain}: let it call Endpoint::open first, in the same domain")]
+    NoEndpoint {
+        /// The target.
+        target: Process,
+        /// Where it was looked for.
+        domain: PathBuf,
+    },
+    /// An endpoint carries the target's name, but the kernel says that another process listens there.
+    #[error(
+        "the endpoint of process {target} is answered by process {answered}: refused; remove the name if it is stale"
+    )]
+    Impostor {
+        /// The process that was meant.
+        target: Process,
+        /// The id the kernel gives for the listener.
+        answered: u32,
+    },
+    /// The target's queue is full: it has not redeemed what it was given before.
+    #[error("the queue of process {target} is full: let it redeem what it was given, then try again")]
+    QueueFull {
+        /// The target.
+        target: Process,
+    },
+    /// Too many descriptors are in flight for this user (`ETOOMANYREFS`).
+    #[error("too many descriptors of this user are in flight: let targets redeem, or raise the limit of open files")]
+    TooManyInFlight,
+    /// The bytes are not a protocol info that this library made.
+    #[error("not a usable protocol info: {0}")]
+    BadInfo(#[from] InfoError),
+    /// The info is an entry of the catalog; it names no duplicate.
+    #[error(
+        "the protocol info names no duplicate: it describes a protocol, and duplicating a socket gives one that can be redeemed"
+    )]
+    NothingToRedeem,
+    /// The info was made for another process.
+    #[error("the protocol info is for process {meant_for}, and this is process {here}: redeem it there")]
+    WrongProcess {
+        /// Id of the process that may redeem it.
+        meant_for: u32,
+        /// Id of this process.
+        here: u32,
+    },
+    /// The info was made in another domain.
+    #[error("the protocol info was made in another domain than {here}: set SHARESOCK_DOMAIN alike in both processes")]
+    WrongDomain {
+        /// The domain of the endpoint that was asked.
+        here: PathBuf,
+    },
+    /// The info was redeemed before.
+    #[error("the protocol info was redeemed already: it is good for one redemption, duplicate once for each")]
+    AlreadyRedeemed,
+    /// Nothing under this info reached this process.
+    #[error(
+        "no duplicate waits under this protocol info: its source process ended before it delivered, or it was redeemed long ago"
+    )]
+    UnknownDelivery,
+    /// The descriptor that arrived is not of the socket that was sent.
+    #[error("the descriptor that arrived is of socket {arrived:#x}, not of {promised:#x}: it was closed")]
+    WrongSocket {
+        /// What the message promised.
+        promised: u64,
+        /// What the kernel says.
+        arrived: u64,
+    },
+    /// This process holds too many duplicates that nobody redeemed.
+    #[error("{limit} duplicates wait here unredeemed: redeem or drop them first")]
+    TooManyUnredeemed {
+        /// The bound.
+        limit: usize,
+    },
+    /// The domain's directory cannot be trusted.
+    #[error("the domain {path} is refused: {why}")]
+    UntrustedDomain {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        why: &'static str,
+    },
+    /// The operating system refused a call.
+    #[error("{doing} failed: {}", std::io::Error::from_raw_os_error(*os_code))]
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// Its code.
+        os_code: i32,
+    },
+}
+
+/// What is wrong with the bytes or the text of a protocol info.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InfoError {
+    /// Neither 628 (wide) nor 372 (narrow) bytes.
+    #[error("it has {0} bytes: the wide form has 628, the narrow one 372; send all of them")]
+    Length(usize),
+    /// A member does not hold what it must.
+    #[error("member {member} holds {found:#x}: the info was altered, or another library made it")]
+    Member {
+        /// Name of the member in `WSAPROTOCOL_INFO`.
+        member: &'static str,
+        /// What it holds.
+        found: u32,
+    },
+    /// The text form is malformed.
+    #[error("the text is not of the form sharesock1:… with {0}")]
+    Text(&'static str),
+}
+
+impl Error {
+    pub(crate) fn system(doing: &'static str) -> impl Fn(Errno) -> Error {
+        move |errno| Error::System { doing, os_code: errno.raw_os_error() }
+    }
+
+    pub(crate) fn io(doing: &'static str) -> impl Fn(std::io::Error) -> Error {
+        move |error| Error::System { doing, os_code: error.raw_os_error().unwrap_or(Errno::IO.raw_os_error()) }
+    }
+
+    pub(crate) fn no_endpoint(target: Process, domain: &Domain) -> Error {
+        Error::NoEndpoint { target, domain: domain.path().to_owned() }
+    }
+
+    /// The operating system's code, where the operating system said no.
+    #[must_use]
+    pub fn os_code(&self) -> Option<i32> {
+        let code = match self {
+            Error::NotASocket => Errno::NOTSOCK,
+            Error::NoSuchProcess { .. } => Errno::SRCH,
+            Error::QueueFull { .. } => Errno::AGAIN,
+            Error::TooManyInFlight => Errno::TOOMANYREFS,
+            Error::System { os_code, .. } => return Some(*os_code),
+            _ => return None,
+        };
+        Some(code.raw_os_error())
+    }
+
+    /// The code that `WSAGetLastError` gives for this on Windows.
+    #[must_use]
+    pub fn winsock_code(&self) -> i32 {
+        match self {
+            Error::NotASocket => 10038,
+            Error::QueueFull { .. } | Error::TooManyInFlight | Error::TooManyUnredeemed { .. } => 10055,
+            Error::NoEndpoint { .. } | Error::UntrustedDomain { .. } => 10050,
+            Error::Impostor { .. } => 10013,
+            Error::System { os_code, .. } => match Errno::from_raw_os_error(*os_code) {
+                Errno::MFILE | Errno::NFILE => 10024,
+                Errno::NOBUFS | Errno::NOMEM => 10055,
+                Errno::ACCESS | Errno::PERM => 10013,
+                Errno::AGAIN => 10035,
+                Errno::INTR => 10004,
+                Errno::BADF | Errno::NOTSOCK => 10038,
+                Errno::AFNOSUPPORT => 10047,
+                _ => 10050,
+            },
+            _ => 10022,
+        }
+    }
+}
+
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        let kind = error
+            .os_code()
+            .map_or(std::io::ErrorKind::InvalidInput, |code| std::io::Error::from_raw_os_error(code).kind());
+        std::io::Error::new(kind, error)
+    }
+}

@@ -1,0 +1,54 @@
+//! Share live sockets between processes the way Winsock does.
+//!
+//! A *source process* duplicates a socket for a *target process* and gets a [`ProtocolInfo`]: 628 plain bytes.
+//! The bytes travel over any channel; the target redeems them for one more descriptor of the same *underlying
+//! socket*. Nothing stands in between: the kernel keeps the descriptor in the receive queue of the target's own
+//! endpoint, so the source may close its socket or exit as soon as [`Endpoint::duplicate`] has returned.
+//!
+//! ```
+//! use sharesock::{Domain, Endpoint, ProtocolInfo, Socket};
+//! use std::io::{Read, Write};
+//! # let folder = std::env::temp_dir().join(format!("sharesock-doc-lib-{}", std::process::id()));
+//! # let domain = Domain::at(&folder)?;
+//! let endpoint = Endpoint::open(&domain)?;
+//!
+//! let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! let mut client = std::net::TcpStream::connect(listener.local_addr()?)?;
+//! let connection = Socket::from(listener.accept()?.0);
+//!
+//! // The source names the target process. Here it is this one, which is allowed.
+//! let info = endpoint.duplicate(&connection, std::process::id())?;
+//! let bytes: [u8; 628] = info.to_wide_bytes();
+//! drop(connection); // the connection lives on
+//!
+//! // The target redeems the bytes, once.
+//! let mut redeemed = endpoint.redeem(&ProtocolInfo::from_bytes(&bytes)?)?;
+//! redeemed.write_all(b"hello")?;
+//! let mut read = [0; 5];
+//! client.read_exact(&mut read)?;
+//! assert_eq!(&read, b"hello");
+//! # drop(endpoint);
+//! # std::fs::remove_dir_all(&folder)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Platform: Linux 5.10 or later with `/proc` mounted.
+
+mod catalog;
+mod digest;
+mod domain;
+mod endpoint;
+mod error;
+mod mail;
+mod process;
+mod protocol_info;
+mod socket;
+mod sys;
+
+pub use catalog::CatalogEntry;
+pub use domain::Domain;
+pub use endpoint::Endpoint;
+pub use error::{Error, InfoError, Result};
+pub use process::{Process, Target};
+pub use protocol_info::{Delivery, ProtocolInfo};
+pub use socket::{Socket, SocketId};

@@ -1,0 +1,153 @@
+//! Identity of a process that survives the reuse of its id.
+
+use crate::digest::digest32;
+use crate::error::{Error, Result};
+use std::fmt;
+use std::fs;
+use std::os::linux::fs::MetadataExt;
+
+/// A process: its id, when it started, and the PID namespace in which it has that id.
+///
+/// It is how a process names itself to others across PID namespaces, where a bare id means nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Process {
+    pid: u32,
+    start: u64,
+    namespace: u64,
+}
+
+impl Process {
+    /// This process.
+    ///
+    /// # Errors
+    /// [`Error::System`] when `/proc` is not mounted.
+    pub fn current() -> Result<Self> {
+        let unreadable = Error::io("reading /proc/self (is /proc mounted?)");
+        let stat = fs::read_to_string("/proc/self/stat").map_err(&unreadable)?;
+        let namespace = fs::metadata("/proc/self/ns/pid").map_err(&unreadable)?.st_ino();
+        let pid = std::process::id();
+        let start = start_time(&stat).ok_or(Error::NoSuchProcess { pid })?;
+        Ok(Process { pid, start, namespace })
+    }
+
+    /// The process that has the id `pid` in this PID namespace.
+    ///
+    /// A process in a PID namespace below this one is found under the id it has here, and returned under the name
+    /// that it gives itself.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchProcess`] for id 0, for all ones, for an id nobody has, and for a process that has ended.
+    pub fn from_pid(pid: u32) -> Result<Self> {
+        let gone = || Error::NoSuchProcess { pid };
+        let folder = format!("/proc/{pid}");
+        let stat = fs::read_to_string(format!("{folder}/stat")).map_err(|_| gone())?;
+        let start = start_time(&stat).ok_or_else(gone)?;
+        let status = fs::read_to_string(format!("{folder}/status")).map_err(|_| gone())?;
+        let inner = status
+            .lines()
+            .find_map(|line| line.strip_prefix("NSpid:"))
+            .and_then(|ids| ids.split_ascii_whitespace().next_back().and_then(|id| id.parse().ok()));
+        // Another user's namespace link is not readable: then it is taken to be ours.
+        let namespace = fs::metadata(format!("{folder}/ns/pid"))
+            .or_else(|_| fs::metadata("/proc/self/ns/pid"))
+            .map_err(|_| gone())?
+            .st_ino();
+        Ok(Process { pid: inner.unwrap_or(pid), start, namespace })
+    }
+
+    /// Its id, as it sees itself.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Tells this process from any other that had the same id.
+    pub(crate) fn tag(&self) -> u32 {
+        digest32(&[&self.start.to_le_bytes(), &self.namespace.to_le_bytes()])
+    }
+
+    pub(crate) fn shares_namespace_with(&self, other: &Process) -> bool {
+        self.namespace == other.namespace
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 20] {
+        let mut bytes = [0; 20];
+        let parts = [&self.pid.to_le_bytes()[..], &self.start.to_le_bytes(), &self.namespace.to_le_bytes()].concat();
+        bytes.copy_from_slice(&parts);
+        bytes
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8; 20]) -> Option<Self> {
+        let (pid, rest) = bytes.split_first_chunk()?;
+        let (start, rest) = rest.split_first_chunk()?;
+        let namespace = rest.first_chunk()?;
+        let [start, namespace] = [start, namespace].map(|word| u64::from_le_bytes(*word));
+        Some(Process { pid: u32::from_le_bytes(*pid), start, namespace })
+    }
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pid.fmt(f)
+    }
+}
+
+/// The start time in `/proc/<pid>/stat`, in clock ticks since boot; nothing for a process that has ended.
+fn start_time(stat: &str) -> Option<u64> {
+    // The command, in parentheses, may hold anything, parentheses among it.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut fields = fields.split(' ');
+    let state = fields.next()?;
+    (!matches!(state, "Z" | "X" | "x")).then(|| fields.nth(18)?.parse().ok())?
+}
+
+/// What may be named as the target of a duplicate.
+///
+/// A process id is looked up when the call is made; a [`Process`] that was told by the target itself also works
+/// where the two are in different PID namespaces.
+pub trait Target {
+    /// The process that is meant.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchProcess`] when there is none.
+    fn process(&self) -> Result<Process>;
+}
+
+impl Target for u32 {
+    fn process(&self) -> Result<Process> {
+        Process::from_pid(*self)
+    }
+}
+
+impl Target for Process {
+    fn process(&self) -> Result<Process> {
+        Ok(*self)
+    }
+}
+
+impl Target for std::process::Child {
+    fn process(&self) -> Result<Process> {
+        Process::from_pid(self.id())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_may_hold_parentheses() {
+        let fields = (4..=30).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
+        assert_eq!(start_time(&format!("1 (a) b (c) S {fields}")), Some(22));
+        assert_eq!(start_time(&format!("1 (a) Z {fields}")), None);
+        assert_eq!(start_time("noise"), None);
+    }
+
+    #[test]
+    fn nobody_is_not_a_process() {
+        for pid in [0, u32::MAX] {
+            assert_eq!(Process::from_pid(pid), Err(Error::NoSuchProcess { pid }));
+        }
+        assert_eq!(Process::from_pid(std::process::id()), Process::current());
+    }
+}

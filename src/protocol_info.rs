@@ -1,0 +1,311 @@
+//! The bytes that name a duplicate: `WSAPROTOCOL_INFO`, wide and narrow, and its text form.
+//!
+//! What names the delivery lies in the reserved members and in the chain entries that a base protocol leaves unused,
+//! so it is the same in both forms and survives conversion between them. The name in `szProtocol` is decoration:
+//! it is written, and ignored when read.
+
+use crate::catalog::CatalogEntry;
+use crate::digest::digest32;
+use crate::error::InfoError;
+use std::fmt;
+use std::str::FromStr;
+
+/// Size of `WSAPROTOCOL_INFOW` in bytes.
+const WIDE: usize = 628;
+/// Size of `WSAPROTOCOL_INFOA` in bytes.
+const NARROW: usize = 372;
+/// All members before `szProtocol`.
+const HEAD: usize = 116;
+/// `dwServiceFlags2` of an info that names a delivery: "SHS" and the version of this layout.
+const MAGIC: u32 = u32::from_le_bytes(*b"SHS\x01");
+const TEXT_PREFIX: &str = "sharesock1:";
+
+/// A protocol info: what a source process gets for a duplicated socket, and a target process redeems (R1–R3).
+///
+/// It is exactly Winsock's `WSAPROTOCOL_INFO`: 628 bytes in the wide form, 372 in the narrow one, with genuine
+/// catalog members. It is no secret and no key: only the process it names can redeem it, and only once.
+///
+/// ```
+/// use sharesock::{CatalogEntry, ProtocolInfo};
+/// let info = ProtocolInfo::from(&CatalogEntry::all()[0]);
+/// let wide = info.to_wide_bytes();
+/// assert_eq!(ProtocolInfo::from_bytes(&wide)?, info);
+/// assert_eq!(ProtocolInfo::from_bytes(&info.to_narrow_bytes())?, info);
+/// assert_eq!(info.to_string().parse::<ProtocolInfo>()?, info);
+/// # Ok::<(), sharesock::InfoError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ProtocolInfo {
+    entry: &'static CatalogEntry,
+    delivery: Option<Delivery>,
+}
+
+/// What a protocol info says of the duplicate that it names.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Delivery {
+    /// 128 random bits that name this duplicate and no other.
+    pub token: [u8; 16],
+    /// Id of the process that may redeem it, as that process sees itself.
+    pub target_pid: u32,
+    /// Tells that process from others that had the same id.
+    pub target_tag: u32,
+    /// Id of the process that duplicated, as that process sees itself.
+    pub source_pid: u32,
+    /// Tells that process from others that had the same id.
+    pub source_tag: u32,
+    /// Short digest of the domain in which the two meet.
+    pub domain: u32,
+}
+
+impl Delivery {
+    fn checksum(&self, entry: u32) -> u32 {
+        let numbers = [entry, self.target_pid, self.target_tag, self.source_pid, self.source_tag, self.domain];
+        digest32(&[&self.token, &numbers.map(u32::to_le_bytes).concat()])
+    }
+}
+
+impl ProtocolInfo {
+    pub(crate) fn new(entry: &'static CatalogEntry, delivery: Delivery) -> Self {
+        ProtocolInfo { entry, delivery: Some(delivery) }
+    }
+
+    /// The protocol of the socket.
+    #[must_use]
+    pub fn catalog_entry(&self) -> &'static CatalogEntry {
+        self.entry
+    }
+
+    /// What it names, or nothing when it only describes a protocol.
+    #[must_use]
+    pub fn delivery(&self) -> Option<&Delivery> {
+        self.delivery.as_ref()
+    }
+
+    /// The 628 bytes of `WSAPROTOCOL_INFOW`.
+    #[must_use]
+    pub fn to_wide_bytes(&self) -> [u8; WIDE] {
+        let mut bytes = [0; WIDE];
+        let (head, name) = bytes.split_at_mut(HEAD);
+        head.copy_from_slice(&self.head());
+        for (place, letter) in name.chunks_exact_mut(2).zip(self.entry.name.bytes()) {
+            place.copy_from_slice(&[letter, 0]);
+        }
+        bytes
+    }
+
+    /// The 372 bytes of `WSAPROTOCOL_INFOA`.
+    #[must_use]
+    pub fn to_narrow_bytes(&self) -> [u8; NARROW] {
+        let mut bytes = [0; NARROW];
+        let (head, name) = bytes.split_at_mut(HEAD);
+        head.copy_from_slice(&self.head());
+        for (place, letter) in name.iter_mut().zip(self.entry.name.bytes()) {
+            *place = letter;
+        }
+        bytes
+    }
+
+    /// Reads either form; the length tells which it is.
+    ///
+    /// # Errors
+    /// [`InfoError::Length`] for any other length; [`InfoError::Member`] names the first member that holds something
+    /// that this library did not write there. Every altered bit before `szProtocol` is noticed.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InfoError> {
+        match (bytes.len(), bytes.first_chunk::<HEAD>()) {
+            (WIDE | NARROW, Some(head)) => Self::from_head(head),
+            (length, _) => Err(InfoError::Length(length)),
+        }
+    }
+
+    /// The words before and after `ProviderId`, each with the name of its member.
+    fn words(&self) -> [(&'static str, u32); 25] {
+        let entry = self.entry;
+        let delivery = self.delivery.as_ref();
+        let token = delivery.map_or([0; 16], |delivery| delivery.token);
+        let [t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, ta, tb, tc, td, te, tf] = token;
+        let of = |member: fn(&Delivery) -> u32| delivery.map_or(0, member);
+        [
+            ("dwServiceFlags1", entry.service_flags),
+            ("dwServiceFlags2", delivery.map_or(0, |_| MAGIC)),
+            ("dwServiceFlags3", of(|delivery| delivery.domain)),
+            ("dwServiceFlags4", delivery.map_or(0, |delivery| delivery.checksum(entry.id))),
+            ("dwProviderFlags", entry.provider_flags),
+            ("dwCatalogEntryId", entry.id),
+            ("ProtocolChain.ChainLen", 1),
+            ("ProtocolChain.ChainEntries[0]", u32::from_le_bytes([t0, t1, t2, t3])),
+            ("ProtocolChain.ChainEntries[1]", u32::from_le_bytes([t4, t5, t6, t7])),
+            ("ProtocolChain.ChainEntries[2]", u32::from_le_bytes([t8, t9, ta, tb])),
+            ("ProtocolChain.ChainEntries[3]", u32::from_le_bytes([tc, td, te, tf])),
+            ("ProtocolChain.ChainEntries[4]", of(|delivery| delivery.target_tag)),
+            ("ProtocolChain.ChainEntries[5]", of(|delivery| delivery.source_pid)),
+            ("ProtocolChain.ChainEntries[6]", of(|delivery| delivery.source_tag)),
+            ("iVersion", 2),
+            ("iAddressFamily", entry.address_family),
+            ("iMaxSockAddr", entry.max_address),
+            ("iMinSockAddr", entry.min_address),
+            ("iSocketType", entry.socket_type),
+            ("iProtocol", entry.protocol),
+            ("iProtocolMaxOffset", entry.protocol_max_offset),
+            ("iNetworkByteOrder", 0),
+            ("iSecurityScheme", 0),
+            ("dwMessageSize", entry.message_size),
+            ("dwProviderReserved", of(|delivery| delivery.target_pid)),
+        ]
+    }
+
+    fn head(&self) -> [u8; HEAD] {
+        let mut head = [0; HEAD];
+        let (before, rest) = head.split_at_mut(20);
+        let (provider, after) = rest.split_at_mut(16);
+        provider.copy_from_slice(&self.entry.provider);
+        let places = before.chunks_exact_mut(4).chain(after.chunks_exact_mut(4));
+        for (place, (_, word)) in places.zip(self.words()) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        head
+    }
+
+    fn from_head(head: &[u8; HEAD]) -> Result<Self, InfoError> {
+        let (before, rest) = head.split_at(20);
+        let (provider, after) = rest.split_at(16);
+        let mut found = [0; 25];
+        for (word, place) in found.iter_mut().zip(before.chunks_exact(4).chain(after.chunks_exact(4))) {
+            *word = place.try_into().map_or(0, u32::from_le_bytes);
+        }
+        let [_, magic, domain, _, _, id, _, t0, t1, t2, t3, target_tag, source_pid, source_tag, .., target_pid] = found;
+        let altered = |member, found| InfoError::Member { member, found };
+        let entry = CatalogEntry::by_id(id).ok_or(altered("dwCatalogEntryId", id))?;
+        let delivery = match magic {
+            0 => None,
+            MAGIC => {
+                let mut token = [0; 16];
+                for (place, word) in token.chunks_exact_mut(4).zip([t0, t1, t2, t3]) {
+                    place.copy_from_slice(&word.to_le_bytes());
+                }
+                Some(Delivery { token, target_pid, target_tag, source_pid, source_tag, domain })
+            }
+            other => return Err(altered("dwServiceFlags2", other)),
+        };
+        let info = ProtocolInfo { entry, delivery };
+        // What we would have written is the only thing that we accept.
+        for ((member, written), found) in info.words().into_iter().zip(found) {
+            if written != found {
+                return Err(altered(member, found));
+            }
+        }
+        match provider == entry.provider {
+            true => Ok(info),
+            false => Err(altered("ProviderId", provider.first_chunk().map_or(0, |word| u32::from_le_bytes(*word)))),
+        }
+    }
+}
+
+impl From<&'static CatalogEntry> for ProtocolInfo {
+    /// The info of a protocol, without a duplicate (`WSAEnumProtocols`).
+    fn from(entry: &'static CatalogEntry) -> Self {
+        ProtocolInfo { entry, delivery: None }
+    }
+}
+
+/// The text form: one line, safe in an environment variable and in a shell.
+impl fmt::Display for ProtocolInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(TEXT_PREFIX)?;
+        self.head().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for ProtocolInfo {
+    type Err = InfoError;
+
+    fn from_str(text: &str) -> Result<Self, InfoError> {
+        let digits = text.trim().strip_prefix(TEXT_PREFIX).ok_or(InfoError::Text("its prefix"))?;
+        let mut head = [0; HEAD];
+        if digits.len() != 2 * HEAD {
+            return Err(InfoError::Text("232 hexadecimal digits"));
+        }
+        for (byte, pair) in head.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+            let digit = |letter: &u8| char::from(*letter).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+            *byte = match pair {
+                [high, low] => digit(high).zip(digit(low)).map(|(high, low)| high << 4 | low),
+                _ => None,
+            }
+            .ok_or(InfoError::Text("232 hexadecimal digits"))?;
+        }
+        Self::from_head(&head)
+    }
+}
+
+impl fmt::Debug for ProtocolInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ProtocolInfo({} ", self.entry.name)?;
+        match &self.delivery {
+            Some(delivery) => write!(f, "{delivery:?})"),
+            None => f.write_str("without a duplicate)"),
+        }
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = u128::from_be_bytes(self.token);
+        write!(f, "delivery {token:032x} from process {} for process {}", self.source_pid, self.target_pid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_info() -> impl Strategy<Value = ProtocolInfo> {
+        let entries = CatalogEntry::all();
+        (0..entries.len(), any::<[u8; 16]>(), any::<[u32; 5]>()).prop_map(move |(entry, token, numbers)| {
+            let [target_pid, target_tag, source_pid, source_tag, domain] = numbers;
+            let delivery = Delivery { token, target_pid, target_tag, source_pid, source_tag, domain };
+            ProtocolInfo::new(&entries[entry], delivery)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn all_forms_come_back_the_same(info in any_info()) {
+            prop_assert_eq!(ProtocolInfo::from_bytes(&info.to_wide_bytes()), Ok(info));
+            prop_assert_eq!(ProtocolInfo::from_bytes(&info.to_narrow_bytes()), Ok(info));
+            prop_assert_eq!(info.to_string().parse(), Ok(info));
+        }
+
+        #[test]
+        fn every_altered_bit_is_noticed(info in any_info(), bit in 0..HEAD * 8) {
+            let mut bytes = info.to_wide_bytes();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let noticed = matches!(ProtocolInfo::from_bytes(&bytes), Err(InfoError::Member { .. }));
+            prop_assert!(noticed);
+        }
+
+        #[test]
+        fn noise_is_refused(bytes in prop::collection::vec(any::<u8>(), 0..700), text in ".{0,300}") {
+            prop_assert!(ProtocolInfo::from_bytes(&bytes).is_err());
+            prop_assert!(text.parse::<ProtocolInfo>().is_err());
+        }
+
+        #[test]
+        fn the_name_is_decoration(info in any_info(), noise in any::<u8>(), at in HEAD..WIDE) {
+            let mut bytes = info.to_wide_bytes();
+            bytes[at] = noise;
+            prop_assert_eq!(ProtocolInfo::from_bytes(&bytes), Ok(info));
+        }
+    }
+
+    #[test]
+    fn the_layout_is_that_of_winsock() {
+        let bytes = ProtocolInfo::from(&CatalogEntry::all()[0]).to_wide_bytes();
+        let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        assert_eq!(word(0), 0x20066, "dwServiceFlags1");
+        assert_eq!(word(16), 0x8, "dwProviderFlags");
+        assert_eq!(bytes[20..24], [0xA0, 0x1A, 0x0F, 0xE7], "ProviderId");
+        assert_eq!([word(36), word(40), word(72), word(76)], [1001, 1, 2, 2]);
+        assert_eq!([word(80), word(84), word(88), word(92)], [16, 16, 1, 6]);
+        assert_eq!(&bytes[116..122], b"M\0S\0A\0");
+    }
+}

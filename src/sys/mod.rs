@@ -1,0 +1,5 @@
+//! The kernel, behind the same names on every system. This is the one place that picks.
+
+mod linux;
+
+pub(crate) use linux::{receive_rights, send_rights};
