@@ -34,6 +34,9 @@
 //!
 //! Platform: Linux 5.10 or later with `/proc` mounted.
 
+// Nothing that a peer, a file or the environment can supply may make us panic.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 mod catalog;
 mod digest;
 mod domain;
