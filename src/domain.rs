@@ -118,6 +118,24 @@ impl Domain {
         fs::renameat(folder, born, folder, name).map_err(&refused)
     }
 
+    /// Opens the shared file `name`, made for the members of the domain when it does not exist.
+    pub(crate) fn open_file(&self, name: &str) -> Result<OwnedFd> {
+        let refused = Error::system("opening a file of the domain");
+        let folder = &self.0.folder;
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        match fs::openat(folder, name, flags | OFlags::CREATE | OFlags::EXCL, self.0.name_mode) {
+            Ok(file) => {
+                if self.0.group.is_some() {
+                    fs::fchown(&file, None, self.0.group).map_err(&refused)?;
+                }
+                fs::fchmod(&file, self.0.name_mode).map_err(&refused)?;
+                Ok(file)
+            }
+            Err(Errno::EXIST) => fs::openat(folder, name, flags, Mode::empty()).map_err(&refused),
+            Err(errno) => Err(refused(errno)),
+        }
+    }
+
     /// Removes a name. That it is gone already, or that only its owner may do so, is no mistake.
     pub(crate) fn remove(&self, name: &str) {
         let _ = fs::unlinkat(&self.0.folder, name, AtFlags::empty());

@@ -5,9 +5,10 @@
 mod peer;
 
 use peer::{Peer, Place, sockets};
-use sharesock::{Endpoint, Error, ProtocolInfo, Socket};
+use sharesock::{Direction, Endpoint, Error, ProtocolInfo, Socket, Turn};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 fn pair() -> (TcpStream, Socket) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -123,6 +124,47 @@ fn r5_both_descriptors_do_io_independently() {
         client.read_exact(&mut read).unwrap();
         assert_eq!(&read, b"s");
     }
+}
+
+#[test]
+fn r6_turns_bind_those_who_take_them_and_end_with_their_holder() {
+    let place = Place::new("r6");
+    let source = place.endpoint();
+    let mut target = Peer::start(&place);
+    let (_client, socket) = pair();
+    let info = source.duplicate(&socket, target.pid()).unwrap();
+    target.ask(&format!("redeem {info}"));
+    let ask = format!("turn {}", place.path().display());
+    assert_eq!(target.ask(&ask), "taken");
+    let domain = place.domain();
+    let take = |direction| Turn::try_take(&domain, &socket, direction).unwrap();
+    assert!(take(Direction::Send).is_none());
+    assert!(take(Direction::Receive).is_some(), "the directions are independent");
+    assert!(Turn::take_within(&domain, &socket, Direction::Send, Duration::from_millis(20)).unwrap().is_none());
+    (&socket).write_all(b"unforced").unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| Turn::take(&domain, &socket, Direction::Send).unwrap());
+        target.kill();
+        drop(waiter.join().unwrap());
+    });
+    assert!(Turn::take_within(&domain, &socket, Direction::Send, Duration::from_secs(60)).unwrap().is_some());
+}
+
+#[test]
+fn holders_are_listed_with_their_descriptors() {
+    let place = Place::new("holders");
+    let source = place.endpoint();
+    let mut target = Peer::start(&place);
+    let (_client, socket) = pair();
+    let info = source.duplicate(&socket, target.pid()).unwrap();
+    let pids = || socket.holders().unwrap().seen.iter().map(|holder| holder.pid).collect::<Vec<_>>();
+    assert_eq!(pids(), [std::process::id()]);
+    target.ask(&format!("redeem {info}"));
+    let mut expected = [std::process::id(), target.pid()];
+    expected.sort_unstable();
+    assert_eq!(pids(), expected);
+    target.kill();
+    assert_eq!(pids(), [std::process::id()]);
 }
 
 #[test]

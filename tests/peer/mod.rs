@@ -1,6 +1,6 @@
 //! Other processes for the tests: this same test program, obeying commands.
 
-use sharesock::{Domain, Endpoint, ProtocolInfo, Socket};
+use sharesock::{Direction, Domain, Endpoint, ProtocolInfo, Socket, Turn};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -112,15 +112,23 @@ pub(crate) fn sockets() -> Vec<Socket> {
 fn peer() {
     let Some(domain) = std::env::var_os(VARIABLE) else { return };
     let endpoint = Endpoint::open(&Domain::at(domain).unwrap()).unwrap();
-    let mut held: Option<Socket> = None;
+    let (mut held, mut turn) = (None, None);
     println!("{ANSWER}ready");
     for line in std::io::stdin().lines() {
         let line = line.unwrap();
-        println!("{ANSWER}{}", obey(&endpoint, &mut held, &line).unwrap_or_else(|error| format!("error {error}")));
+        println!(
+            "{ANSWER}{}",
+            obey(&endpoint, &mut held, &mut turn, &line).unwrap_or_else(|error| format!("error {error}"))
+        );
     }
 }
 
-fn obey(endpoint: &Endpoint, held: &mut Option<Socket>, line: &str) -> Result<String, Box<dyn std::error::Error>> {
+fn obey(
+    endpoint: &Endpoint,
+    held: &mut Option<Socket>,
+    turn: &mut Option<Turn>,
+    line: &str,
+) -> Result<String, Box<dyn std::error::Error>> {
     let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
     match verb {
         "redeem" | "redeem-file" => {
@@ -139,6 +147,10 @@ fn obey(endpoint: &Endpoint, held: &mut Option<Socket>, line: &str) -> Result<St
         }
         "send" => held.as_mut().ok_or("holds no socket")?.write_all(rest.as_bytes())?,
         "keepalive" => held.as_ref().ok_or("holds no socket")?.as_socket().set_keepalive(rest == "true")?,
+        "turn" => {
+            *turn = Turn::try_take(&Domain::at(rest)?, held.as_ref().ok_or("holds no socket")?, Direction::Send)?;
+            return Ok(if turn.is_some() { "taken" } else { "refused" }.to_owned());
+        }
         "close" => drop(held.take()),
         _ => return Err("unknown command".into()),
     }
