@@ -2,7 +2,7 @@
 
 use crate::digest::digest32;
 use crate::error::{Error, Result};
-use crate::process::Process;
+use crate::process::Who;
 use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid, getgroups};
@@ -148,20 +148,29 @@ impl Domain {
     }
 }
 
-/// The name of a process's endpoint in its domain.
-pub(crate) fn endpoint_name(pid: u32, tag: u32) -> String {
-    format!("{pid}-{tag:08x}")
+/// The name under which a process listens in its domain.
+pub(crate) fn endpoint_name((pid, tag): Who, suffix: &str) -> String {
+    format!("{pid}-{tag:08x}{suffix}")
 }
 
-/// The name that an endpoint has before it listens.
-pub(crate) fn birth_name(process: &Process) -> String {
-    format!("new-{}-{:08x}", process.pid(), process.tag())
+/// The name that it has before it listens.
+pub(crate) fn birth_name(who: Who, suffix: &str) -> String {
+    format!("new-{}", endpoint_name(who, suffix))
 }
 
-/// Reads a name that [`endpoint_name`] or [`birth_name`] made: id, tag, and whether it still waits to be published.
-pub(crate) fn parse_name(name: &str) -> Option<(u32, u32, bool)> {
+/// What a name says of its process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Name {
+    pub(crate) who: Who,
+    /// Whether it still waits to be published.
+    pub(crate) born: bool,
+}
+
+/// Reads a name that [`endpoint_name`] or [`birth_name`] made.
+pub(crate) fn parse_name(name: &str) -> Option<Name> {
     let (rest, born) = name.strip_prefix("new-").map_or((name, false), |rest| (rest, true));
-    let (pid, tag) = rest.split_once('-')?;
-    (tag.len() == 8).then_some(())?;
-    Some((pid.parse().ok()?, u32::from_str_radix(tag, 16).ok()?, born))
+    let (pid, rest) = rest.split_once('-')?;
+    let (tag, suffix) = rest.split_at_checked(8)?;
+    matches!(suffix, "" | "-claims" | "-hand-off").then_some(())?;
+    Some(Name { who: (pid.parse().ok()?, u32::from_str_radix(tag, 16).ok()?), born })
 }

@@ -1,21 +1,35 @@
 //! The place in a domain where one process duplicates for others and redeems what others duplicated for it.
 
-use crate::domain::{Domain, endpoint_name};
+use crate::domain::Domain;
+use crate::duplicate::{DuplicateOptions, Revocation};
 use crate::error::{Error, Result};
-use crate::mail::{Inbox, Links, Token};
+use crate::mail::{Courier, Frame, Held, Inbox, Links, Mail, Purpose, Token, connect};
 use crate::process::{Process, Target};
 use crate::protocol_info::{Delivery, ProtocolInfo};
-use crate::socket::{Socket, SocketId};
-use std::os::fd::AsFd;
+use crate::socket::Socket;
+use crate::sys::{ForkMark, new_gate, send_rights};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a source may take to answer a claim.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Random bytes that are fetched at a time.
+const RANDOM: usize = 1024;
 
 /// A process's endpoint in a domain.
 ///
-/// A process has one in a domain: open it early, keep it, and clone it for other parts of the program. It starts no
-/// thread. When the last clone is dropped its name is removed and duplicates that nobody redeemed are closed.
+/// A process has one in a domain: open it early, keep it, and clone it for other parts of the program. When the last
+/// clone is dropped its name is removed and duplicates that nobody redeemed are closed.
+///
+/// It starts no thread, with two exceptions: one thread, the courier, serves both duplicates that have to be held
+/// for their target and descriptors kept until a handed-off socket is taken. It starts when the first of them is.
 ///
 /// After `fork` the child must not receive what is meant for its parent: the first use in the child opens an
-/// endpoint of the child's own.
+/// endpoint of the child's own, and closes what the child inherited of the parent's. A child that neither uses nor
+/// drops the endpoint, nor calls `exec`, keeps the parent's descriptors open.
 #[derive(Debug, Clone)]
 pub struct Endpoint(Arc<Generation>);
 
@@ -26,16 +40,24 @@ struct Generation {
     forked: OnceLock<Arc<Generation>>,
 }
 
+/// What one process has in a domain.
 #[derive(Debug)]
-struct Live {
-    domain: Domain,
-    me: Process,
+pub(crate) struct Live {
+    mark: ForkMark,
+    pub(crate) domain: Domain,
+    pub(crate) me: Process,
     inbox: Mutex<Inbox>,
-    links: Links,
+    links: Arc<Links>,
+    held: Mutex<Option<Arc<Held>>>,
+    pub(crate) courier: Arc<Courier>,
+    random: Mutex<Vec<u8>>,
 }
 
 impl Endpoint {
     /// Opens the endpoint of this process in `domain`.
+    ///
+    /// A process that was started by [`spawn_with_endpoint`](crate::SpawnExt::spawn_with_endpoint) takes over the
+    /// endpoint that was made for it, with all that was delivered there since.
     ///
     /// # Errors
     /// [`Error::System`] with `EEXIST` when this process has one there already, and with the system's own code when
@@ -58,35 +80,90 @@ impl Endpoint {
     /// receive queue when this returns: the source may close its socket, or exit. The target may be this process.
     /// If the target ends without redeeming it, the kernel closes it.
     ///
+    /// When that is not possible now, because the target has not opened its endpoint yet or its queue is full, or
+    /// because too many descriptors are in flight, this process holds the duplicate until the target claims it, which
+    /// it does when it redeems: then see [`flush`](Endpoint::flush) before this process ends.
+    ///
     /// # Errors
-    /// In this order: [`Error::NoSuchProcess`]; [`Error::NoEndpoint`] when the target has not opened its endpoint in
-    /// this domain; [`Error::Impostor`]; [`Error::QueueFull`], [`Error::TooManyInFlight`] when targets redeem too
-    /// little; [`Error::System`].
+    /// In this order: [`Error::System`] when the socket cannot be asked; [`Error::NoSuchProcess`];
+    /// [`Error::Impostor`]; [`Error::QueueFull`] when too much is held already; [`Error::System`].
     pub fn duplicate(&self, socket: &Socket, target: impl Target) -> Result<ProtocolInfo> {
-        let id = socket.id()?;
-        self.with_live(|live| live.duplicate(socket, id, target.process()?))
+        self.duplicate_with(socket, target, &DuplicateOptions::new())
+    }
+
+    /// As [`duplicate`](Endpoint::duplicate), with an expiry.
+    ///
+    /// # Errors
+    /// As [`duplicate`](Endpoint::duplicate).
+    pub fn duplicate_with(
+        &self,
+        socket: &Socket,
+        target: impl Target,
+        options: &DuplicateOptions,
+    ) -> Result<ProtocolInfo> {
+        let cookie = socket.id()?.as_u64();
+        let target = target.process()?;
+        let mail = |token| Mail { token, cookie, expires: options.expiry() };
+        self.with_live(|live| Ok(live.duplicate(socket, &target, mail(live.token()?), None)?.0))
+    }
+
+    /// As [`duplicate_with`](Endpoint::duplicate_with), with the means to revoke it.
+    ///
+    /// # Errors
+    /// As [`duplicate`](Endpoint::duplicate), and [`Error::System`] when no descriptor is free.
+    pub fn duplicate_revocable(
+        &self,
+        socket: &Socket,
+        target: impl Target,
+        options: &DuplicateOptions,
+    ) -> Result<(ProtocolInfo, Revocation)> {
+        let cookie = socket.id()?.as_u64();
+        let target = target.process()?;
+        let gate = new_gate().map_err(Error::system("making a duplicate revocable"))?;
+        self.with_live(|live| {
+            let mail = Mail { token: live.token()?, cookie, expires: options.expiry() };
+            let (info, held) = live.duplicate(socket, &target, mail, Some(gate.as_fd()))?;
+            Ok((info, held.map(|held| (Arc::downgrade(&held), mail.token))))
+        })
+        .map(|(info, held)| (info, Revocation { gate, held }))
     }
 
     /// Redeems `info` for one more descriptor of the underlying socket, close-on-exec (`WSASocket`, R3).
     ///
     /// # Errors
-    /// [`Error::NothingToRedeem`], [`Error::WrongDomain`], [`Error::WrongProcess`], [`Error::AlreadyRedeemed`],
-    /// [`Error::UnknownDelivery`]; [`Error::TooManyUnredeemed`] and [`Error::System`] with `EMFILE`, after both of
-    /// which the same info can be redeemed once there is room.
+    /// [`Error::NothingToRedeem`], [`Error::WrongProcess`], [`Error::WrongDomain`], [`Error::AlreadyRedeemed`],
+    /// [`Error::Expired`], [`Error::Revoked`], [`Error::UnknownDelivery`], and, for a duplicate that its source holds,
+    /// [`Error::SourceGone`]. After [`Error::SourceSilent`] (5 seconds without an answer),
+    /// [`Error::TooManyUnredeemed`] and [`Error::System`] with `EMFILE` the same info can be redeemed later.
     pub fn redeem(&self, info: &ProtocolInfo) -> Result<Socket> {
         let delivery = info.delivery().ok_or(Error::NothingToRedeem)?;
         self.with_live(|live| live.redeem(delivery))
     }
 
+    /// Waits until every duplicate that this process holds has been claimed, or delivered to a target that has become
+    /// able to receive. A source that wants to end calls it first; it returns at once when nothing is held.
+    ///
+    /// # Errors
+    /// [`Error::StillHeld`] when something is still held after `timeout`.
+    pub fn flush(&self, timeout: Duration) -> Result<()> {
+        self.with_live(|live| {
+            let Some(held) = live.held.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return Ok(()) };
+            match held.flush(timeout, || live.courier.ring()) {
+                0 => Ok(()),
+                count => Err(Error::StillHeld { count }),
+            }
+        })
+    }
+
     /// Calls `act` with the endpoint of the process that runs, which a child makes at its first use after `fork`.
-    fn with_live<T>(&self, act: impl FnOnce(&Live) -> Result<T>) -> Result<T> {
-        let here = std::process::id();
+    pub(crate) fn with_live<T>(&self, act: impl FnOnce(&Live) -> Result<T>) -> Result<T> {
         let mut generation = &self.0;
-        while generation.live.me.pid() != here {
+        while !generation.live.mark.is_mine() {
             if let Some(forked) = generation.forked.get() {
                 generation = forked;
                 continue;
             }
+            generation.live.abandon();
             match Live::open(&self.0.live.domain) {
                 Ok(live) => drop(generation.forked.set(Arc::new(Generation { live, forked: OnceLock::new() }))),
                 // Another thread was faster.
@@ -101,51 +178,144 @@ impl Endpoint {
 impl Live {
     fn open(domain: &Domain) -> Result<Self> {
         let me = Process::current()?;
-        let inbox = Mutex::new(Inbox::open(domain, &me)?);
-        Ok(Live { domain: domain.clone(), me, inbox, links: Links::default() })
+        Ok(Live {
+            mark: ForkMark::new().map_err(Error::system("marking an endpoint"))?,
+            domain: domain.clone(),
+            me,
+            inbox: Mutex::new(Inbox::open(domain, &me)?),
+            links: Arc::default(),
+            held: Mutex::default(),
+            courier: Arc::new(Courier::new()?),
+            random: Mutex::default(),
+        })
     }
 
-    fn duplicate(&self, socket: &Socket, id: SocketId, target: Process) -> Result<ProtocolInfo> {
-        let token = random_token()?;
-        self.links.deliver(&self.domain, &self.me, &target, (token, id.as_u64()), socket.as_fd())?;
-        let delivery = Delivery {
-            token,
-            target_pid: target.pid(),
-            target_tag: target.tag(),
-            source_pid: self.me.pid(),
-            source_tag: self.me.tag(),
-            domain: self.domain.digest(),
+    /// Delivers, or holds what cannot be delivered now.
+    fn duplicate(
+        &self,
+        socket: &Socket,
+        target: &Process,
+        mail: Mail,
+        gate: Option<BorrowedFd<'_>>,
+    ) -> Result<(ProtocolInfo, Option<Arc<Held>>)> {
+        let entry = socket.catalog_entry()?;
+        let both = gate.map(|gate| [socket.as_fd(), gate]);
+        let one = [socket.as_fd()];
+        let descriptors = both.as_ref().map_or(&one[..], |both| &both[..]);
+        let held = match self.links.deliver(&self.domain, &self.me, target, &mail, descriptors) {
+            Ok(()) => None,
+            Err(Error::NoEndpoint { .. } | Error::QueueFull { .. } | Error::TooManyInFlight) => {
+                Some(self.hold(socket, target, mail, gate)?)
+            }
+            Err(error) => return Err(error),
         };
-        Ok(ProtocolInfo::new(socket.catalog_entry()?, delivery))
+        let delivery = Delivery {
+            token: mail.token,
+            target_pid: target.who().0,
+            target_tag: target.who().1,
+            source_pid: self.me.who().0,
+            source_tag: self.me.who().1,
+            domain: self.domain.digest(),
+            held: held.is_some(),
+        };
+        Ok((ProtocolInfo::new(entry, delivery), held))
+    }
+
+    fn hold(&self, socket: &Socket, target: &Process, mail: Mail, gate: Option<BorrowedFd<'_>>) -> Result<Arc<Held>> {
+        let no_place = Error::io("holding a duplicate for its target");
+        let copy = socket.as_fd().try_clone_to_owned().map_err(&no_place)?;
+        let gate = gate.map(|gate| gate.try_clone_to_owned()).transpose().map_err(&no_place)?;
+        let held = self.held()?;
+        held.hold(*target, mail, copy, gate)?;
+        self.courier.ring();
+        Ok(held)
+    }
+
+    fn held(&self) -> Result<Arc<Held>> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = &*held {
+            return Ok(held.clone());
+        }
+        let opened = Arc::new(Held::open(&self.domain, &self.me, &self.links)?);
+        self.courier.add(opened.clone())?;
+        *held = Some(opened.clone());
+        Ok(opened)
     }
 
     fn redeem(&self, delivery: &Delivery) -> Result<Socket> {
-        if (delivery.target_pid, delivery.target_tag) != (self.me.pid(), self.me.tag()) {
+        if (delivery.target_pid, delivery.target_tag) != self.me.who() {
             return Err(Error::WrongProcess { meant_for: delivery.target_pid, here: self.me.pid() });
         }
         if delivery.domain != self.domain.digest() {
             return Err(Error::WrongDomain { here: self.domain.path().to_owned() });
         }
-        let source = (delivery.source_pid, delivery.source_tag);
-        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        Socket::try_from(inbox.take(&self.me, source, delivery.token)?)
+        let key = ((delivery.source_pid, delivery.source_tag), delivery.token);
+        let started = Instant::now();
+        loop {
+            let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(descriptor) = inbox.take(&key)? {
+                return Socket::try_from(descriptor);
+            }
+            if !delivery.held {
+                return Err(Error::UnknownDelivery);
+            }
+            let Some(link) = inbox.claim_of(&key) else {
+                match self.claim(delivery) {
+                    Ok(link) => inbox.await_claim(&key, link),
+                    Err(Error::NoEndpoint { .. }) => inbox.note_source_gone(&key),
+                    Err(error) => return Err(error),
+                }
+                continue;
+            };
+            drop(inbox);
+            let left = ANSWER_WITHIN.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                return Err(Error::SourceSilent { source_pid: delivery.source_pid });
+            }
+            wait_for(&link, left)?;
+        }
     }
-}
 
-impl Drop for Live {
-    fn drop(&mut self) {
-        // In a forked child the name still belongs to the parent.
-        if self.me.pid() == std::process::id() {
-            self.domain.remove(&endpoint_name(self.me.pid(), self.me.tag()));
+    /// Asks the source of a duplicate that it holds for this process.
+    fn claim(&self, delivery: &Delivery) -> Result<OwnedFd> {
+        let source = (delivery.source_pid, delivery.source_tag);
+        let link = connect(&self.domain, &self.me, source, Purpose::Claims, &[])?;
+        match send_rights(&link, &Frame::Claim(delivery.token).to_bytes(), &[]) {
+            Ok(()) => Ok(link),
+            Err(Errno::PIPE | Errno::CONNRESET) => Err(Error::no_endpoint(source.0, &self.domain)),
+            Err(errno) => Err(Error::system("claiming a duplicate")(errno)),
+        }
+    }
+
+    fn token(&self) -> Result<Token> {
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        if random.len() < size_of::<Token>() {
+            random.resize(RANDOM, 0);
+            let fetched = rustix::rand::getrandom(&mut **random, rustix::rand::GetRandomFlags::empty());
+            random.truncate(fetched.map_err(Error::system("asking for random bytes"))?);
+        }
+        let rest = random.len().saturating_sub(size_of::<Token>());
+        let token = random.split_off(rest).try_into();
+        token.map_err(|_| Error::system("asking for random bytes")(Errno::IO))
+    }
+
+    /// Closes what a forked child inherited. What another thread was just using at the fork stays.
+    fn abandon(&self) {
+        if let Ok(mut inbox) = self.inbox.try_lock() {
+            inbox.abandon();
+        }
+        self.links.abandon();
+        if let Ok(held) = self.held.try_lock() {
+            held.iter().for_each(|held| held.abandon());
         }
     }
 }
 
-fn random_token() -> Result<Token> {
-    let mut token = [0; 16];
-    match rustix::rand::getrandom(&mut token, rustix::rand::GetRandomFlags::empty()) {
-        Ok(16) => Ok(token),
-        Ok(_) => Err(Error::system("asking for random bytes")(rustix::io::Errno::IO)),
-        Err(errno) => Err(Error::system("asking for random bytes")(errno)),
+/// Waits until a descriptor is readable or at its end, or the time is over.
+pub(crate) fn wait_for(descriptor: impl AsFd, time: Duration) -> Result<()> {
+    let timeout = Timespec::try_from(time).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 });
+    match poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(errno) => Err(Error::system("waiting")(errno)),
     }
 }

@@ -1,11 +1,11 @@
 //! The one error type: what was wrong, what to do, the operating system's code and the Winsock code.
 
-use crate::{Domain, Process};
+use crate::Domain;
 use rustix::io::Errno;
 use std::path::PathBuf;
 
 /// Result of a sharesock call.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a call failed.
 ///
@@ -25,29 +25,27 @@ pub enum Error {
         /// The id that was given.
         pid: u32,
     },
-    /// The target process has not opened its endpoint in this domain.
-    #[error("process {target} has no endpoint in {domain}: let it call Endpoint::open first, in the same domain")]
+    /// The process does not listen in this domain: it has no endpoint there, or no receiver for what is handed off.
+    #[error("process {pid} does not receive in {domain}: let it open its endpoint, or its receiver, there first")]
     NoEndpoint {
-        /// The target.
-        target: Process,
+        /// Id of the target.
+        pid: u32,
         /// Where it was looked for.
         domain: PathBuf,
     },
     /// An endpoint carries the target's name, but the kernel says that another process listens there.
-    #[error(
-        "the endpoint of process {target} is answered by process {answered}: refused; remove the name if it is stale"
-    )]
+    #[error("the endpoint of process {pid} is answered by process {answered}: refused; remove the name if it is stale")]
     Impostor {
-        /// The process that was meant.
-        target: Process,
+        /// Id of the process that was meant.
+        pid: u32,
         /// The id the kernel gives for the listener.
         answered: u32,
     },
     /// The target's queue is full: it has not redeemed what it was given before.
-    #[error("the queue of process {target} is full: let it redeem what it was given, then try again")]
+    #[error("the queue of process {pid} is full: let it redeem what it was given, then try again")]
     QueueFull {
-        /// The target.
-        target: Process,
+        /// Id of the target.
+        pid: u32,
     },
     /// Too many descriptors are in flight for this user (`ETOOMANYREFS`).
     #[error("too many descriptors of this user are in flight: let targets redeem, or raise the limit of open files")]
@@ -79,17 +77,69 @@ pub enum Error {
     AlreadyRedeemed,
     /// Nothing under this info reached this process.
     #[error(
-        "no duplicate waits under this protocol info: its source process ended before it delivered, or it was redeemed long ago"
+        "no duplicate waits under this protocol info: its target opened a new endpoint since, or it was redeemed long ago"
     )]
     UnknownDelivery,
-    /// The descriptor that arrived is not of the socket that was sent.
-    #[error("the descriptor that arrived is of socket {arrived:#x}, not of {promised:#x}: it was closed")]
-    WrongSocket {
-        /// What the message promised.
-        promised: u64,
-        /// What the kernel says.
-        arrived: u64,
+    /// The info's time ran out before it was redeemed.
+    #[error("the protocol info has expired: ask the source for a new one")]
+    Expired,
+    /// The source revoked the info.
+    #[error("the protocol info was revoked by its source: ask it for a new one")]
+    Revoked,
+    /// The source held the duplicate for this process and ended before it was claimed.
+    #[error("the source process ended while it held this duplicate: let a source call Endpoint::flush before it ends")]
+    SourceGone,
+    /// The source holds the duplicate, and does not answer.
+    #[error("the source process {source_pid} does not answer: the same info can be redeemed when it does")]
+    SourceSilent {
+        /// Its id.
+        source_pid: u32,
     },
+    /// Duplicates are still held here after a flush.
+    #[error("{count} duplicates are still held for their targets: let them redeem, and do not end before")]
+    StillHeld {
+        /// How many.
+        count: usize,
+    },
+    /// There is no room now to hand off to the target.
+    #[error("process {pid} has no room for more sockets now: let it receive, and try again")]
+    HandOffFull {
+        /// Id of the target.
+        pid: u32,
+    },
+    /// The target of a hand-off has ended, or closed its receiver.
+    #[error("process {pid} does not receive any more: reclaim what it did not take, and give it to another")]
+    TargetGone {
+        /// Id of the target.
+        pid: u32,
+    },
+    /// The target of a hand-off closed the link, because it had no descriptor free.
+    #[error(
+        "process {pid} has no free descriptor: raise its limit of open files, and give what it did not take to another"
+    )]
+    TargetOutOfDescriptors {
+        /// Id of the target.
+        pid: u32,
+    },
+    /// Handed off and not taken by the target's program, after a flush.
+    #[error("process {pid} has not taken {count} of the sockets handed off to it: wait longer, or reclaim them")]
+    NotTaken {
+        /// Id of the target.
+        pid: u32,
+        /// How many.
+        count: usize,
+    },
+    /// More bytes than may go with a socket.
+    #[error("{given} bytes are too many to go with a socket: {limit} is the most")]
+    TooManyBytes {
+        /// How many there are.
+        given: usize,
+        /// The bound.
+        limit: usize,
+    },
+    /// The object belongs to the process that this one was forked from.
+    #[error("this belongs to the process that forked this one: open it again here")]
+    Forked,
     /// This process holds too many duplicates that nobody redeemed.
     #[error("{limit} duplicates wait here unredeemed: redeem or drop them first")]
     TooManyUnredeemed {
@@ -143,8 +193,8 @@ impl Error {
         move |error| Error::System { doing, os_code: error.raw_os_error().unwrap_or(Errno::IO.raw_os_error()) }
     }
 
-    pub(crate) fn no_endpoint(target: Process, domain: &Domain) -> Error {
-        Error::NoEndpoint { target, domain: domain.path().to_owned() }
+    pub(crate) fn no_endpoint(pid: u32, domain: &Domain) -> Error {
+        Error::NoEndpoint { pid, domain: domain.path().to_owned() }
     }
 
     /// The operating system's code, where the operating system said no.
@@ -153,7 +203,10 @@ impl Error {
         let code = match self {
             Error::NotASocket => Errno::NOTSOCK,
             Error::NoSuchProcess { .. } => Errno::SRCH,
-            Error::QueueFull { .. } => Errno::AGAIN,
+            Error::QueueFull { .. } | Error::HandOffFull { .. } => Errno::AGAIN,
+            Error::TargetGone { .. } => Errno::PIPE,
+            Error::TargetOutOfDescriptors { .. } => Errno::MFILE,
+            Error::TooManyBytes { .. } => Errno::MSGSIZE,
             Error::TooManyInFlight => Errno::TOOMANYREFS,
             Error::System { os_code, .. } => return Some(*os_code),
             _ => return None,
@@ -167,6 +220,11 @@ impl Error {
         match self {
             Error::NotASocket => 10038,
             Error::QueueFull { .. } | Error::TooManyInFlight | Error::TooManyUnredeemed { .. } => 10055,
+            Error::HandOffFull { .. } | Error::StillHeld { .. } | Error::NotTaken { .. } => 10035,
+            Error::TargetGone { .. } => 10054,
+            Error::TargetOutOfDescriptors { .. } => 10024,
+            Error::TooManyBytes { .. } => 10040,
+            Error::SourceSilent { .. } => 10060,
             Error::NoEndpoint { .. } | Error::UntrustedDomain { .. } => 10050,
             Error::Impostor { .. } => 10013,
             Error::System { os_code, .. } => match Errno::from_raw_os_error(*os_code) {

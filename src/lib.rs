@@ -40,8 +40,10 @@
 mod catalog;
 mod digest;
 mod domain;
+mod duplicate;
 mod endpoint;
 mod error;
+mod hand_off;
 mod holders;
 mod mail;
 mod process;
@@ -52,8 +54,12 @@ mod turn;
 
 pub use catalog::CatalogEntry;
 pub use domain::Domain;
+pub use duplicate::{DuplicateOptions, Revocation};
 pub use endpoint::Endpoint;
 pub use error::{Error, InfoError, Result};
+#[cfg(feature = "tokio")]
+pub use hand_off::ReceiverStream;
+pub use hand_off::{Iter, Parcel, Receiver, Refused, Sender};
 pub use holders::{Holder, Holders};
 pub use process::{Process, Target};
 pub use protocol_info::{Delivery, ProtocolInfo};

@@ -6,6 +6,9 @@ use std::fmt;
 use std::fs;
 use std::os::linux::fs::MetadataExt;
 
+/// Id and tag of a process.
+pub(crate) type Who = (u32, u32);
+
 /// A process: its id, when it started, and the PID namespace in which it has that id.
 ///
 /// It is how a process names itself to others across PID namespaces, where a bare id means nothing.
@@ -64,6 +67,11 @@ impl Process {
     /// Tells this process from any other that had the same id.
     pub(crate) fn tag(&self) -> u32 {
         digest32(&[&self.start.to_le_bytes(), &self.namespace.to_le_bytes()])
+    }
+
+    /// Its id and tag, as names and protocol infos give them.
+    pub(crate) fn who(&self) -> Who {
+        (self.pid, self.tag())
     }
 
     pub(crate) fn shares_namespace_with(&self, other: &Process) -> bool {

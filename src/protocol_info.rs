@@ -17,7 +17,9 @@ const NARROW: usize = 372;
 /// All members before `szProtocol`.
 const HEAD: usize = 116;
 /// `dwServiceFlags2` of an info that names a delivery: "SHS" and the version of this layout.
-const MAGIC: u32 = u32::from_le_bytes(*b"SHS\x01");
+const DELIVERED: u32 = u32::from_le_bytes(*b"SHS\x01");
+/// The same when the source holds the duplicate until it is claimed.
+const HELD: u32 = u32::from_le_bytes(*b"SHS\x02");
 const TEXT_PREFIX: &str = "sharesock1:";
 
 /// A protocol info: what a source process gets for a duplicated socket, and a target process redeems (R1–R3).
@@ -55,11 +57,18 @@ pub struct Delivery {
     pub source_tag: u32,
     /// Short digest of the domain in which the two meet.
     pub domain: u32,
+    /// Whether the source holds it until it is claimed; else it lies with the target.
+    pub held: bool,
 }
 
 impl Delivery {
+    fn way(&self) -> u32 {
+        if self.held { HELD } else { DELIVERED }
+    }
+
     fn checksum(&self, entry: u32) -> u32 {
-        let numbers = [entry, self.target_pid, self.target_tag, self.source_pid, self.source_tag, self.domain];
+        let numbers =
+            [self.way(), entry, self.target_pid, self.target_tag, self.source_pid, self.source_tag, self.domain];
         digest32(&[&self.token, &numbers.map(u32::to_le_bytes).concat()])
     }
 }
@@ -126,7 +135,7 @@ impl ProtocolInfo {
         let of = |member: fn(&Delivery) -> u32| delivery.map_or(0, member);
         [
             ("dwServiceFlags1", entry.service_flags),
-            ("dwServiceFlags2", delivery.map_or(0, |_| MAGIC)),
+            ("dwServiceFlags2", of(Delivery::way)),
             ("dwServiceFlags3", of(|delivery| delivery.domain)),
             ("dwServiceFlags4", delivery.map_or(0, |delivery| delivery.checksum(entry.id))),
             ("dwProviderFlags", entry.provider_flags),
@@ -177,12 +186,13 @@ impl ProtocolInfo {
         let entry = CatalogEntry::by_id(id).ok_or(altered("dwCatalogEntryId", id))?;
         let delivery = match magic {
             0 => None,
-            MAGIC => {
+            DELIVERED | HELD => {
                 let mut token = [0; 16];
                 for (place, word) in token.chunks_exact_mut(4).zip([t0, t1, t2, t3]) {
                     place.copy_from_slice(&word.to_le_bytes());
                 }
-                Some(Delivery { token, target_pid, target_tag, source_pid, source_tag, domain })
+                let held = magic == HELD;
+                Some(Delivery { token, target_pid, target_tag, source_pid, source_tag, domain, held })
             }
             other => return Err(altered("dwServiceFlags2", other)),
         };
@@ -249,7 +259,8 @@ impl fmt::Debug for ProtocolInfo {
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let token = u128::from_be_bytes(self.token);
-        write!(f, "delivery {token:032x} from process {} for process {}", self.source_pid, self.target_pid)
+        let way = if self.held { "held" } else { "delivered" };
+        write!(f, "duplicate {token:032x}, {way}, from process {} for process {}", self.source_pid, self.target_pid)
     }
 }
 
@@ -260,11 +271,13 @@ mod tests {
 
     fn any_info() -> impl Strategy<Value = ProtocolInfo> {
         let entries = CatalogEntry::all();
-        (0..entries.len(), any::<[u8; 16]>(), any::<[u32; 5]>()).prop_map(move |(entry, token, numbers)| {
-            let [target_pid, target_tag, source_pid, source_tag, domain] = numbers;
-            let delivery = Delivery { token, target_pid, target_tag, source_pid, source_tag, domain };
-            ProtocolInfo::new(&entries[entry], delivery)
-        })
+        (0..entries.len(), any::<[u8; 16]>(), any::<[u32; 5]>(), any::<bool>()).prop_map(
+            move |(entry, token, numbers, held)| {
+                let [target_pid, target_tag, source_pid, source_tag, domain] = numbers;
+                let delivery = Delivery { token, target_pid, target_tag, source_pid, source_tag, domain, held };
+                ProtocolInfo::new(&entries[entry], delivery)
+            },
+        )
     }
 
     proptest! {

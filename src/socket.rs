@@ -50,6 +50,11 @@ impl Socket {
         socket2::Socket::new(domain, kind, protocol).map(Socket).map_err(Error::io("creating a socket"))
     }
 
+    /// A descriptor of which its sender said that it is a socket's; if it is not, its operations fail.
+    pub(crate) fn from_trusted(descriptor: OwnedFd) -> Self {
+        Socket(descriptor.into())
+    }
+
     /// The identity of the underlying socket.
     ///
     /// # Errors

@@ -4,17 +4,10 @@
 
 mod peer;
 
-use peer::{Peer, Place, sockets};
-use sharesock::{Direction, Endpoint, Error, ProtocolInfo, Socket, Turn};
+use peer::{Peer, Place, pair, sockets};
+use sharesock::{Direction, Endpoint, Error, ProtocolInfo, Turn};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
-
-fn pair() -> (TcpStream, Socket) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (client, Socket::from(listener.accept().unwrap().0))
-}
 
 #[test]
 fn r1_duplicate_names_one_target_process() {
@@ -42,7 +35,6 @@ fn r1_a_target_that_is_no_process_is_refused() {
         let error = source.duplicate(&socket, pid).unwrap_err();
         assert_eq!((&error, error.winsock_code()), (&Error::NoSuchProcess { pid }, 10022));
     }
-    assert!(matches!(source.duplicate(&socket, 1), Err(Error::NoEndpoint { .. })));
 }
 
 #[test]
@@ -265,24 +257,4 @@ fn a_domain_that_others_can_enter_is_refused() {
     std::os::unix::fs::symlink(place.path(), &link).unwrap();
     assert!(matches!(sharesock::Domain::at(&link), Err(Error::UntrustedDomain { .. })));
     std::fs::remove_file(link).unwrap();
-}
-
-#[test]
-fn a_full_queue_says_so_and_loses_nothing() {
-    let place = Place::new("full");
-    let endpoint = place.endpoint();
-    let (_client, socket) = pair();
-    let mut infos = Vec::new();
-    let error = loop {
-        match endpoint.duplicate(&socket, std::process::id()) {
-            Ok(info) => infos.push(info),
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(error, Error::QueueFull { .. }), "{error}");
-    assert_eq!(error.winsock_code(), 10055);
-    for info in infos.iter().rev() {
-        assert_eq!(endpoint.redeem(info).unwrap(), socket);
-    }
-    assert!(endpoint.duplicate(&socket, std::process::id()).is_ok());
 }

@@ -4,47 +4,107 @@ use super::Token;
 use crate::process::Process;
 
 /// Size of every frame in bytes.
-pub(crate) const SIZE: usize = 36;
+pub(crate) const SIZE: usize = 40;
 const VERSION: u8 = 1;
-const HELLO: [u8; 4] = [b'S', b'S', VERSION, 1];
-const DELIVER: [u8; 4] = [b'S', b'S', VERSION, 2];
 
 /// What one process tells another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Frame {
-    /// The first frame of a link: who sends.
+    /// The first frame of a link: who opened it.
     Hello(Process),
     /// A duplicate, with its descriptor in the same message.
-    Deliver { token: Token, cookie: u64 },
+    Deliver {
+        /// Names the duplicate.
+        token: Token,
+        /// Identity of the underlying socket.
+        cookie: u64,
+        /// When it expires, in nanoseconds since boot; 0 is never.
+        expires: u64,
+        /// Whether a gate comes with it: a second descriptor, by which the source can revoke.
+        gated: bool,
+    },
+    /// The opener of the link asks for a duplicate that is held for it.
+    Claim(Token),
+    /// The answer to a claim that gets nothing.
+    Refuse(Token, Refusal),
+}
+
+/// Why a claim gets nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Nothing is held under this token for this process: it was claimed, or delivered.
+    NotHeld,
+    /// It expired.
+    Expired,
+    /// It was revoked.
+    Revoked,
+}
+
+const HELLO: u8 = 1;
+const DELIVER: u8 = 2;
+const CLAIM: u8 = 3;
+const REFUSE: u8 = 4;
+
+impl Refusal {
+    const ALL: [Refusal; 3] = [Refusal::NotHeld, Refusal::Expired, Refusal::Revoked];
+
+    fn code(self) -> u8 {
+        match self {
+            Refusal::NotHeld => 1,
+            Refusal::Expired => 2,
+            Refusal::Revoked => 3,
+        }
+    }
 }
 
 impl Frame {
     pub(crate) fn to_bytes(self) -> [u8; SIZE] {
         let mut bytes = [0; SIZE];
-        let (kind, body) = bytes.split_at_mut(4);
+        let mut rest = bytes.iter_mut();
+        let mut put = |part: &[u8]| part.iter().zip(&mut rest).for_each(|(byte, place)| *place = *byte);
+        let kind = |kind| [b'S', b'S', VERSION, kind];
         match self {
             Frame::Hello(process) => {
-                kind.copy_from_slice(&HELLO);
-                body.split_at_mut(20).0.copy_from_slice(&process.to_bytes());
+                put(&kind(HELLO));
+                put(&process.to_bytes());
             }
-            Frame::Deliver { token, cookie } => {
-                kind.copy_from_slice(&DELIVER);
-                let (first, rest) = body.split_at_mut(16);
-                first.copy_from_slice(&token);
-                rest.split_at_mut(8).0.copy_from_slice(&cookie.to_le_bytes());
+            Frame::Deliver { token, cookie, expires, gated } => {
+                put(&kind(DELIVER));
+                put(&token);
+                put(&cookie.to_le_bytes());
+                put(&expires.to_le_bytes());
+                put(&[u8::from(gated)]);
+            }
+            Frame::Claim(token) => {
+                put(&kind(CLAIM));
+                put(&token);
+            }
+            Frame::Refuse(token, refusal) => {
+                put(&kind(REFUSE));
+                put(&token);
+                put(&[refusal.code()]);
             }
         }
         bytes
     }
 
-    /// Nothing when the bytes are no frame of this version.
+    /// Nothing when the bytes are no frame of this version: only what we would have written is accepted.
     pub(crate) fn from_bytes(bytes: &[u8; SIZE]) -> Option<Self> {
-        let (kind, body) = bytes.split_first_chunk::<4>()?;
+        let ([_, _, _, kind], body) = bytes.split_first_chunk::<4>()?;
         let frame = match *kind {
             HELLO => Frame::Hello(Process::from_bytes(body.first_chunk()?)?),
             DELIVER => {
                 let (token, rest) = body.split_first_chunk()?;
-                Frame::Deliver { token: *token, cookie: u64::from_le_bytes(*rest.first_chunk()?) }
+                let (cookie, rest) = rest.split_first_chunk()?;
+                let (expires, rest) = rest.split_first_chunk()?;
+                let [cookie, expires] = [cookie, expires].map(|word| u64::from_le_bytes(*word));
+                Frame::Deliver { token: *token, cookie, expires, gated: *rest.first()? == 1 }
+            }
+            CLAIM => Frame::Claim(*body.first_chunk()?),
+            REFUSE => {
+                let (token, rest) = body.split_first_chunk()?;
+                let code = *rest.first()?;
+                Frame::Refuse(*token, Refusal::ALL.into_iter().find(|refusal| refusal.code() == code)?)
             }
             _ => return None,
         };
@@ -59,19 +119,30 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_frame_comes_back_the_same(token in any::<Token>(), cookie in any::<u64>(), process in any::<[u8; 20]>()) {
-            let deliver = Frame::Deliver { token, cookie };
-            prop_assert_eq!(Frame::from_bytes(&deliver.to_bytes()), Some(deliver));
+        fn a_frame_comes_back_the_same(
+            token in any::<Token>(),
+            numbers in any::<(u64, u64)>(),
+            gated in any::<bool>(),
+            process in any::<[u8; 20]>(),
+            refusal in 0..3_usize,
+        ) {
             let hello = Frame::Hello(Process::from_bytes(&process).unwrap());
-            prop_assert_eq!(Frame::from_bytes(&hello.to_bytes()), Some(hello));
+            let deliver = Frame::Deliver { token, cookie: numbers.0, expires: numbers.1, gated };
+            for frame in [hello, deliver, Frame::Claim(token), Frame::Refuse(token, Refusal::ALL[refusal])] {
+                prop_assert_eq!(Frame::from_bytes(&frame.to_bytes()), Some(frame));
+            }
         }
 
         #[test]
-        fn noise_is_no_frame(bytes in any::<[u8; SIZE]>(), kind in any::<[u8; 4]>()) {
+        fn only_what_we_would_have_written_is_accepted(bytes in any::<[u8; SIZE]>(), kind in 0..6_u8, ours in any::<bool>()) {
             let mut bytes = bytes;
-            bytes[..4].copy_from_slice(&kind);
-            prop_assume!(kind != HELLO && kind != DELIVER);
-            prop_assert_eq!(Frame::from_bytes(&bytes), None);
+            if ours {
+                bytes[..4].copy_from_slice(&[b'S', b'S', VERSION, kind]);
+            }
+            if let Some(frame) = Frame::from_bytes(&bytes) {
+                prop_assert_eq!(frame.to_bytes(), bytes);
+                prop_assert!(ours);
+            }
         }
     }
 }

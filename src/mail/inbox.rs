@@ -1,45 +1,70 @@
-//! Where one process receives: its listening socket in the domain, and what came in.
+//! Where one process receives duplicates: what came in, and what became of it.
 
-use super::Token;
-use super::frame::{Frame, SIZE};
-use super::link::{connect_to, peer_pid, seqpacket};
-use crate::domain::{Domain, birth_name, endpoint_name, parse_name};
+use super::{Frame, Listener, MOST_LINKS, Purpose, Refusal, SIZE, Token, at_end, is_from, since_boot};
+use crate::domain::Domain;
 use crate::error::{Error, Result};
-use crate::process::Process;
-use crate::sys::receive_rights;
+use crate::process::{Process, Who};
+use crate::sys::{receive_rights, take_gate};
 use rustix::io::Errno;
-use rustix::net::{self, SocketAddrUnix, SocketFlags, sockopt};
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::os::fd::{AsFd, OwnedFd};
+use rustix::net::sockopt;
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 /// The most duplicates taken from the kernel that wait here for their infos.
 const MOST_READY: usize = 16_384;
-/// The most links that others may keep open to this process.
-const MOST_LINKS: usize = 4096;
-/// How many redemptions are remembered, to tell a second use from an unknown info.
-const MOST_SPENT: usize = 65_536;
-/// Connections that the kernel keeps until they are accepted.
-const BACKLOG: i32 = 4096;
+/// How many fates are remembered, to tell a second use from an unknown info.
+const MOST_FATES: usize = 65_536;
 
 /// What identifies a duplicate at its target: who sent it, by the kernel's word, and its token.
-type Key = ((u32, u32), Token);
+pub(crate) type Key = (Who, Token);
 
 /// The receiving half of an endpoint.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    listener: OwnedFd,
+    /// Nothing in a forked child, where it belongs to the parent.
+    listener: Option<Listener>,
+    me: Process,
     links: Vec<Incoming>,
-    ready: HashMap<Key, OwnedFd>,
-    spent: HashSet<Key>,
-    spent_order: VecDeque<Key>,
+    arrived: Arrived,
 }
 
-/// A link that another process opened to this one.
+/// A link over which another process delivers to this one.
 #[derive(Debug)]
 struct Incoming {
-    link: OwnedFd,
-    /// Id and tag of the process at its other end; unknown until it said so and the kernel agreed.
-    source: Option<(u32, u32)>,
+    link: Arc<OwnedFd>,
+    /// The process at its other end; unknown until it said so and the kernel agreed.
+    source: Option<Who>,
+    /// What this process claimed over it and still waits for.
+    claim: Option<Token>,
+}
+
+/// What came in.
+#[derive(Debug, Default)]
+struct Arrived {
+    ready: HashMap<Key, Waiting>,
+    fates: HashMap<Key, Fate>,
+    order: VecDeque<Key>,
+}
+
+/// A duplicate that waits for its info.
+#[derive(Debug)]
+struct Waiting {
+    descriptor: OwnedFd,
+    expires: u64,
+    gate: Option<OwnedFd>,
+}
+
+/// What became of a duplicate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Redeemed,
+    Expired,
+    Revoked,
+    /// Its source does not hold it, or no longer: it may have delivered it meanwhile.
+    NotHeld,
+    /// Its source ended before it answered a claim.
+    SourceGone,
 }
 
 /// What reading a link came to.
@@ -53,72 +78,80 @@ enum Read {
 }
 
 impl Inbox {
-    /// Listens in the domain under the name of this process, and removes the names of processes that have ended.
     pub(crate) fn open(domain: &Domain, me: &Process) -> Result<Self> {
-        let refused = Error::system("opening the endpoint");
-        sweep(domain, me);
-        let listener = seqpacket().map_err(&refused)?;
-        let (born, name) = (birth_name(me), endpoint_name(me.pid(), me.tag()));
-        if domain.names().contains(&name) {
-            return Err(Error::System {
-                doing: "opening a second endpoint (clone the first)",
-                os_code: Errno::EXIST.raw_os_error(),
-            });
-        }
-        domain.remove(&born);
-        let address = SocketAddrUnix::new(domain.short_path(&born)).map_err(&refused)?;
-        net::bind(&listener, &address).map_err(&refused)?;
-        let listening = net::listen(&listener, BACKLOG).map_err(&refused);
-        if let Err(error) = listening.and_then(|()| domain.publish(&born, &name)) {
-            domain.remove(&born);
-            return Err(error);
-        }
-        let (ready, spent) = (HashMap::new(), HashSet::new());
-        Ok(Inbox { listener, links: Vec::new(), ready, spent, spent_order: VecDeque::new() })
+        Ok(Self::of(Listener::open(domain, me, Purpose::Mail)?, me))
     }
 
-    /// Takes the duplicate that `source` sent under `token`, if it has arrived and was not taken before.
-    pub(crate) fn take(&mut self, me: &Process, source: (u32, u32), token: Token) -> Result<OwnedFd> {
-        let key = (source, token);
-        if self.spent.contains(&key) {
-            return Err(Error::AlreadyRedeemed);
-        }
-        let descriptor = match self.look_for(me, &key)? {
-            Some(descriptor) => descriptor,
-            None => return Err(Error::UnknownDelivery),
-        };
-        if self.spent_order.len() == MOST_SPENT {
-            self.spent_order.pop_front().map(|oldest| self.spent.remove(&oldest));
-        }
-        self.spent_order.push_back(key);
-        self.spent.insert(key);
-        Ok(descriptor)
+    pub(crate) fn of(listener: Listener, me: &Process) -> Self {
+        Inbox { listener: Some(listener), me: *me, links: Vec::new(), arrived: Arrived::default() }
     }
 
-    fn look_for(&mut self, me: &Process, key: &Key) -> Result<Option<OwnedFd>> {
-        if let Some(descriptor) = self.ready.remove(key) {
-            return Ok(Some(descriptor));
+    /// Takes the duplicate `key`, if it has arrived; nothing when it has not.
+    ///
+    /// # Errors
+    /// Those of its fate, if that is known; [`Error::System`] and [`Error::TooManyUnredeemed`] when there is no room.
+    pub(crate) fn take(&mut self, key: &Key) -> Result<Option<OwnedFd>> {
+        if let Some(fate) = self.arrived.fates.get(key).filter(|fate| !fate.may_change()) {
+            return Err(fate.error());
         }
-        if let Some(descriptor) = self.read_links(me, key)? {
-            return Ok(Some(descriptor));
+        let mut found = self.look_for(key)?;
+        if found.is_none() && self.arrived.fates.contains_key(key) {
+            // What its source does not hold any longer may have been delivered just before it said so.
+            found = self.look_for(key)?;
+        }
+        match found {
+            Some(waiting) => self.arrived.open(key, waiting).map(Some),
+            None => self.arrived.end(key).map(|()| None),
+        }
+    }
+
+    /// The link on which the answer to a claim of `key` is awaited.
+    pub(crate) fn claim_of(&self, key: &Key) -> Option<Arc<OwnedFd>> {
+        let claimed = |incoming: &&Incoming| incoming.source == Some(key.0) && incoming.claim == Some(key.1);
+        self.links.iter().find(claimed).map(|incoming| incoming.link.clone())
+    }
+
+    /// Awaits the answer to a claim of `key` on `link`.
+    pub(crate) fn await_claim(&mut self, key: &Key, link: OwnedFd) {
+        self.links.push(Incoming { link: Arc::new(link), source: Some(key.0), claim: Some(key.1) });
+    }
+
+    /// Notes that the source of `key` cannot be asked.
+    pub(crate) fn note_source_gone(&mut self, key: &Key) {
+        self.arrived.note(*key, Fate::SourceGone);
+    }
+
+    /// Closes everything, in a forked child.
+    pub(crate) fn abandon(&mut self) {
+        self.listener = None;
+        self.links.clear();
+        self.arrived = Arrived::default();
+    }
+
+    fn look_for(&mut self, key: &Key) -> Result<Option<Waiting>> {
+        if let Some(waiting) = self.arrived.ready.remove(key) {
+            return Ok(Some(waiting));
+        }
+        if let Some(waiting) = self.read_links(key)? {
+            return Ok(Some(waiting));
         }
         // Not on a link that was known: the source has opened one since.
         self.accept()?;
-        self.read_links(me, key)
+        self.read_links(key)
     }
 
     /// Reads the links of `key`'s source, and those that did not say whose they are, until `key` turns up.
-    fn read_links(&mut self, me: &Process, key: &Key) -> Result<Option<OwnedFd>> {
+    fn read_links(&mut self, key: &Key) -> Result<Option<Waiting>> {
         let mut at = 0;
         while let Some(incoming) = self.links.get_mut(at) {
             if incoming.source.is_some_and(|source| source != key.0) {
                 at += 1;
                 continue;
             }
-            match incoming.read(me, &mut self.ready)? {
+            match incoming.read(&self.me, &mut self.arrived)? {
                 Read::Frame => {
-                    if let Some(descriptor) = self.ready.remove(key) {
-                        return Ok(Some(descriptor));
+                    if let Some(waiting) = self.arrived.ready.remove(key) {
+                        return Ok(Some(waiting));
                     }
                 }
                 Read::Drained => at += 1,
@@ -129,29 +162,22 @@ impl Inbox {
     }
 
     fn accept(&mut self) -> Result<()> {
-        loop {
-            match net::accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-                Ok(link) => {
-                    if self.links.len() >= MOST_LINKS {
-                        self.links.retain(|incoming| !incoming.at_end());
-                    }
-                    if self.links.len() < MOST_LINKS {
-                        self.links.push(Incoming { link, source: None });
-                    }
-                }
-                Err(Errno::AGAIN) => return Ok(()),
-                Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(errno) => return Err(Error::system("accepting a link")(errno)),
+        let Some(listener) = &self.listener else { return Ok(()) };
+        while let Some(link) = listener.accept()? {
+            if self.links.len() >= MOST_LINKS {
+                self.links.retain(|incoming| !at_end(&incoming.link));
+            }
+            if self.links.len() < MOST_LINKS {
+                self.links.push(Incoming { link: Arc::new(link), source: None, claim: None });
             }
         }
+        Ok(())
     }
 }
 
 impl Incoming {
-    fn read(&mut self, me: &Process, ready: &mut HashMap<Key, OwnedFd>) -> Result<Read> {
-        if ready.len() >= MOST_READY {
-            return Err(Error::TooManyUnredeemed { limit: MOST_READY });
-        }
+    fn read(&mut self, me: &Process, arrived: &mut Arrived) -> Result<Read> {
+        arrived.make_room()?;
         let mut bytes = [0; SIZE];
         let arrival = match receive_rights(&self.link, &mut bytes) {
             Ok(Some(arrival)) => arrival,
@@ -159,52 +185,119 @@ impl Incoming {
             Err(errno @ (Errno::MFILE | Errno::NFILE)) => {
                 return Err(Error::system("receiving a duplicate (no descriptor is free; it waits)")(errno));
             }
-            Ok(None) | Err(_) => return Ok(Read::Closed),
+            Ok(None) | Err(_) => {
+                if let (Some(source), Some(token)) = (self.source, self.claim) {
+                    arrived.note((source, token), Fate::SourceGone);
+                }
+                return Ok(Read::Closed);
+            }
         };
         let frame = if arrival.length == SIZE { Frame::from_bytes(&bytes) } else { None };
-        match (frame, arrival.descriptor, self.source) {
-            (Some(Frame::Hello(process)), None, None) if self.is_from(&process, me) => {
-                self.source = Some((process.pid(), process.tag()));
+        match (frame, arrival.descriptors, self.source) {
+            (Some(Frame::Hello(process)), [None, None], None) if is_from(&self.link, &process, me) => {
+                self.source = Some(process.who());
                 Ok(Read::Frame)
             }
-            (Some(Frame::Deliver { token, cookie }), Some(descriptor), Some(source)) => {
+            (Some(Frame::Deliver { token, cookie, expires, gated }), [Some(descriptor), gate], Some(source))
+                if gated == gate.is_some() =>
+            {
                 match sockopt::socket_cookie(&descriptor) {
-                    Ok(arrived) if arrived == cookie => drop(ready.insert((source, token), descriptor)),
+                    Ok(arrived) if arrived == cookie => {}
                     _ => return Ok(Read::Closed),
                 }
+                arrived.ready.insert((source, token), Waiting { descriptor, expires, gate });
+                self.claim = self.claim.filter(|claimed| *claimed != token);
                 Ok(Read::Frame)
+            }
+            (Some(Frame::Refuse(token, refusal)), [None, None], Some(source)) if self.claim == Some(token) => {
+                let fate = match refusal {
+                    Refusal::NotHeld => Fate::NotHeld,
+                    Refusal::Expired => Fate::Expired,
+                    Refusal::Revoked => Fate::Revoked,
+                };
+                arrived.note((source, token), fate);
+                Ok(Read::Closed)
             }
             _ => Ok(Read::Closed),
         }
     }
+}
 
-    /// Whether the kernel agrees that `process` opened this link.
-    ///
-    /// A process outside of this PID namespace has no id here: then its word is all there is, and that it could
-    /// enter the domain.
-    fn is_from(&self, process: &Process, me: &Process) -> bool {
-        !process.shares_namespace_with(me) || peer_pid(self.link.as_fd()).is_ok_and(|pid| pid == process.pid())
+impl Arrived {
+    /// Makes room for one more duplicate, by closing those that nobody can redeem any more.
+    fn make_room(&mut self) -> Result<()> {
+        if self.ready.len() < MOST_READY {
+            return Ok(());
+        }
+        let now = since_boot();
+        let expired: Vec<Key> =
+            self.ready.iter().filter(|(_, waiting)| waiting.expired_at(now)).map(|(key, _)| *key).collect();
+        for key in &expired {
+            self.ready.remove(key);
+            self.note(*key, Fate::Expired);
+        }
+        match expired.is_empty() {
+            true => Err(Error::TooManyUnredeemed { limit: MOST_READY }),
+            false => Ok(()),
+        }
     }
 
-    /// Whether the other side is gone and nothing of it waits.
-    fn at_end(&self) -> bool {
-        let flags = net::RecvFlags::PEEK | net::RecvFlags::DONTWAIT;
-        !matches!(net::recv(&self.link, &mut [0_u8; 1], flags), Ok((1.., _)) | Err(Errno::AGAIN | Errno::INTR))
+    /// Hands out what waited, if it may be had.
+    fn open(&mut self, key: &Key, waiting: Waiting) -> Result<OwnedFd> {
+        let fate = if waiting.expires != 0 && waiting.expired_at(since_boot()) {
+            Fate::Expired
+        } else if waiting.gate.is_some_and(|gate| take_gate(gate) != Ok(true)) {
+            Fate::Revoked
+        } else {
+            Fate::Redeemed
+        };
+        self.note(*key, fate);
+        match fate {
+            Fate::Redeemed => Ok(waiting.descriptor),
+            fate => Err(fate.error()),
+        }
+    }
+
+    /// The error that the fate of `key` gives, if it is known. What may change is forgotten.
+    fn end(&mut self, key: &Key) -> Result<()> {
+        let Some(fate) = self.fates.get(key).copied() else { return Ok(()) };
+        if fate.may_change() {
+            self.fates.remove(key);
+        }
+        Err(fate.error())
+    }
+
+    fn note(&mut self, key: Key, fate: Fate) {
+        if self.fates.contains_key(&key) && fate.may_change() {
+            return;
+        }
+        if self.fates.insert(key, fate).is_none() {
+            self.order.push_back(key);
+        }
+        while self.order.len() > MOST_FATES {
+            self.order.pop_front().map(|oldest| self.fates.remove(&oldest));
+        }
     }
 }
 
-/// Removes the names that processes left when they ended: those whose socket nobody listens on.
-fn sweep(domain: &Domain, me: &Process) {
-    for name in domain.names() {
-        let Some((pid, tag, born)) = parse_name(&name) else { continue };
-        if (pid, tag) == (me.pid(), me.tag()) {
-            continue;
-        }
-        // A name that is not yet published may not listen yet: it is stale when its process is gone.
-        let alive = || Process::from_pid(pid).is_ok_and(|process| process.tag() == tag);
-        let refuses = || seqpacket().is_ok_and(|link| connect_to(&link, domain, &name) == Err(Errno::CONNREFUSED));
-        if !(born && alive()) && refuses() {
-            domain.remove(&name);
+impl Waiting {
+    fn expired_at(&self, now: u64) -> bool {
+        self.expires != 0 && self.expires <= now
+    }
+}
+
+impl Fate {
+    fn may_change(self) -> bool {
+        matches!(self, Fate::NotHeld | Fate::SourceGone)
+    }
+
+    fn error(self) -> Error {
+        match self {
+            Fate::Redeemed => Error::AlreadyRedeemed,
+            Fate::Expired => Error::Expired,
+            Fate::Revoked => Error::Revoked,
+            Fate::NotHeld => Error::UnknownDelivery,
+            Fate::SourceGone => Error::SourceGone,
         }
     }
 }

@@ -1,13 +1,12 @@
-//! Links to the endpoints of other processes: opened once and kept.
+//! Links to other processes: opened once and kept.
 
-use super::Token;
-use super::frame::Frame;
+use super::{Frame, Mail, Purpose};
 use crate::domain::{Domain, endpoint_name};
 use crate::error::{Error, Result};
-use crate::process::Process;
+use crate::process::{Process, Who};
 use crate::sys::send_rights;
 use rustix::io::Errno;
-use rustix::net::{self, AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
@@ -15,70 +14,97 @@ use std::sync::{Mutex, PoisonError};
 /// The kernel's bound on what waits unread on a link, in bytes; it takes what `wmem_max` allows.
 const SEND_BUFFER: usize = 4 << 20;
 
-/// All links of this process to others, by target.
+/// The links of this process over which it delivers, by target.
 #[derive(Debug, Default)]
 pub(crate) struct Links(Mutex<HashMap<Process, OwnedFd>>);
 
 impl Links {
-    /// Sends one duplicate to `target`, opening a link when there is none.
+    /// Sends one duplicate to `target`, opening a link when there is none. A second descriptor is its gate.
+    ///
+    /// # Errors
+    /// [`Error::NoEndpoint`], [`Error::QueueFull`] and [`Error::TooManyInFlight`] may pass; others stay.
     pub(crate) fn deliver(
         &self,
         domain: &Domain,
         me: &Process,
         target: &Process,
-        (token, cookie): (Token, u64),
-        descriptor: BorrowedFd<'_>,
+        mail: &Mail,
+        descriptors: &[BorrowedFd<'_>],
     ) -> Result<()> {
-        let frame = Frame::Deliver { token, cookie }.to_bytes();
+        let frame = mail.to_frame(descriptors.len() > 1).to_bytes();
         let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = || connect(domain, me, target.who(), Purpose::Mail, &[]);
         let sent = match links.get(target) {
-            Some(link) => match send_rights(link, &frame, descriptor) {
+            Some(link) => match send_rights(link, &frame, descriptors) {
                 Err(Errno::PIPE | Errno::CONNRESET) => {
                     // The target closed this link: it ended, or it opened a new endpoint.
                     links.remove(target);
-                    let link = connect(domain, me, target)?;
-                    send_rights(links.entry(*target).or_insert(link), &frame, descriptor)
+                    send_rights(links.entry(*target).or_insert(open()?), &frame, descriptors)
                 }
                 sent => sent,
             },
-            None => {
-                let link = connect(domain, me, target)?;
-                send_rights(links.entry(*target).or_insert(link), &frame, descriptor)
-            }
+            None => send_rights(links.entry(*target).or_insert(open()?), &frame, descriptors),
         };
         sent.map_err(|errno| match errno {
-            Errno::AGAIN => Error::QueueFull { target: *target },
+            Errno::AGAIN => Error::QueueFull { pid: target.pid() },
             Errno::TOOMANYREFS => Error::TooManyInFlight,
-            Errno::PIPE | Errno::CONNRESET => Error::no_endpoint(*target, domain),
+            Errno::PIPE | Errno::CONNRESET => Error::no_endpoint(target.pid(), domain),
             errno => Error::system("delivering a duplicate")(errno),
         })
     }
+
+    /// Closes all links, in a forked child; those of another thread's call at that moment stay.
+    pub(crate) fn abandon(&self) {
+        if let Ok(mut links) = self.0.try_lock() {
+            links.clear();
+        }
+    }
 }
 
-/// Opens a link to the endpoint of `target`, and says who is there.
-fn connect(domain: &Domain, me: &Process, target: &Process) -> Result<OwnedFd> {
+impl Mail {
+    pub(crate) fn to_frame(self, gated: bool) -> Frame {
+        Frame::Deliver { token: self.token, cookie: self.cookie, expires: self.expires, gated }
+    }
+}
+
+/// Opens a link to where `target` listens for `purpose`, and says who is there.
+///
+/// # Errors
+/// [`Error::NoEndpoint`] when nobody listens; [`Error::QueueFull`] when too many links wait to be accepted.
+pub(crate) fn connect(
+    domain: &Domain,
+    me: &Process,
+    target: Who,
+    purpose: Purpose,
+    with_hello: &[BorrowedFd<'_>],
+) -> Result<OwnedFd> {
     let refused = Error::system("opening a link");
-    let name = endpoint_name(target.pid(), target.tag());
+    let pid = target.0;
+    let name = endpoint_name(target, purpose.suffix());
     let link = seqpacket().map_err(&refused)?;
     if let Err(errno) = connect_to(&link, domain, &name) {
         return Err(match errno {
-            Errno::NOENT => Error::no_endpoint(*target, domain),
+            Errno::NOENT => Error::no_endpoint(pid, domain),
             Errno::CONNREFUSED => {
                 domain.remove(&name);
-                Error::no_endpoint(*target, domain)
+                Error::no_endpoint(pid, domain)
             }
-            Errno::AGAIN => Error::QueueFull { target: *target },
+            Errno::AGAIN => Error::QueueFull { pid },
             errno => refused(errno),
         });
     }
-    // Who listens is the kernel's word, not the name's. Id 0 is a process outside of this PID namespace.
+    // Who listens is the kernel's word, not the name's. Id 0 is a process outside of this PID namespace, of which
+    // nothing more can be asked.
     let answered = peer_pid(link.as_fd()).map_err(&refused)?;
-    if target.shares_namespace_with(me) && answered != target.pid() {
-        return Err(Error::Impostor { target: *target, answered });
+    if answered != 0 && !Process::from_pid(answered).is_ok_and(|process| process.who() == target) {
+        return Err(Error::Impostor { pid, answered });
     }
     sockopt::set_socket_send_buffer_size(&link, SEND_BUFFER).map_err(&refused)?;
-    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    net::send(&link, &Frame::Hello(*me).to_bytes(), flags).map_err(&refused)?;
+    send_rights(&link, &Frame::Hello(*me).to_bytes(), with_hello).map_err(|errno| match errno {
+        Errno::PIPE | Errno::CONNRESET => Error::no_endpoint(pid, domain),
+        Errno::TOOMANYREFS => Error::TooManyInFlight,
+        errno => refused(errno),
+    })?;
     Ok(link)
 }
 

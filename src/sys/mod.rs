@@ -2,4 +2,4 @@
 
 mod linux;
 
-pub(crate) use linux::{lock_range, receive_rights, send_rights, try_lock_range, unlock_range};
+pub(crate) use linux::*;

@@ -1,11 +1,15 @@
 //! Other processes for the tests: this same test program, obeying commands.
+#![allow(dead_code)] // Each test program uses its part.
 
-use sharesock::{Direction, Domain, Endpoint, ProtocolInfo, Socket, Turn};
-use std::io::{BufRead, BufReader, Write};
+use sharesock::{Direction, Domain, Endpoint, Parcel, ProtocolInfo, Receiver, Sender, Socket, Turn};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 const VARIABLE: &str = "SHARESOCK_TEST_PEER_DOMAIN";
+/// Set when the peer opens its endpoint only when it is told to.
+const LATER: &str = "SHARESOCK_TEST_PEER_LATER";
 /// Marks a peer's answers among the lines that the test harness prints.
 const ANSWER: &str = "peer> ";
 
@@ -48,13 +52,25 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn start(place: &Place) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "peer::peer", "--nocapture"])
-            .env(VARIABLE, place.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::from_command(&mut Self::command(place), Command::spawn)
+    }
+
+    /// A peer that has no endpoint until it is asked to `open`.
+    pub(crate) fn start_without_endpoint(place: &Place) -> Self {
+        Self::from_command(Self::command(place).env(LATER, "1"), Command::spawn)
+    }
+
+    pub(crate) fn command(place: &Place) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "peer::peer", "--nocapture"]).env(VARIABLE, place.path());
+        command
+    }
+
+    pub(crate) fn from_command<E: std::fmt::Debug>(
+        command: &mut Command,
+        spawn: impl FnOnce(&mut Command) -> Result<Child, E>,
+    ) -> Self {
+        let mut child = spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         let mut peer = Peer { child, input, output };
         assert_eq!(peer.answer(), "ready");
@@ -66,7 +82,7 @@ impl Peer {
     }
 
     pub(crate) fn ask(&mut self, command: &str) -> String {
-        writeln!(self.input, "{command}").unwrap();
+        self.tell(command);
         self.answer()
     }
 
@@ -75,7 +91,12 @@ impl Peer {
         self.child.wait().unwrap();
     }
 
-    fn answer(&mut self) -> String {
+    /// Sends a command without waiting for its answer.
+    pub(crate) fn tell(&mut self, command: &str) {
+        writeln!(self.input, "{command}").unwrap();
+    }
+
+    pub(crate) fn answer(&mut self) -> String {
         loop {
             let mut line = String::new();
             assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "the peer ended");
@@ -107,52 +128,129 @@ pub(crate) fn sockets() -> Vec<Socket> {
     sockets
 }
 
+/// A connection of TCP: the client's side, and the descriptor to share.
+pub(crate) fn pair() -> (TcpStream, Socket) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (client, Socket::from(listener.accept().unwrap().0))
+}
+
+/// Whether the other side has closed its last descriptor: the end of the stream is there now, and nothing before it.
+pub(crate) fn at_end(client: &mut TcpStream) -> bool {
+    client.set_nonblocking(true).unwrap();
+    let read = client.read(&mut [0; 1]);
+    client.set_nonblocking(false).unwrap();
+    matches!(read, Ok(0))
+}
+
+/// Waits for the end of the stream.
+pub(crate) fn wait_for_end(client: &mut TcpStream) {
+    assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
+}
+
+/// How many descriptors this process has open.
+pub(crate) fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count() - 1
+}
+
 /// Not a test of its own: what a peer runs. Without the variable it has nothing to do.
 #[test]
 fn peer() {
     let Some(domain) = std::env::var_os(VARIABLE) else { return };
-    let endpoint = Endpoint::open(&Domain::at(domain).unwrap()).unwrap();
-    let (mut held, mut turn) = (None, None);
+    let mut state = Obedient::new(Domain::at(domain).unwrap());
+    if std::env::var_os(LATER).is_none() {
+        state.endpoint = Some(Endpoint::open(&state.domain).unwrap());
+    }
     println!("{ANSWER}ready");
     for line in std::io::stdin().lines() {
-        let line = line.unwrap();
-        println!(
-            "{ANSWER}{}",
-            obey(&endpoint, &mut held, &mut turn, &line).unwrap_or_else(|error| format!("error {error}"))
-        );
+        println!("{ANSWER}{}", state.obey(&line.unwrap()).unwrap_or_else(|error| format!("error {error}")));
     }
 }
 
-fn obey(
-    endpoint: &Endpoint,
-    held: &mut Option<Socket>,
-    turn: &mut Option<Turn>,
-    line: &str,
-) -> Result<String, Box<dyn std::error::Error>> {
-    let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
-    match verb {
-        "redeem" | "redeem-file" => {
-            let info: ProtocolInfo = match verb {
-                "redeem" => rest.parse()?,
-                _ => ProtocolInfo::from_bytes(&std::fs::read(rest)?)?,
-            };
-            let socket = endpoint.redeem(&info)?;
-            let id = socket.id()?.as_u64();
-            *held = Some(socket);
-            return Ok(format!("ok {id}"));
+struct Obedient {
+    domain: Domain,
+    endpoint: Option<Endpoint>,
+    held: Option<Socket>,
+    turn: Option<Turn>,
+    receiver: Option<Receiver>,
+    senders: Vec<Sender>,
+    files: Vec<std::fs::File>,
+}
+
+impl Obedient {
+    fn new(domain: Domain) -> Self {
+        Obedient {
+            domain,
+            endpoint: None,
+            held: None,
+            turn: None,
+            receiver: None,
+            senders: Vec::new(),
+            files: Vec::new(),
         }
-        "duplicate" => {
-            let info = endpoint.duplicate(held.as_ref().ok_or("holds no socket")?, rest.parse::<u32>()?)?;
-            return Ok(format!("ok {info}"));
-        }
-        "send" => held.as_mut().ok_or("holds no socket")?.write_all(rest.as_bytes())?,
-        "keepalive" => held.as_ref().ok_or("holds no socket")?.as_socket().set_keepalive(rest == "true")?,
-        "turn" => {
-            *turn = Turn::try_take(&Domain::at(rest)?, held.as_ref().ok_or("holds no socket")?, Direction::Send)?;
-            return Ok(if turn.is_some() { "taken" } else { "refused" }.to_owned());
-        }
-        "close" => drop(held.take()),
-        _ => return Err("unknown command".into()),
     }
-    Ok("ok".to_owned())
+
+    fn obey(&mut self, line: &str) -> Result<String, Box<dyn std::error::Error>> {
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let endpoint = || self.endpoint.as_ref().ok_or("has no endpoint");
+        let held = || self.held.as_ref().ok_or("holds no socket");
+        match verb {
+            "open" => self.endpoint = Some(Endpoint::open(&self.domain)?),
+            "redeem" | "redeem-file" => {
+                let info: ProtocolInfo = match verb {
+                    "redeem" => rest.parse()?,
+                    _ => ProtocolInfo::from_bytes(&std::fs::read(rest)?)?,
+                };
+                let socket = endpoint()?.redeem(&info)?;
+                let id = socket.id()?.as_u64();
+                self.held = Some(socket);
+                return Ok(format!("ok {id}"));
+            }
+            "duplicate" => return Ok(format!("ok {}", endpoint()?.duplicate(held()?, rest.parse::<u32>()?)?)),
+            "flush" => endpoint()?.flush(std::time::Duration::from_secs(rest.parse()?))?,
+            "send" => (&mut &*held()?).write_all(rest.as_bytes())?,
+            "receive-from" => {
+                let mut bytes = vec![0; rest.parse()?];
+                (&mut &*held()?).read_exact(&mut bytes)?;
+                return Ok(format!("ok {}", String::from_utf8_lossy(&bytes)));
+            }
+            "accept" => {
+                let (connection, _) = held()?.as_socket().accept()?;
+                self.held = Some(connection.into());
+            }
+            "keepalive" => held()?.as_socket().set_keepalive(rest == "true")?,
+            "turn" => {
+                let turn = Turn::try_take(&self.domain, held()?, Direction::Send)?;
+                self.turn = turn;
+                return Ok(if self.turn.is_some() { "taken" } else { "refused" }.to_owned());
+            }
+            "close" => self.held = None,
+            "receiver" => self.receiver = Some(endpoint()?.receiver()?),
+            "receive" => {
+                let (socket, bytes) = self.receiver.as_ref().ok_or("has no receiver")?.receive()?.into_parts();
+                let id = socket.id()?.as_u64();
+                self.held = Some(socket);
+                return Ok(format!("ok {id} {}", String::from_utf8_lossy(&bytes)));
+            }
+            "close-receiver" => self.receiver = None,
+            "hand-off" => {
+                let (pid, text) = rest.split_once(' ').ok_or("needs a process and a text")?;
+                let sender = endpoint()?.sender(pid.parse::<u32>()?)?;
+                let parcel = Parcel::new(self.held.take().ok_or("holds no socket")?);
+                sender.hand_off(parcel.with_bytes(text.into()))?;
+                self.senders.push(sender);
+            }
+            "limit-descriptors" => {
+                // Every descriptor below the limit is in use from now on.
+                let rlimit = rustix::process::Rlimit { current: Some(64), maximum: Some(64) };
+                rustix::process::setrlimit(rustix::process::Resource::Nofile, rlimit)?;
+                while let Ok(file) = std::fs::File::open("/dev/null") {
+                    self.files.push(file);
+                }
+            }
+            "free-descriptors" => self.files.clear(),
+            _ => return Err("unknown command".into()),
+        }
+        Ok("ok".to_owned())
+    }
 }

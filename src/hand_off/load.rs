@@ -1,0 +1,81 @@
+//! The message that carries parcels: a head, the length of each parcel's bytes, then the bytes, one descriptor each.
+
+use super::Parcel;
+use crate::sys::MOST_RIGHTS;
+
+/// The first word of a load, and its version.
+const LOAD: [u8; 4] = *b"SSL\x01";
+/// Bytes before the lengths.
+const HEAD: usize = 8;
+
+/// The most bytes that a load has.
+pub(super) const MOST: usize = HEAD + 4 * MOST_RIGHTS + Parcel::MOST_BYTES;
+
+/// How many parcels from the front of `lengths` go into one load.
+pub(super) fn fitting(lengths: impl Iterator<Item = usize>) -> usize {
+    let mut total = 0_usize;
+    let fits = |length: &usize| {
+        total = total.saturating_add(*length);
+        total <= Parcel::MOST_BYTES
+    };
+    lengths.take(MOST_RIGHTS).take_while(fits).count()
+}
+
+/// Writes what goes before the bytes of parcels with these lengths.
+pub(super) fn write_head(head: &mut Vec<u8>, lengths: impl ExactSizeIterator<Item = usize>) {
+    let word = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes();
+    head.clear();
+    head.extend(LOAD);
+    head.extend(word(lengths.len()));
+    lengths.for_each(|length| head.extend(word(length)));
+}
+
+/// The bytes of each parcel of a load that came with `descriptors` descriptors; nothing when it is none of ours.
+pub(super) fn read(message: &[u8], descriptors: usize) -> Option<Vec<&[u8]>> {
+    let (count, rest) = message.strip_prefix(&LOAD)?.split_first_chunk()?;
+    let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
+    (count > 0 && count == descriptors).then_some(())?;
+    let (lengths, mut bytes) = rest.split_at_checked(count.checked_mul(4)?)?;
+    let mut parts = Vec::with_capacity(count);
+    for length in lengths.chunks_exact(4) {
+        let length = usize::try_from(u32::from_le_bytes(length.try_into().ok()?)).ok()?;
+        let (part, rest) = bytes.split_at_checked(length)?;
+        parts.push(part);
+        bytes = rest;
+    }
+    bytes.is_empty().then_some(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_load_comes_back_the_same(parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..253)) {
+            let mut message = Vec::new();
+            write_head(&mut message, parts.iter().map(Vec::len));
+            message.extend(parts.concat());
+            prop_assert_eq!(read(&message, parts.len()), Some(parts.iter().map(Vec::as_slice).collect()));
+            prop_assert_eq!(read(&message, parts.len() + 1), None);
+            message.push(0);
+            prop_assert_eq!(read(&message, parts.len()), None);
+        }
+
+        #[test]
+        fn noise_is_no_load(noise in prop::collection::vec(any::<u8>(), 0..100), count in 0..5_usize) {
+            let message = [&LOAD[..], &noise].concat();
+            if let Some(parts) = read(&message, count) {
+                prop_assert_eq!(HEAD + 4 * count + parts.concat().len(), message.len());
+            }
+        }
+
+        #[test]
+        fn what_fits_keeps_the_bounds(lengths in prop::collection::vec(0..70_000_usize, 0..400)) {
+            let count = fitting(lengths.iter().copied());
+            prop_assert!(count <= MOST_RIGHTS && lengths[..count].iter().sum::<usize>() <= Parcel::MOST_BYTES);
+            prop_assert!(count == lengths.len() || count == MOST_RIGHTS || lengths[..=count].iter().sum::<usize>() > Parcel::MOST_BYTES);
+        }
+    }
+}

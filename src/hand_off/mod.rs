@@ -1,0 +1,18 @@
+//! Handing off: a socket with application bytes is given away in one message, without a protocol info.
+//!
+//! The sender keeps its descriptor until the receiver's program has taken the parcel, which the two count in memory
+//! that they share. So when a receiver ends, its sender knows exactly which sockets nobody took, and still has them.
+
+mod load;
+mod outbox;
+mod parcel;
+mod receiver;
+mod sender;
+#[cfg(feature = "tokio")]
+mod stream;
+
+pub use parcel::{Parcel, Refused};
+pub use receiver::{Iter, Receiver};
+pub use sender::Sender;
+#[cfg(feature = "tokio")]
+pub use stream::ReceiverStream;

@@ -1,0 +1,74 @@
+//! What is handed off.
+
+use crate::error::Error;
+use crate::process::Process;
+use crate::socket::Socket;
+
+/// A socket with application bytes, to be given away in one piece.
+///
+/// The bytes are the application's own: unread input, the state of a session.
+#[derive(Debug)]
+pub struct Parcel {
+    pub(super) socket: Socket,
+    pub(super) bytes: Vec<u8>,
+    pub(super) source: Option<Process>,
+}
+
+impl Parcel {
+    /// The most bytes that may go with a socket.
+    pub const MOST_BYTES: usize = 64 << 10;
+
+    /// A parcel without bytes.
+    #[must_use]
+    pub fn new(socket: impl Into<Socket>) -> Self {
+        Parcel { socket: socket.into(), bytes: Vec::new(), source: None }
+    }
+
+    /// The same socket with these bytes. More than [`MOST_BYTES`](Self::MOST_BYTES) are refused when it is handed off.
+    #[must_use]
+    pub fn with_bytes(mut self, bytes: Vec<u8>) -> Self {
+        self.bytes = bytes;
+        self
+    }
+
+    /// The socket.
+    #[must_use]
+    pub fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// The bytes that go with it.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Of a parcel that was received: who handed it off.
+    #[must_use]
+    pub fn source(&self) -> Option<Process> {
+        self.source
+    }
+
+    /// The socket and its bytes.
+    #[must_use]
+    pub fn into_parts(self) -> (Socket, Vec<u8>) {
+        (self.socket, self.bytes)
+    }
+}
+
+impl From<Socket> for Parcel {
+    fn from(socket: Socket) -> Self {
+        Parcel::new(socket)
+    }
+}
+
+/// A parcel that was not accepted, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Refused {
+    /// Why: [`Error::HandOffFull`] may pass, [`Error::TargetGone`] and [`Error::TargetOutOfDescriptors`] do not.
+    #[source]
+    pub error: Error,
+    /// What was to be handed off.
+    pub parcel: Parcel,
+}

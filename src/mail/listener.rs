@@ -1,0 +1,108 @@
+//! Where others reach this process: a listening socket with a name in the domain.
+
+use super::link::{connect_to, peer_pid, seqpacket};
+use super::{MOST_LINKS, Purpose};
+use crate::domain::{Domain, birth_name, endpoint_name, parse_name};
+use crate::error::{Error, Result};
+use crate::process::Process;
+use crate::sys::ForkMark;
+use rustix::io::Errno;
+use rustix::net::{self, RecvFlags, SocketAddrUnix, SocketFlags};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+/// A socket of this process that others connect to; its name goes with it.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: Arc<OwnedFd>,
+    domain: Domain,
+    name: String,
+    mark: ForkMark,
+}
+
+impl Listener {
+    /// Listens in the domain under the name of this process, and removes the names of processes that have ended.
+    pub(crate) fn open(domain: &Domain, me: &Process, purpose: Purpose) -> Result<Self> {
+        let refused = Error::system("opening an endpoint");
+        if purpose == Purpose::Mail {
+            sweep(domain, me);
+        }
+        let (born, name) = (birth_name(me.who(), purpose.suffix()), endpoint_name(me.who(), purpose.suffix()));
+        if domain.names().contains(&name) {
+            return Err(Error::System { doing: purpose.opening_again(), os_code: Errno::EXIST.raw_os_error() });
+        }
+        let socket = seqpacket().map_err(&refused)?;
+        domain.remove(&born);
+        let address = SocketAddrUnix::new(domain.short_path(&born)).map_err(&refused)?;
+        net::bind(&socket, &address).map_err(&refused)?;
+        let backlog = i32::try_from(MOST_LINKS).unwrap_or(i32::MAX);
+        let listening = net::listen(&socket, backlog).map_err(&refused);
+        if let Err(error) = listening.and_then(|()| domain.publish(&born, &name)) {
+            domain.remove(&born);
+            return Err(error);
+        }
+        Self::of(socket, domain, name)
+    }
+
+    /// Takes over a socket that listens under `name` already.
+    pub(crate) fn of(socket: OwnedFd, domain: &Domain, name: String) -> Result<Self> {
+        let mark = ForkMark::new().map_err(Error::system("marking an endpoint"))?;
+        Ok(Listener { socket: Arc::new(socket), domain: domain.clone(), name, mark })
+    }
+
+    /// Readable when another process has opened a link.
+    pub(crate) fn descriptor(&self) -> &Arc<OwnedFd> {
+        &self.socket
+    }
+
+    /// The next link that another process opened, or nothing when there is none.
+    pub(crate) fn accept(&self) -> Result<Option<OwnedFd>> {
+        loop {
+            match net::accept_with(&*self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+                Ok(link) => return Ok(Some(link)),
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(errno) => return Err(Error::system("accepting a link")(errno)),
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // In a forked child the name still belongs to the parent.
+        if self.mark.is_mine() {
+            self.domain.remove(&self.name);
+        }
+    }
+}
+
+/// Whether the kernel agrees that `process` opened this link.
+///
+/// A process outside of this PID namespace has no id here: then its word is all there is, and that it could enter
+/// the domain.
+pub(crate) fn is_from(link: &OwnedFd, process: &Process, me: &Process) -> bool {
+    !process.shares_namespace_with(me) || peer_pid(link.as_fd()).is_ok_and(|pid| pid == process.pid())
+}
+
+/// Whether the other side of a link is gone and nothing of it waits.
+pub(crate) fn at_end(link: &OwnedFd) -> bool {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    !matches!(net::recv(link, &mut [0_u8; 1], flags), Ok((1.., _)) | Err(Errno::AGAIN | Errno::INTR))
+}
+
+/// Removes the names that processes left when they ended: those whose socket nobody listens on.
+fn sweep(domain: &Domain, me: &Process) {
+    for name in domain.names() {
+        let Some(parsed) = parse_name(&name) else { continue };
+        if parsed.who == me.who() {
+            continue;
+        }
+        // A name that is not yet published may not listen yet: it is stale when its process is gone.
+        let alive = || Process::from_pid(parsed.who.0).is_ok_and(|process| process.who() == parsed.who);
+        let refuses = || seqpacket().is_ok_and(|link| connect_to(&link, domain, &name) == Err(Errno::CONNREFUSED));
+        if !(parsed.born && alive()) && refuses() {
+            domain.remove(&name);
+        }
+    }
+}
