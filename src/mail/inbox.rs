@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::process::{Process, Who};
 use crate::sys::{receive_rights, take_gate};
 use rustix::io::Errno;
-use rustix::net::sockopt;
+use rustix::net::{Shutdown, shutdown, sockopt};
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -206,7 +206,11 @@ impl Incoming {
                     _ => return Ok(Read::Closed),
                 }
                 arrived.ready.insert((source, token), Waiting { descriptor, expires, gate });
-                self.claim = self.claim.filter(|claimed| *claimed != token);
+                if self.claim == Some(token) {
+                    // Another thread may wait for the same answer: this wakes it.
+                    self.claim = None;
+                    let _ = shutdown(&*self.link, Shutdown::Both);
+                }
                 Ok(Read::Frame)
             }
             (Some(Frame::Refuse(token, refusal)), [None, None], Some(source)) if self.claim == Some(token) => {
