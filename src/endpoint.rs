@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 /// How long a source may take to answer a claim.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// Random bytes that are fetched at a time.
-const RANDOM: usize = 1024;
+/// So many tokens are fetched from the kernel at a time.
+const RANDOM: usize = 16;
 
 /// A process's endpoint in a domain.
 ///
@@ -50,7 +50,7 @@ pub(crate) struct Live {
     links: Arc<Links>,
     held: Mutex<Option<Arc<Held>>>,
     pub(crate) courier: Arc<Courier>,
-    random: Mutex<Vec<u8>>,
+    random: Mutex<Vec<Token>>,
 }
 
 impl Endpoint {
@@ -254,7 +254,8 @@ impl Live {
         loop {
             let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(descriptor) = inbox.take(&key)? {
-                return Socket::try_from(descriptor);
+                // That it has the promised cookie shows that it is a socket.
+                return Ok(Socket::from_trusted(descriptor));
             }
             if !delivery.held {
                 return Err(Error::UnknownDelivery);
@@ -289,14 +290,15 @@ impl Live {
 
     fn token(&self) -> Result<Token> {
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
-        if random.len() < size_of::<Token>() {
-            random.resize(RANDOM, 0);
-            let fetched = rustix::rand::getrandom(&mut **random, rustix::rand::GetRandomFlags::empty());
-            random.truncate(fetched.map_err(Error::system("asking for random bytes"))?);
+        if let Some(token) = random.pop() {
+            return Ok(token);
         }
-        let rest = random.len().saturating_sub(size_of::<Token>());
-        let token = random.split_off(rest).try_into();
-        token.map_err(|_| Error::system("asking for random bytes")(Errno::IO))
+        let refused = Error::system("asking for random bytes");
+        let mut bytes = [0; RANDOM * size_of::<Token>()];
+        let fetched = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(&refused)?;
+        let whole = bytes.get(..fetched).unwrap_or_default().chunks_exact(size_of::<Token>());
+        random.extend(whole.filter_map(|token| Token::try_from(token).ok()));
+        random.pop().ok_or_else(|| refused(Errno::IO))
     }
 
     /// Closes what a forked child inherited. What another thread was just using at the fork stays.

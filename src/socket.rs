@@ -4,8 +4,10 @@ use crate::catalog::CatalogEntry;
 use crate::error::{Error, Result};
 use rustix::io::Errno;
 use rustix::net::sockopt;
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 
 /// Identity of an underlying socket: equal for all its descriptors in all processes, and never used again.
 ///
@@ -38,8 +40,12 @@ impl SocketId {
 /// assert!(one.as_socket().broadcast()?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
-pub struct Socket(socket2::Socket);
+pub struct Socket {
+    socket: socket2::Socket,
+    /// Asked once: neither ever changes.
+    id: OnceLock<SocketId>,
+    entry: OnceLock<&'static CatalogEntry>,
+}
 
 impl Socket {
     /// Creates a socket, close-on-exec and blocking (`WSASocket` without a protocol info).
@@ -47,12 +53,12 @@ impl Socket {
     /// # Errors
     /// [`Error::System`] when the operating system refuses.
     pub fn new(domain: socket2::Domain, kind: socket2::Type, protocol: Option<socket2::Protocol>) -> Result<Self> {
-        socket2::Socket::new(domain, kind, protocol).map(Socket).map_err(Error::io("creating a socket"))
+        socket2::Socket::new(domain, kind, protocol).map(Self::from).map_err(Error::io("creating a socket"))
     }
 
     /// A descriptor of which its sender said that it is a socket's; if it is not, its operations fail.
     pub(crate) fn from_trusted(descriptor: OwnedFd) -> Self {
-        Socket(descriptor.into())
+        Socket { socket: descriptor.into(), id: OnceLock::new(), entry: OnceLock::new() }
     }
 
     /// The identity of the underlying socket.
@@ -60,7 +66,11 @@ impl Socket {
     /// # Errors
     /// [`Error::System`] when the operating system refuses.
     pub fn id(&self) -> Result<SocketId> {
-        sockopt::socket_cookie(&self.0).map(SocketId).map_err(Error::system("asking for a socket's identity"))
+        if let Some(id) = self.id.get() {
+            return Ok(*id);
+        }
+        let id = sockopt::socket_cookie(&self.socket).map(SocketId);
+        id.map(|id| *self.id.get_or_init(|| id)).map_err(Error::system("asking for a socket's identity"))
     }
 
     /// One more descriptor of the same underlying socket in this process, close-on-exec.
@@ -68,13 +78,14 @@ impl Socket {
     /// # Errors
     /// [`Error::System`] when no descriptor is free.
     pub fn try_clone(&self) -> Result<Self> {
-        self.0.try_clone().map(Socket).map_err(Error::io("duplicating a descriptor"))
+        let socket = self.socket.try_clone().map_err(Error::io("duplicating a descriptor"))?;
+        Ok(Socket { socket, id: self.id.clone(), entry: self.entry.clone() })
     }
 
     /// The socket with all the operations and options of [`socket2::Socket`].
     #[must_use]
     pub fn as_socket(&self) -> &socket2::Socket {
-        &self.0
+        &self.socket
     }
 
     /// The entry of the catalog that describes this socket (`SO_PROTOCOL_INFO`).
@@ -82,15 +93,24 @@ impl Socket {
     /// # Errors
     /// [`Error::System`] when the operating system refuses.
     pub fn catalog_entry(&self) -> Result<&'static CatalogEntry> {
+        if let Some(entry) = self.entry.get() {
+            return Ok(entry);
+        }
         let refused = Error::system("asking for a socket's kind");
-        let family = match sockopt::socket_domain(&self.0).map_err(&refused)? {
+        let family = match sockopt::socket_domain(&self.socket).map_err(&refused)? {
             rustix::net::AddressFamily::INET => 2,
             rustix::net::AddressFamily::INET6 => 23,
             rustix::net::AddressFamily::UNIX => 1,
             _ => 0,
         };
-        let kind = sockopt::socket_type(&self.0).map_err(&refused)?;
-        Ok(CatalogEntry::describing(family, kind.as_raw()))
+        let kind = sockopt::socket_type(&self.socket).map_err(&refused)?;
+        Ok(self.entry.get_or_init(|| CatalogEntry::describing(family, kind.as_raw())))
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Socket").field(&self.as_raw_fd()).finish()
     }
 }
 
@@ -104,13 +124,13 @@ impl Eq for Socket {}
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&self.0).read(buffer)
+        (&self.socket).read(buffer)
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (&self.0).write(bytes)
+        (&self.socket).write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -120,13 +140,13 @@ impl Write for Socket {
 
 impl Read for &Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&self.0).read(buffer)
+        (&self.socket).read(buffer)
     }
 }
 
 impl Write for &Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (&self.0).write(bytes)
+        (&self.socket).write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -136,13 +156,13 @@ impl Write for &Socket {
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }
 
 impl AsRawFd for Socket {
     fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+        self.socket.as_raw_fd()
     }
 }
 
@@ -155,7 +175,7 @@ impl TryFrom<OwnedFd> for Socket {
 
     fn try_from(descriptor: OwnedFd) -> Result<Self> {
         match sockopt::socket_type(&descriptor) {
-            Ok(_) => Ok(Socket(descriptor.into())),
+            Ok(_) => Ok(Self::from_trusted(descriptor)),
             Err(Errno::NOTSOCK) => Err(Error::NotASocket),
             Err(errno) => Err(Error::system("looking at a descriptor")(errno)),
         }
@@ -166,13 +186,13 @@ macro_rules! conversions {
     ($($other:ty),+) => {$(
         impl From<$other> for Socket {
             fn from(socket: $other) -> Self {
-                Socket(OwnedFd::from(socket).into())
+                Socket::from_trusted(socket.into())
             }
         }
         impl From<Socket> for $other {
             /// The same descriptor under another type; it is up to the caller that the kind of socket fits.
             fn from(socket: Socket) -> Self {
-                OwnedFd::from(socket.0).into()
+                OwnedFd::from(socket.socket).into()
             }
         }
     )+};
@@ -190,6 +210,6 @@ conversions!(
 
 impl From<Socket> for OwnedFd {
     fn from(socket: Socket) -> Self {
-        socket.0.into()
+        socket.socket.into()
     }
 }

@@ -307,7 +307,7 @@ impl Link {
     /// Learns who opened the link.
     fn greet(&mut self, me: &Process) -> Result<Read> {
         let mut bytes = [0; SIZE];
-        let arrival = match receive_rights(&self.socket, &mut bytes) {
+        let arrival = match receive_rights(&self.socket, &mut bytes, false) {
             Ok(Some(arrival)) if arrival.length == SIZE => arrival,
             Err(Errno::AGAIN) => return Ok(Read::Drained),
             Err(errno @ (Errno::MFILE | Errno::NFILE)) => {

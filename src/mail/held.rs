@@ -240,7 +240,7 @@ impl State {
                 }
             }
             let mut bytes = [0; SIZE];
-            let arrival = match receive_rights(&claimant.link, &mut bytes) {
+            let arrival = match receive_rights(&claimant.link, &mut bytes, false) {
                 Ok(Some(arrival)) if arrival.length == SIZE => arrival,
                 Err(Errno::AGAIN) => return true,
                 _ => return false,

@@ -4,17 +4,17 @@ use super::{Frame, Listener, MOST_LINKS, Purpose, Refusal, SIZE, Token, at_end, 
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::process::{Process, Who};
-use crate::sys::{receive_rights, take_gate};
+use crate::sys::{Headroom, receive_rights, take_gate};
+use foldhash::{HashMap, HashMapExt};
 use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown, sockopt};
-use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// The most duplicates taken from the kernel that wait here for their infos.
 const MOST_READY: usize = 16_384;
-/// How many fates are remembered, to tell a second use from an unknown info.
-const MOST_FATES: usize = 65_536;
+/// At least so many fates are remembered, to tell a second use from an unknown info.
+const REMEMBERED: usize = 8192;
 
 /// What identifies a duplicate at its target: who sent it, by the kernel's word, and its token.
 pub(crate) type Key = (Who, Token);
@@ -40,11 +40,18 @@ struct Incoming {
 }
 
 /// What came in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Arrived {
+    headroom: Headroom,
     ready: HashMap<Key, Waiting>,
-    fates: HashMap<Key, Fate>,
-    order: VecDeque<Key>,
+    fates: Fates,
+}
+
+/// What became of the last duplicates, in two halves: when one is full, the other is forgotten.
+#[derive(Debug, Default)]
+struct Fates {
+    young: HashMap<Key, Fate>,
+    old: HashMap<Key, Fate>,
 }
 
 /// A duplicate that waits for its info.
@@ -69,7 +76,9 @@ enum Fate {
 
 /// What reading a link came to.
 enum Read {
-    /// One frame was taken.
+    /// A duplicate was taken.
+    Duplicate(Key, Waiting),
+    /// Another frame was taken.
     Frame,
     /// Nothing more waits on it now.
     Drained,
@@ -83,7 +92,7 @@ impl Inbox {
     }
 
     pub(crate) fn of(listener: Listener, me: &Process) -> Self {
-        Inbox { listener: Some(listener), me: *me, links: Vec::new(), arrived: Arrived::default() }
+        Inbox { listener: Some(listener), me: *me, links: Vec::new(), arrived: Arrived::new() }
     }
 
     /// Takes the duplicate `key`, if it has arrived; nothing when it has not.
@@ -91,17 +100,17 @@ impl Inbox {
     /// # Errors
     /// Those of its fate, if that is known; [`Error::System`] and [`Error::TooManyUnredeemed`] when there is no room.
     pub(crate) fn take(&mut self, key: &Key) -> Result<Option<OwnedFd>> {
-        if let Some(fate) = self.arrived.fates.get(key).filter(|fate| !fate.may_change()) {
+        if let Some(fate) = self.arrived.fates.of(key).filter(|fate| !fate.may_change()) {
             return Err(fate.error());
         }
         let mut found = self.look_for(key)?;
-        if found.is_none() && self.arrived.fates.contains_key(key) {
+        if found.is_none() && self.arrived.fates.of(key).is_some() {
             // What its source does not hold any longer may have been delivered just before it said so.
             found = self.look_for(key)?;
         }
         match found {
             Some(waiting) => self.arrived.open(key, waiting).map(Some),
-            None => self.arrived.end(key).map(|()| None),
+            None => self.arrived.fates.consult(key).map_or(Ok(None), |fate| Err(fate.error())),
         }
     }
 
@@ -118,19 +127,21 @@ impl Inbox {
 
     /// Notes that the source of `key` cannot be asked.
     pub(crate) fn note_source_gone(&mut self, key: &Key) {
-        self.arrived.note(*key, Fate::SourceGone);
+        self.arrived.fates.note(*key, Fate::SourceGone);
     }
 
     /// Closes everything, in a forked child.
     pub(crate) fn abandon(&mut self) {
         self.listener = None;
         self.links.clear();
-        self.arrived = Arrived::default();
+        self.arrived = Arrived::new();
     }
 
     fn look_for(&mut self, key: &Key) -> Result<Option<Waiting>> {
-        if let Some(waiting) = self.arrived.ready.remove(key) {
-            return Ok(Some(waiting));
+        if !self.arrived.ready.is_empty() {
+            if let Some(waiting) = self.arrived.ready.remove(key) {
+                return Ok(Some(waiting));
+            }
         }
         if let Some(waiting) = self.read_links(key)? {
             return Ok(Some(waiting));
@@ -149,11 +160,9 @@ impl Inbox {
                 continue;
             }
             match incoming.read(&self.me, &mut self.arrived)? {
-                Read::Frame => {
-                    if let Some(waiting) = self.arrived.ready.remove(key) {
-                        return Ok(Some(waiting));
-                    }
-                }
+                Read::Duplicate(arrived, waiting) if arrived == *key => return Ok(Some(waiting)),
+                Read::Duplicate(arrived, waiting) => drop(self.arrived.ready.insert(arrived, waiting)),
+                Read::Frame => {}
                 Read::Drained => at += 1,
                 Read::Closed => drop(self.links.swap_remove(at)),
             }
@@ -179,15 +188,15 @@ impl Incoming {
     fn read(&mut self, me: &Process, arrived: &mut Arrived) -> Result<Read> {
         arrived.make_room()?;
         let mut bytes = [0; SIZE];
-        let arrival = match receive_rights(&self.link, &mut bytes) {
+        let arrival = match receive_rights(&self.link, &mut bytes, arrived.headroom.is_ample()) {
             Ok(Some(arrival)) => arrival,
             Err(Errno::AGAIN) => return Ok(Read::Drained),
             Err(errno @ (Errno::MFILE | Errno::NFILE)) => {
-                return Err(Error::system("receiving a duplicate (no descriptor is free; it waits)")(errno));
+                return Err(Error::system("receiving a duplicate (no descriptor is free)")(errno));
             }
             Ok(None) | Err(_) => {
                 if let (Some(source), Some(token)) = (self.source, self.claim) {
-                    arrived.note((source, token), Fate::SourceGone);
+                    arrived.fates.note((source, token), Fate::SourceGone);
                 }
                 return Ok(Read::Closed);
             }
@@ -205,13 +214,12 @@ impl Incoming {
                     Ok(arrived) if arrived == cookie => {}
                     _ => return Ok(Read::Closed),
                 }
-                arrived.ready.insert((source, token), Waiting { descriptor, expires, gate });
                 if self.claim == Some(token) {
                     // Another thread may wait for the same answer: this wakes it.
                     self.claim = None;
                     let _ = shutdown(&*self.link, Shutdown::Both);
                 }
-                Ok(Read::Frame)
+                Ok(Read::Duplicate((source, token), Waiting { descriptor, expires, gate }))
             }
             (Some(Frame::Refuse(token, refusal)), [None, None], Some(source)) if self.claim == Some(token) => {
                 let fate = match refusal {
@@ -219,7 +227,7 @@ impl Incoming {
                     Refusal::Expired => Fate::Expired,
                     Refusal::Revoked => Fate::Revoked,
                 };
-                arrived.note((source, token), fate);
+                arrived.fates.note((source, token), fate);
                 Ok(Read::Closed)
             }
             _ => Ok(Read::Closed),
@@ -228,6 +236,10 @@ impl Incoming {
 }
 
 impl Arrived {
+    fn new() -> Self {
+        Arrived { headroom: Headroom::new(), ready: HashMap::new(), fates: Fates::default() }
+    }
+
     /// Makes room for one more duplicate, by closing those that nobody can redeem any more.
     fn make_room(&mut self) -> Result<()> {
         if self.ready.len() < MOST_READY {
@@ -238,7 +250,7 @@ impl Arrived {
             self.ready.iter().filter(|(_, waiting)| waiting.expired_at(now)).map(|(key, _)| *key).collect();
         for key in &expired {
             self.ready.remove(key);
-            self.note(*key, Fate::Expired);
+            self.fates.note(*key, Fate::Expired);
         }
         match expired.is_empty() {
             true => Err(Error::TooManyUnredeemed { limit: MOST_READY }),
@@ -255,32 +267,38 @@ impl Arrived {
         } else {
             Fate::Redeemed
         };
-        self.note(*key, fate);
+        self.fates.note(*key, fate);
         match fate {
             Fate::Redeemed => Ok(waiting.descriptor),
             fate => Err(fate.error()),
         }
     }
+}
 
-    /// The error that the fate of `key` gives, if it is known. What may change is forgotten.
-    fn end(&mut self, key: &Key) -> Result<()> {
-        let Some(fate) = self.fates.get(key).copied() else { return Ok(()) };
+impl Fates {
+    fn of(&self, key: &Key) -> Option<Fate> {
+        self.young.get(key).or_else(|| self.old.get(key)).copied()
+    }
+
+    /// The fate of `key`. One that may change is forgotten.
+    fn consult(&mut self, key: &Key) -> Option<Fate> {
+        let fate = self.of(key)?;
         if fate.may_change() {
-            self.fates.remove(key);
+            self.young.remove(key);
+            self.old.remove(key);
         }
-        Err(fate.error())
+        Some(fate)
     }
 
     fn note(&mut self, key: Key, fate: Fate) {
-        if self.fates.contains_key(&key) && fate.may_change() {
+        if fate.may_change() && self.of(&key).is_some() {
             return;
         }
-        if self.fates.insert(key, fate).is_none() {
-            self.order.push_back(key);
+        if self.young.len() >= REMEMBERED {
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
         }
-        while self.order.len() > MOST_FATES {
-            self.order.pop_front().map(|oldest| self.fates.remove(&oldest));
-        }
+        self.young.insert(key, fate);
     }
 }
 

@@ -74,16 +74,17 @@ fn send(
 
 /// Takes one message with at most two descriptors, without waiting. `None` is the end of the link.
 ///
-/// The message is looked at first and taken only when its descriptors found places in this process's table. Taken
-/// at once, a full table would make the kernel throw them away.
+/// Unless there is `ample` room for them, the message is looked at first and taken only when its descriptors found
+/// places in this process's table. Taken at once, a full table would make the kernel throw them away.
 ///
 /// # Errors
-/// `MFILE` when no descriptor is free: the message waits. `AGAIN` when there is none. `PROTO` when it carries more
-/// descriptors than any message of ours.
-pub(crate) fn receive_rights(link: impl AsFd, buffer: &mut [u8]) -> rustix::io::Result<Option<Arrival>> {
+/// `MFILE` when no descriptor is free: the message waits, unless room was said to be ample. `AGAIN` when there is
+/// none. `PROTO` when it carries more descriptors than any message of ours.
+pub(crate) fn receive_rights(link: impl AsFd, buffer: &mut [u8], ample: bool) -> rustix::io::Result<Option<Arrival>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_WITH_FRAME))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let message = receive(&link, buffer, &mut control, RecvFlags::PEEK)?;
+    let look = if ample { RecvFlags::empty() } else { RecvFlags::PEEK };
+    let message = receive(&link, buffer, &mut control, look)?;
     let mut descriptors = Rights::default();
     let mut count = 0;
     for (place, descriptor) in descriptors.iter_mut().zip(arrived(&mut control)) {
@@ -96,7 +97,7 @@ pub(crate) fn receive_rights(link: impl AsFd, buffer: &mut [u8]) -> rustix::io::
     if message.bytes == 0 {
         return Ok(None);
     }
-    loop {
+    while !ample {
         match rustix::net::recv(&link, &mut [0_u8; 0], RecvFlags::DONTWAIT) {
             Err(Errno::INTR) => {}
             taken => {

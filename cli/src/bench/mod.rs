@@ -1,0 +1,76 @@
+//! `sharesock bench`: what sharing costs, beside the same system calls made bare, in the same run.
+
+mod floors;
+mod measure;
+mod neighbours;
+mod roles;
+mod rows;
+mod table;
+
+pub(crate) use roles::{Role, play};
+
+use anyhow::{Context, Result};
+use measure::Progress;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Options of `sharesock bench`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  sharesock bench\n  sharesock bench --quick --json\n  sharesock bench --peers\n\n\
+    Exit codes: 0 when all was measured, 1 when something failed. A ratio above its bound is marked, and is no failure.")]
+pub(crate) struct Options {
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// A tenth of the work: faster, and less exact.
+    #[arg(long)]
+    quick: bool,
+    /// Also measure Python's and Node's ways to pass a socket, when they are installed.
+    #[arg(long)]
+    peers: bool,
+    /// Measure only what has this in its name.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// How often each measurement is repeated; the medians are shown.
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=99))]
+    rounds: u32,
+}
+
+/// What every measurement needs.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    /// How often each measurement is repeated.
+    rounds: u32,
+    /// A divisor of the work of each measurement.
+    divisor: u32,
+    /// What the names of the wanted rows contain.
+    only: Option<String>,
+    /// The domain in which the processes of the benchmark meet, and the folder that it is in.
+    domain: PathBuf,
+    _folder: tempfile::TempDir,
+    progress: Progress,
+}
+
+/// Measures and prints.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let base = if std::path::Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" };
+    let folder = tempfile::Builder::new().prefix("sharesock-bench-").tempdir_in(base).context("making a folder")?;
+    let bench = Bench {
+        rounds: options.rounds,
+        divisor: if options.quick { 10 } else { 1 },
+        only: options.only.clone(),
+        domain: folder.path().join("domain"),
+        _folder: folder,
+        progress: Progress::new(),
+    };
+    let mut rows = rows::all(&bench)?;
+    if options.peers {
+        rows.extend(neighbours::all(&bench)?);
+    }
+    bench.progress.end();
+    match options.json {
+        true => table::print_json(&rows)?,
+        false => table::print(&rows),
+    }
+    Ok(ExitCode::SUCCESS)
+}

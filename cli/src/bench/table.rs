@@ -1,0 +1,47 @@
+//! The table for people, and the same for machines.
+
+use super::rows::Row;
+use anyhow::{Context, Result};
+use std::fmt::Write;
+
+/// Prints a table.
+pub(crate) fn print(rows: &[Row]) {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{:<52} {:>22} {:>22} {:>6}  {:<12}",
+        "work (µs each: median, lowest–highest)", "floor", "sharesock", "ratio", "must / aim"
+    );
+    for row in rows {
+        let figure = |figure: &super::measure::Figure| {
+            format!("{:.2} {:.2}–{:.2}", figure.median_us, figure.lowest_us, figure.highest_us)
+        };
+        let floor = row.floor.as_ref().map(figure).unwrap_or_default();
+        let ratio = row.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
+        let bound = match (row.bound, row.ratio) {
+            (Some((must, aim)), Some(ratio)) => {
+                let verdict = if ratio <= aim {
+                    "aim"
+                } else if ratio <= must {
+                    "holds"
+                } else {
+                    "MISSED"
+                };
+                format!("{must:.2} / {aim:.2} {verdict}")
+            }
+            _ => String::new(),
+        };
+        let _ = writeln!(text, "{:<52} {floor:>22} {:>22} {ratio:>6}  {bound}", row.work, figure(&row.ours));
+        let _ = writeln!(text, "  floor: {}", row.floor_is);
+    }
+    print!("{text}");
+}
+
+/// Prints one JSON object.
+pub(crate) fn print_json(rows: &[Row]) -> Result<()> {
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let whole = serde_json::json!({ "kernel": kernel.trim(), "cores": cores, "rows": rows });
+    println!("{}", serde_json::to_string_pretty(&whole).context("writing JSON")?);
+    Ok(())
+}
