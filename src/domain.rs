@@ -171,6 +171,6 @@ pub(crate) fn parse_name(name: &str) -> Option<Name> {
     let (rest, born) = name.strip_prefix("new-").map_or((name, false), |rest| (rest, true));
     let (pid, rest) = rest.split_once('-')?;
     let (tag, suffix) = rest.split_at_checked(8)?;
-    matches!(suffix, "" | "-claims" | "-hand-off").then_some(())?;
+    (matches!(suffix, "" | "-claims" | "-hand-off") || suffix.starts_with("-child-")).then_some(())?;
     Some(Name { who: (pid.parse().ok()?, u32::from_str_radix(tag, 16).ok()?), born })
 }

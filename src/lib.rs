@@ -49,6 +49,7 @@ mod mail;
 mod process;
 mod protocol_info;
 mod socket;
+mod spawn;
 mod sys;
 mod turn;
 
@@ -64,4 +65,5 @@ pub use holders::{Holder, Holders};
 pub use process::{Process, Target};
 pub use protocol_info::{Delivery, ProtocolInfo};
 pub use socket::{Socket, SocketId};
+pub use spawn::SpawnExt;
 pub use turn::{Direction, Turn};

@@ -1,5 +1,6 @@
 //! Where one process receives duplicates: what came in, and what became of it.
 
+use super::birth::inherited;
 use super::{Frame, Listener, MOST_LINKS, Purpose, Refusal, SIZE, Token, at_end, is_from, since_boot};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
@@ -88,11 +89,11 @@ enum Read {
 
 impl Inbox {
     pub(crate) fn open(domain: &Domain, me: &Process) -> Result<Self> {
-        Ok(Self::of(Listener::open(domain, me, Purpose::Mail)?, me))
-    }
-
-    pub(crate) fn of(listener: Listener, me: &Process) -> Self {
-        Inbox { listener: Some(listener), me: *me, links: Vec::new(), arrived: Arrived::new() }
+        let listener = match inherited(domain, me)? {
+            Some(listener) => listener,
+            None => Listener::open(domain, me, Purpose::Mail)?,
+        };
+        Ok(Inbox { listener: Some(listener), me: *me, links: Vec::new(), arrived: Arrived::new() })
     }
 
     /// Takes the duplicate `key`, if it has arrived; nothing when it has not.

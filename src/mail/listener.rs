@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::process::Process;
 use crate::sys::ForkMark;
 use rustix::io::Errno;
-use rustix::net::{self, RecvFlags, SocketAddrUnix, SocketFlags};
+use rustix::net::{self, RecvFlags, SocketAddrUnix, SocketFlags, sockopt};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
@@ -27,21 +27,46 @@ impl Listener {
         if purpose == Purpose::Mail {
             sweep(domain, me);
         }
-        let (born, name) = (birth_name(me.who(), purpose.suffix()), endpoint_name(me.who(), purpose.suffix()));
+        let name = endpoint_name(me.who(), purpose.suffix());
         if domain.names().contains(&name) {
             return Err(Error::System { doing: purpose.opening_again(), os_code: Errno::EXIST.raw_os_error() });
         }
         let socket = seqpacket().map_err(&refused)?;
+        let unborn = Self::bind(domain, socket, birth_name(me.who(), purpose.suffix()))?;
+        let backlog = i32::try_from(MOST_LINKS).unwrap_or(i32::MAX);
+        net::listen(&*unborn.socket, backlog).map_err(&refused)?;
+        domain.publish(&unborn.name, &name)?;
+        Ok(unborn.renamed(name))
+    }
+
+    /// A socket for a child that is yet to be born: its name says that it is this process's to remove.
+    pub(crate) fn unborn(domain: &Domain, me: &Process) -> Result<Self> {
+        let refused = Error::system("making a child's endpoint");
+        let socket = seqpacket().map_err(&refused)?;
+        let cookie = sockopt::socket_cookie(&socket).map_err(&refused)?;
+        Self::bind(domain, socket, birth_name(me.who(), &format!("-child-{cookie}")))
+    }
+
+    fn bind(domain: &Domain, socket: OwnedFd, born: String) -> Result<Self> {
+        let refused = Error::system("opening an endpoint");
         domain.remove(&born);
         let address = SocketAddrUnix::new(domain.short_path(&born)).map_err(&refused)?;
         net::bind(&socket, &address).map_err(&refused)?;
-        let backlog = i32::try_from(MOST_LINKS).unwrap_or(i32::MAX);
-        let listening = net::listen(&socket, backlog).map_err(&refused);
-        if let Err(error) = listening.and_then(|()| domain.publish(&born, &name)) {
-            domain.remove(&born);
-            return Err(error);
-        }
-        Self::of(socket, domain, name)
+        Self::of(socket, domain, born)
+    }
+
+    /// Gives the socket's name to the child that listens on it.
+    pub(crate) fn pass_on(self, name: &str) {
+        let _ = self.domain.publish(&self.name, name);
+    }
+
+    fn renamed(mut self, name: String) -> Self {
+        self.name = name;
+        self
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Takes over a socket that listens under `name` already.

@@ -1,6 +1,7 @@
 //! What goes between processes: where they listen, the links that lead to others, the frames on them, the inbox, and
 //! what is held until it is claimed.
 
+mod birth;
 mod courier;
 mod frame;
 mod held;
@@ -8,6 +9,7 @@ mod inbox;
 mod link;
 mod listener;
 
+pub(crate) use birth::BIRTH_VARIABLE;
 pub(crate) use courier::{Courier, Duty, Wait};
 pub(crate) use frame::{Frame, Refusal, SIZE};
 pub(crate) use held::Held;

@@ -208,10 +208,10 @@ impl Obedient {
             }
             "duplicate" => return Ok(format!("ok {}", endpoint()?.duplicate(held()?, rest.parse::<u32>()?)?)),
             "flush" => endpoint()?.flush(std::time::Duration::from_secs(rest.parse()?))?,
-            "send" => (&mut &*held()?).write_all(rest.as_bytes())?,
+            "send" => (&mut held()?).write_all(rest.as_bytes())?,
             "receive-from" => {
                 let mut bytes = vec![0; rest.parse()?];
-                (&mut &*held()?).read_exact(&mut bytes)?;
+                (&mut held()?).read_exact(&mut bytes)?;
                 return Ok(format!("ok {}", String::from_utf8_lossy(&bytes)));
             }
             "accept" => {

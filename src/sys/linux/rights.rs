@@ -97,16 +97,20 @@ pub(crate) fn receive_rights(link: impl AsFd, buffer: &mut [u8], ample: bool) ->
     if message.bytes == 0 {
         return Ok(None);
     }
-    while !ample {
-        match rustix::net::recv(&link, &mut [0_u8; 0], RecvFlags::DONTWAIT) {
-            Err(Errno::INTR) => {}
-            taken => {
-                let _ = taken?;
-                break;
-            }
-        }
+    if !ample {
+        drop_message(&link)?;
     }
     Ok(Some(Arrival { length: message.bytes, descriptors }))
+}
+
+/// Takes one message that was looked at, without its descriptors.
+fn drop_message(link: impl AsFd) -> rustix::io::Result<()> {
+    loop {
+        match rustix::net::recv(&link, &mut [0_u8; 0], RecvFlags::DONTWAIT) {
+            Err(Errno::INTR) => {}
+            taken => return taken.map(|_| ()),
+        }
+    }
 }
 
 /// Takes one message with any number of descriptors, without waiting. `None` is the end of the link.

@@ -1,0 +1,56 @@
+//! A listening socket that a child process inherits, and listens on in its own name.
+#![allow(unsafe_code)]
+
+use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
+use rustix::net::sockopt;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+/// A descriptor of the same socket that is none of the standard ones, which a child replaces.
+pub(crate) fn beyond_standard(socket: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+    fcntl_dupfd_cloexec(socket, 3)
+}
+
+/// Spawns a child that inherits `socket` and listens on it, so that the kernel names the child as the listener.
+pub(crate) fn spawn_listening(command: &mut Command, socket: &OwnedFd, backlog: i32) -> io::Result<Child> {
+    // A command keeps what is to run in its children: in later ones there is nothing to do.
+    let number = Arc::new(AtomicI32::new(socket.as_raw_fd()));
+    let in_child = number.clone();
+    let listen = move || {
+        let number = in_child.load(Ordering::SeqCst);
+        // SAFETY: the descriptor was open when the child was forked, and nothing in the child closes it before this.
+        if number >= 0 && unsafe { libc::fcntl(number, libc::F_SETFD, 0) | libc::listen(number, backlog) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    };
+    // SAFETY: it makes two system calls that may be made after `fork`, and neither allocates nor locks.
+    unsafe { command.pre_exec(listen) };
+    let child = command.spawn();
+    number.store(-1, Ordering::SeqCst);
+    child
+}
+
+/// Takes the socket that this process inherited under `number`, if it is the one with this cookie, if this process
+/// listens on it, and if nobody took it before.
+pub(crate) fn adopt_listening(number: RawFd, cookie: u64) -> rustix::io::Result<OwnedFd> {
+    if number < 3 {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: the kernel is only asked about it; if it is not open, or not what it should be, it says so.
+    let asked = unsafe { BorrowedFd::borrow_raw(number) };
+    let listener = rustix::process::Pid::as_raw(Some(sockopt::socket_peercred(asked)?.pid));
+    let mine = u32::try_from(listener) == Ok(std::process::id());
+    let taken = fcntl_getfd(asked)?.contains(FdFlags::CLOEXEC);
+    if taken || !mine || sockopt::socket_cookie(asked)? != cookie || !sockopt::socket_acceptconn(asked)? {
+        return Err(Errno::BADF);
+    }
+    fcntl_setfd(asked, FdFlags::CLOEXEC)?;
+    // SAFETY: it was inherited for us under this number: the cookie is that of no other socket, and only whoever sets
+    // close-on-exec first, which was us, takes it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
