@@ -1,16 +1,37 @@
 //! The sharesock program.
 
 mod bench;
+mod documents;
+mod serve;
 
 use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Share live sockets between processes.
 #[derive(Debug, Parser)]
-#[command(name = "sharesock", version, about)]
+#[command(name = "sharesock", version)]
+#[command(after_help = "Exit codes: 0 done, 1 something failed, 2 the command line is wrong.")]
 enum Command {
+    /// Serve files: one process accepts, worker processes serve.
+    Serve(serve::Options),
     /// Measure what sharing costs, beside the same system calls made bare.
     Bench(bench::Options),
+    /// Print completions for a shell.
+    #[command(after_help = "Example:\n  sharesock completions bash > /etc/bash_completion.d/sharesock")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder.
+    #[command(after_help = "Example:\n  sharesock man /usr/local/share/man/man1")]
+    Man {
+        /// The folder, which exists.
+        folder: PathBuf,
+    },
+    /// A worker of `serve`.
+    #[command(hide = true)]
+    ServeWorker(serve::WorkerOptions),
     /// Another process of the benchmark.
     #[command(hide = true)]
     BenchRole { role: bench::Role, count: u32, folder: PathBuf },
@@ -18,7 +39,11 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Command::parse() {
+        Command::Serve(options) => serve::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Completions { shell } => documents::completions::<Command>(shell),
+        Command::Man { folder } => documents::manual::<Command>(&folder),
+        Command::ServeWorker(options) => serve::work(options),
         Command::BenchRole { role, count, folder } => bench::play(role, count, &folder).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {

@@ -1,0 +1,243 @@
+//! One connection of HTTP/1.1, which can be taken out of its worker between two requests.
+
+use super::envelope::Envelope;
+use super::files::{self, Answer, Site};
+use bytes::Bytes;
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use sharesock::{Parcel, Socket};
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::watch;
+
+/// How long a client may take to send the head of a request.
+const HEAD_WITHIN: Duration = Duration::from_secs(60);
+
+/// What a worker does with its connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Serves them.
+    Serving,
+    /// Hands them over as soon as they are between two requests.
+    Retiring,
+    /// Closes them as soon as they are between two requests.
+    Draining,
+}
+
+/// A connection that was received, not yet served here.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    pub(crate) socket: Socket,
+    pub(crate) envelope: Envelope,
+    /// Microseconds from the hand-off to here.
+    pub(crate) took_us: f64,
+    /// What was read from it before and belongs to its next request.
+    pub(crate) unread: Bytes,
+}
+
+impl Guest {
+    /// As it was handed off; nothing when it did not come from one of us.
+    pub(crate) fn from_parcel(parcel: Parcel) -> Option<Self> {
+        let (socket, bytes) = parcel.into_parts();
+        let (envelope, unread) = Envelope::open(&bytes)?;
+        let unread = Bytes::copy_from_slice(unread);
+        Some(Guest { socket, envelope, took_us: envelope.age_us(), unread })
+    }
+
+    /// To be handed off now.
+    pub(crate) fn into_parcel(self) -> Parcel {
+        let bytes = [&self.envelope.sent_now().to_bytes()[..], &self.unread].concat();
+        Parcel::new(self.socket).with_bytes(bytes)
+    }
+}
+
+/// What became of a connection.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Finished,
+    /// It is between two requests, and may go on elsewhere.
+    Movable(Guest),
+}
+
+/// Serves a connection to its end, or until it can be moved in a phase in which it should.
+pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiver<Phase>) -> io::Result<Outcome> {
+    let Guest { socket, envelope, took_us, unread } = guest;
+    let state = Rc::new(State::default());
+    let io = Io { stream: Stream::new(socket)?, unread, state: state.clone() };
+    let answering = (site, state.clone());
+    let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+        let (site, state) = answering.clone();
+        // What is left of a request's body would be taken for the next request elsewhere.
+        state.fixed.set(state.fixed.get() || !request.body().is_end_stream());
+        let busy = Busy::new(state);
+        let answer: Pin<Box<dyn Future<Output = Result<Answer<Busy>, std::convert::Infallible>>>> =
+            Box::pin(async move { Ok(files::answer(&site, request, envelope, took_us, busy).await) });
+        answer
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
+    let mut connection = builder.serve_connection(TokioIo::new(io), service);
+    loop {
+        let now = *phase.borrow_and_update();
+        if now == Phase::Draining {
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        let polled = poll_fn(|context| match connection.poll_without_shutdown(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending if now == Phase::Retiring && state.is_movable() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        let done = tokio::select! {
+            biased;
+            done = polled => done,
+            Ok(()) = phase.changed() => continue,
+        };
+        let parts = connection.into_parts();
+        let mut io = parts.io.into_inner();
+        if done.is_none() {
+            let unread = [parts.read_buf, io.unread].concat().into();
+            return Ok(Outcome::Movable(Guest { socket: io.stream.into_socket()?, envelope, took_us, unread }));
+        }
+        // A client that is gone already is no mistake of ours.
+        let _ = io.shutdown().await;
+        return Ok(Outcome::Finished);
+    }
+}
+
+/// What is going on on a connection.
+#[derive(Debug, Default)]
+struct State {
+    /// Requests whose responses are not written yet: none or one.
+    busy: Cell<u32>,
+    /// The client does not take what was written.
+    stuck: Cell<bool>,
+    /// It cannot be moved any more.
+    fixed: Cell<bool>,
+}
+
+impl State {
+    fn is_movable(&self) -> bool {
+        self.busy.get() == 0 && !self.stuck.get() && !self.fixed.get()
+    }
+}
+
+/// Lives as long as a request is being answered.
+#[derive(Debug)]
+pub(crate) struct Busy(Rc<State>);
+
+impl Busy {
+    fn new(state: Rc<State>) -> Self {
+        state.busy.set(state.busy.get() + 1);
+        Busy(state)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.set(self.0.busy.get() - 1);
+    }
+}
+
+/// A stream, with what was read from it before.
+#[derive(Debug)]
+struct Io {
+    stream: Stream,
+    unread: Bytes,
+    state: Rc<State>,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    fn new(socket: Socket) -> io::Result<Self> {
+        socket.as_socket().set_nonblocking(true)?;
+        match socket.as_socket().domain()? {
+            socket2::Domain::UNIX => UnixStream::from_std(socket.into()).map(Stream::Unix),
+            _ => {
+                let _ = socket.as_socket().set_tcp_nodelay(true);
+                TcpStream::from_std(socket.into()).map(Stream::Tcp)
+            }
+        }
+    }
+
+    fn into_socket(self) -> io::Result<Socket> {
+        Ok(match self {
+            Stream::Tcp(stream) => stream.into_std()?.into(),
+            Stream::Unix(stream) => stream.into_std()?.into(),
+        })
+    }
+
+    fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Unpin)> {
+        match self {
+            Stream::Tcp(stream) => Pin::new(stream),
+            Stream::Unix(stream) => Pin::new(stream),
+        }
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let length = self.unread.len().min(buffer.remaining());
+            buffer.put_slice(&self.unread.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl Io {
+    fn note<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.state.stuck.set(polled.is_pending());
+        polled
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = self.stream.writer().poll_write(context, bytes);
+        self.note(polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = self.stream.writer().poll_write_vectored(context, parts);
+        self.note(polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = self.stream.writer().poll_flush(context);
+        self.note(polled)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.writer().poll_shutdown(context)
+    }
+}

@@ -1,0 +1,79 @@
+//! What travels with a connection, before its unread bytes: a fixed prefix of the parcel's bytes.
+
+use rustix::time::{ClockId, clock_gettime};
+
+const MAGIC: [u8; 4] = *b"SSe\x01";
+/// Bytes of an envelope.
+pub(crate) const SIZE: usize = 24;
+
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Envelope {
+    /// Id of the process that accepted it.
+    pub(crate) accepted_by: u32,
+    /// Which of its listeners it came in by.
+    pub(crate) listener: u32,
+    /// When it was last handed off, in nanoseconds of the monotonic clock.
+    pub(crate) sent: u64,
+}
+
+impl Envelope {
+    pub(crate) fn new(listener: u32) -> Self {
+        Envelope { accepted_by: std::process::id(), listener, sent: now() }
+    }
+
+    /// The same, handed off now.
+    pub(crate) fn sent_now(self) -> Self {
+        Envelope { sent: now(), ..self }
+    }
+
+    /// Microseconds since it was handed off.
+    pub(crate) fn age_us(self) -> f64 {
+        let nanoseconds = u32::try_from(now().saturating_sub(self.sent)).unwrap_or(u32::MAX);
+        f64::from(nanoseconds) / 1000.0
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; SIZE] {
+        let mut bytes = [0; SIZE];
+        let parts = [
+            &MAGIC[..],
+            &self.accepted_by.to_le_bytes(),
+            &self.listener.to_le_bytes(),
+            &[0; 4],
+            &self.sent.to_le_bytes(),
+        ];
+        bytes.copy_from_slice(&parts.concat());
+        bytes
+    }
+
+    /// The envelope, and the bytes behind it.
+    pub(crate) fn open(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (magic, rest) = bytes.split_first_chunk()?;
+        let (accepted_by, rest) = rest.split_first_chunk()?;
+        let (listener, rest) = rest.split_first_chunk()?;
+        let (_, rest) = rest.split_first_chunk::<4>()?;
+        let (sent, rest) = rest.split_first_chunk()?;
+        let [accepted_by, listener] = [accepted_by, listener].map(|word| u32::from_le_bytes(*word));
+        (*magic == MAGIC).then_some((Envelope { accepted_by, listener, sent: u64::from_le_bytes(*sent) }, rest))
+    }
+}
+
+fn now() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let [seconds, nanoseconds] = [now.tv_sec, now.tv_nsec].map(|part| u64::try_from(part).unwrap_or(0));
+    seconds * 1_000_000_000 + nanoseconds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_envelope_comes_back_with_what_follows_it() {
+        let envelope = Envelope { accepted_by: 7, listener: 3, sent: 1 << 40 };
+        let bytes = [&envelope.to_bytes()[..], b"GET /"].concat();
+        assert_eq!(Envelope::open(&bytes), Some((envelope, &b"GET /"[..])));
+        assert_eq!(Envelope::open(&bytes[..SIZE - 1]), None);
+        assert_eq!(Envelope::open(&[0; 64]), None);
+    }
+}
