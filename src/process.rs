@@ -139,6 +139,12 @@ impl Target for std::process::Child {
     }
 }
 
+impl<T: Target + ?Sized> Target for &T {
+    fn process(&self) -> Result<Process> {
+        (**self).process()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,12 +1,15 @@
-//! The rules R1–R5, R8 and R9, each with real processes.
+//! The rules R1–R9 and R12, each with real processes: a source, a target and a third.
 //!
 //! A peer is this same test program, run with only the test `peer`, which obeys commands from standard input.
 
+mod outside;
 mod peer;
 
-use peer::{Peer, Place, pair, sockets};
-use sharesock::{Direction, Endpoint, Error, ProtocolInfo, Turn};
-use std::io::{Read, Write};
+use outside::{Kind, Outside};
+use peer::{Peer, Place, hear, pair, sockets};
+use sharesock::{Direction, Endpoint, Error, Parcel, ProtocolInfo, Turn};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 #[test]
@@ -19,6 +22,7 @@ fn r1_duplicate_names_one_target_process() {
         let info = source.duplicate(&socket, target.pid()).unwrap();
         assert_eq!(info.delivery().unwrap().target_pid, target.pid());
         assert!(third.ask(&format!("redeem {info}")).contains(&format!("is for process {}", target.pid())));
+        assert!(matches!(source.redeem(&info), Err(Error::WrongProcess { .. })));
         assert_eq!(target.ask(&format!("redeem {info}")), format!("ok {}", socket.id().unwrap().as_u64()));
     }
 }
@@ -38,36 +42,103 @@ fn r1_a_target_that_is_no_process_is_refused() {
 }
 
 #[test]
-fn r2_the_info_travels_as_bytes_and_as_text() {
+fn r2_the_info_travels_over_any_channel() {
     let place = Place::new("r2");
     let source = place.endpoint();
     let mut target = Peer::start(&place);
-    let (_client, socket) = pair();
-    let cookie = format!("ok {}", socket.id().unwrap().as_u64());
-    for narrow in [false, true] {
-        let info = source.duplicate(&socket, target.pid()).unwrap();
+    for kind in Kind::ALL {
+        let (_outside, socket) = Outside::new(kind);
+        let cookie = format!("ok {}", socket.id().unwrap().as_u64());
+        let info = || source.duplicate(&socket, target.pid()).unwrap();
+
+        let by_standard_input = info().to_string();
+        let (wide, narrow) = (info().to_wide_bytes(), info().to_narrow_bytes());
+        assert_eq!(target.ask(&format!("redeem {by_standard_input}")), cookie);
+
         let file = place.path().with_extension("info");
-        match narrow {
-            true => std::fs::write(&file, info.to_narrow_bytes()).unwrap(),
-            false => std::fs::write(&file, info.to_wide_bytes()).unwrap(),
-        }
+        std::fs::write(&file, narrow).unwrap();
         assert_eq!(target.ask(&format!("redeem-file {}", file.display())), cookie);
-        std::fs::remove_file(file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+
+        assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+        target.tell(&format!("redeem-file {}", file.display()));
+        std::fs::write(&file, wide).unwrap();
+        assert_eq!(target.answer(), cookie, "through a pipe");
+        std::fs::remove_file(&file).unwrap();
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let bytes = source.duplicate(&socket, target.pid()).unwrap().to_wide_bytes();
+        target.tell(&format!("redeem-tcp {}", listener.local_addr().unwrap()));
+        listener.accept().unwrap().0.write_all(&bytes).unwrap();
+        assert_eq!(target.answer(), cookie, "through TCP");
     }
+}
+
+#[test]
+fn r2_the_info_travels_in_the_environment() {
+    let place = Place::new("r2-environment");
+    let source = place.endpoint();
+    let (_client, socket) = pair();
+    // A process keeps its id when it executes another program: the shell learns the info, the peer finds it.
+    let peer = Peer::command(&place);
+    let mut shell = Command::new("sh");
+    let script = "read -r SHARESOCK_TEST_INFO; export SHARESOCK_TEST_INFO; exec \"$0\" --exact peer::peer --nocapture";
+    shell.args(["-c", script]).arg(peer.get_program());
+    shell.envs(peer.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut child = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let info = source.duplicate(&socket, &child).unwrap();
+    let mut input = child.stdin.take().unwrap();
+    write!(input, "{info}\nredeem-environment\n").unwrap();
+    let expected = format!("peer> ok {}", socket.id().unwrap().as_u64());
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains(&expected)), "the peer did not redeem it");
+    drop(input);
+    child.wait().unwrap();
 }
 
 #[test]
 fn r3_redeeming_gives_one_more_descriptor_of_the_same_socket() {
     let place = Place::new("r3");
     let endpoint = place.endpoint();
+    let mut target = Peer::start(&place);
     for socket in sockets() {
-        // Own process is allowed.
+        let cookie = format!("ok {}", socket.id().unwrap().as_u64());
+        let info = endpoint.duplicate(&socket, target.pid()).unwrap();
+        assert_eq!(target.ask(&format!("redeem {info}")), cookie);
+        assert!(target.ask(&format!("redeem {info}")).contains("redeemed already"));
+        let holders: Vec<_> = socket.holders().unwrap().seen.iter().map(|holder| holder.pid).collect();
+        let mut expected = [std::process::id(), target.pid()];
+        expected.sort_unstable();
+        assert_eq!(holders, expected, "one more descriptor, and one only");
+        // The own process is allowed, too.
         let info = endpoint.duplicate(&socket, std::process::id()).unwrap();
         let redeemed = endpoint.redeem(&info).unwrap();
         assert_eq!(redeemed, socket);
-        use std::os::fd::AsRawFd;
-        assert_ne!(redeemed.as_raw_fd(), socket.as_raw_fd());
-        assert_eq!(endpoint.redeem(&info).unwrap_err(), Error::AlreadyRedeemed);
+        assert_ne!(std::os::fd::AsRawFd::as_raw_fd(&redeemed), std::os::fd::AsRawFd::as_raw_fd(&socket));
+        assert_eq!(endpoint.redeem(&info), Err(Error::AlreadyRedeemed));
+    }
+}
+
+#[test]
+fn r3_connections_that_waited_in_a_backlog_are_accepted_by_the_target() {
+    let place = Place::new("r3-backlog");
+    let source = place.endpoint();
+    let mut target = Peer::start(&place);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let clients: Vec<_> = (0..5)
+        .map(|n| {
+            let mut client = std::net::TcpStream::connect(address).unwrap();
+            write!(client, "{n}").unwrap();
+            client
+        })
+        .collect();
+    let socket = listener.into();
+    let info = source.duplicate(&socket, target.pid()).unwrap();
+    drop(socket);
+    assert!(target.ask(&format!("redeem {info}")).starts_with("ok"));
+    for n in 0..clients.len() {
+        assert_eq!(target.ask("hear 1"), format!("ok {n}"));
     }
 }
 
@@ -88,33 +159,41 @@ fn r3_of_two_threads_exactly_one_redeems() {
 
 #[test]
 fn r4_a_descriptor_is_valid_in_all_threads() {
-    let (mut client, socket) = pair();
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| (&socket).write_all(b"x").unwrap());
-        }
-    });
-    let mut read = [0; 4];
-    client.read_exact(&mut read).unwrap();
-    assert_eq!(&read, b"xxxx");
+    for kind in Kind::ALL {
+        let (mut outside, socket) = Outside::new(kind);
+        (0..4).for_each(|_| outside.say("x"));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| assert_eq!(hear(&socket, 1).unwrap(), "x"));
+            }
+        });
+    }
 }
 
 #[test]
-fn r5_both_descriptors_do_io_independently() {
+fn r5_all_descriptors_do_io_independently() {
     let place = Place::new("r5");
     let source = place.endpoint();
-    let mut target = Peer::start(&place);
-    let (mut client, mut socket) = pair();
-    let info = source.duplicate(&socket, target.pid()).unwrap();
-    target.ask(&format!("redeem {info}"));
-    let mut read = [0; 1];
-    for _ in 0..3 {
-        assert_eq!(target.ask("send t"), "ok");
-        client.read_exact(&mut read).unwrap();
-        assert_eq!(&read, b"t");
-        socket.write_all(b"s").unwrap();
-        client.read_exact(&mut read).unwrap();
-        assert_eq!(&read, b"s");
+    let (mut target, mut third) = (Peer::start(&place), Peer::start(&place));
+    for kind in Kind::ALL {
+        let (mut outside, socket) = Outside::new(kind);
+        for peer in [&mut target, &mut third] {
+            let info = source.duplicate(&socket, peer.pid()).unwrap();
+            assert!(peer.ask(&format!("redeem {info}")).starts_with("ok"));
+        }
+        for round in ["a", "b", "c"] {
+            outside.say(round);
+            assert_eq!(hear(&socket, 1).unwrap(), round);
+            outside.say(round);
+            assert_eq!(target.ask("hear 1"), format!("ok {round}"));
+            outside.say(round);
+            assert_eq!(third.ask("hear 1"), format!("ok {round}"));
+            if outside.listens() {
+                assert_eq!(target.ask("send t"), "ok");
+                assert_eq!(third.ask("send u"), "ok");
+                assert_eq!(outside.hear(2), "tu");
+            }
+        }
     }
 }
 
@@ -143,54 +222,70 @@ fn r6_turns_bind_those_who_take_them_and_end_with_their_holder() {
 }
 
 #[test]
-fn holders_are_listed_with_their_descriptors() {
-    let place = Place::new("holders");
+fn r7_sockets_of_every_kind_are_handed_off_and_used_there() {
+    let place = Place::new("r7-kinds");
     let source = place.endpoint();
-    let mut target = Peer::start(&place);
-    let (_client, socket) = pair();
-    let info = source.duplicate(&socket, target.pid()).unwrap();
-    let pids = || socket.holders().unwrap().seen.iter().map(|holder| holder.pid).collect::<Vec<_>>();
-    assert_eq!(pids(), [std::process::id()]);
-    target.ask(&format!("redeem {info}"));
-    let mut expected = [std::process::id(), target.pid()];
-    expected.sort_unstable();
-    assert_eq!(pids(), expected);
-    target.kill();
-    assert_eq!(pids(), [std::process::id()]);
+    let mut worker = Peer::start(&place);
+    assert_eq!(worker.ask("receiver"), "ok");
+    let sender = source.sender(worker.pid()).unwrap();
+    for kind in Kind::ALL {
+        let (mut outside, socket) = Outside::new(kind);
+        let id = socket.id().unwrap().as_u64();
+        outside.say("early");
+        sender.hand_off(Parcel::new(socket).with_bytes(b"state".to_vec())).unwrap();
+        assert_eq!(worker.ask("receive"), format!("ok {id} state"));
+        assert_eq!(worker.ask("hear 5"), "ok early");
+        outside.say("late");
+        assert_eq!(worker.ask("hear 4"), "ok late");
+        sender.flush(Duration::from_secs(60)).unwrap();
+        assert!(outside.is_open());
+        assert_eq!(worker.ask("close"), "ok");
+        outside.wait_for_end();
+    }
 }
 
 #[test]
-fn r8_an_option_set_through_one_is_seen_through_the_other() {
+fn r8_an_option_set_through_one_is_seen_through_all() {
     let place = Place::new("r8");
     let source = place.endpoint();
-    let mut target = Peer::start(&place);
-    let (_client, socket) = pair();
-    let info = source.duplicate(&socket, target.pid()).unwrap();
-    target.ask(&format!("redeem {info}"));
-    for on in [true, false, true] {
-        assert_eq!(target.ask(&format!("keepalive {on}")), "ok");
-        assert_eq!(socket.as_socket().keepalive().unwrap(), on);
+    let (mut target, mut third) = (Peer::start(&place), Peer::start(&place));
+    for kind in Kind::ALL {
+        let (_outside, socket) = Outside::new(kind);
+        for peer in [&mut target, &mut third] {
+            let info = source.duplicate(&socket, peer.pid()).unwrap();
+            peer.ask(&format!("redeem {info}"));
+        }
+        for on in [true, false, true] {
+            assert_eq!(target.ask(&format!("broadcast {on}")), "ok");
+            assert_eq!(socket.as_socket().broadcast().unwrap(), on);
+            socket.as_socket().set_broadcast(!on).unwrap();
+            assert_eq!(third.ask("is-broadcast"), (!on).to_string());
+        }
     }
 }
 
 #[test]
 fn r9_the_socket_lives_until_its_last_descriptor_is_closed() {
     let place = Place::new("r9");
-    let source = place.endpoint();
-    let mut target = Peer::start(&place);
-    let (mut client, socket) = pair();
-    let info = source.duplicate(&socket, target.pid()).unwrap();
-    drop(socket); // before it is redeemed
-    drop(source); // and the source's endpoint with it
-    assert!(target.ask(&format!("redeem {info}")).starts_with("ok"));
-    assert_eq!(target.ask("send a"), "ok");
-    let mut read = [0; 1];
-    client.read_exact(&mut read).unwrap();
-    client.set_nonblocking(true).unwrap();
-    assert_eq!(client.read(&mut read).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
-    client.set_nonblocking(false).unwrap();
-    assert_eq!(target.ask("close"), "ok");
-    assert_eq!(client.read(&mut read).unwrap(), 0, "the last close is seen as the end of the stream");
+    let (mut target, mut third) = (Peer::start(&place), Peer::start(&place));
+    for kind in Kind::ALL {
+        let source = place.endpoint();
+        let (mut outside, socket) = Outside::new(kind);
+        let infos = [target.pid(), third.pid()].map(|pid| source.duplicate(&socket, pid).unwrap());
+        drop(socket); // before it is redeemed
+        drop(source); // and the source's endpoint with it
+        assert!(outside.is_open());
+        assert!(target.ask(&format!("redeem {}", infos[0])).starts_with("ok"));
+        assert!(third.ask(&format!("redeem {}", infos[1])).starts_with("ok"));
+        outside.say("x");
+        assert_eq!(target.ask("hear 1"), "ok x");
+        assert_eq!(target.ask("close"), "ok");
+        assert!(outside.is_open());
+        outside.say("y");
+        assert_eq!(third.ask("hear 1"), "ok y");
+        assert_eq!(third.ask("close"), "ok");
+        outside.wait_for_end();
+    }
 }
 
 #[test]
@@ -212,6 +307,45 @@ fn r9_a_target_that_is_killed_takes_unredeemed_duplicates_with_it() {
     assert!(name(&format!("{}-", target.pid())));
     let _next = Peer::start(&place);
     assert!(!name(&format!("{}-", target.pid())));
+}
+
+#[test]
+fn r12_threads_of_one_process_coordinate_tightly() {
+    let (mut client, socket) = pair();
+    let exchange = std::sync::Mutex::new(());
+    client.write_all(&b"q".repeat(200)).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let _turn = exchange.lock().unwrap();
+                    (&socket).read_exact(&mut [0; 1]).unwrap();
+                    (&socket).write_all(b"<").unwrap();
+                    (&socket).write_all(b">").unwrap();
+                }
+            });
+        }
+    });
+    let mut answers = vec![0; 400];
+    client.read_exact(&mut answers).unwrap();
+    assert_eq!(answers, b"<>".repeat(200));
+}
+
+#[test]
+fn holders_are_listed_with_their_descriptors() {
+    let place = Place::new("holders");
+    let source = place.endpoint();
+    let mut target = Peer::start(&place);
+    let (_client, socket) = pair();
+    let info = source.duplicate(&socket, target.pid()).unwrap();
+    let pids = || socket.holders().unwrap().seen.iter().map(|holder| holder.pid).collect::<Vec<_>>();
+    assert_eq!(pids(), [std::process::id()]);
+    target.ask(&format!("redeem {info}"));
+    let mut expected = [std::process::id(), target.pid()];
+    expected.sort_unstable();
+    assert_eq!(pids(), expected);
+    target.kill();
+    assert_eq!(pids(), [std::process::id()]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod bench;
 mod documents;
 mod serve;
+mod tour;
 
 use clap::Parser;
 use std::path::PathBuf;
@@ -15,6 +16,8 @@ use std::process::ExitCode;
 enum Command {
     /// Serve files: one process accepts, worker processes serve.
     Serve(serve::Options),
+    /// Show every rule of shared sockets with real processes on this machine.
+    Tour(tour::Options),
     /// Measure what sharing costs, beside the same system calls made bare.
     Bench(bench::Options),
     /// Print completions for a shell.
@@ -32,6 +35,9 @@ enum Command {
     /// A worker of `serve`.
     #[command(hide = true)]
     ServeWorker(serve::WorkerOptions),
+    /// Another process of the tour.
+    #[command(hide = true)]
+    TourActor { domain: PathBuf },
     /// Another process of the benchmark.
     #[command(hide = true)]
     BenchRole { role: bench::Role, count: u32, folder: PathBuf },
@@ -40,10 +46,12 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Serve(options) => serve::run(&options),
+        Command::Tour(options) => tour::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Completions { shell } => documents::completions::<Command>(shell),
         Command::Man { folder } => documents::manual::<Command>(&folder),
         Command::ServeWorker(options) => serve::work(options),
+        Command::TourActor { domain } => tour::act(&domain).map(|()| ExitCode::SUCCESS),
         Command::BenchRole { role, count, folder } => bench::play(role, count, &folder).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {

@@ -128,6 +128,20 @@ pub(crate) fn sockets() -> Vec<Socket> {
     sockets
 }
 
+/// What arrives at a socket: on a listener, over the next connection that says anything. Empty datagrams are passed
+/// over: with them, and with connections that say nothing, the tests see whether a socket is open.
+pub(crate) fn hear(mut socket: &Socket, length: usize) -> std::io::Result<String> {
+    let mut bytes = vec![0; length];
+    if socket.as_socket().is_listener()? {
+        while socket.as_socket().accept()?.0.read_exact(&mut bytes).is_err() {}
+    } else if socket.as_socket().r#type()? == socket2::Type::DGRAM {
+        while socket.read(&mut bytes)? == 0 {}
+    } else {
+        socket.read_exact(&mut bytes)?;
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// A connection of TCP: the client's side, and the descriptor to share.
 pub(crate) fn pair() -> (TcpStream, Socket) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -209,6 +223,24 @@ impl Obedient {
             "duplicate" => return Ok(format!("ok {}", endpoint()?.duplicate(held()?, rest.parse::<u32>()?)?)),
             "flush" => endpoint()?.flush(std::time::Duration::from_secs(rest.parse()?))?,
             "send" => (&mut held()?).write_all(rest.as_bytes())?,
+            "redeem-environment" => {
+                let info: ProtocolInfo = std::env::var("SHARESOCK_TEST_INFO")?.parse()?;
+                let socket = endpoint()?.redeem(&info)?;
+                let id = socket.id()?.as_u64();
+                self.held = Some(socket);
+                return Ok(format!("ok {id}"));
+            }
+            "redeem-tcp" => {
+                let mut bytes = [0; 628];
+                TcpStream::connect(rest)?.read_exact(&mut bytes)?;
+                let socket = endpoint()?.redeem(&ProtocolInfo::from_bytes(&bytes)?)?;
+                let id = socket.id()?.as_u64();
+                self.held = Some(socket);
+                return Ok(format!("ok {id}"));
+            }
+            "hear" => return Ok(format!("ok {}", hear(held()?, rest.parse()?)?)),
+            "is-broadcast" => return Ok(held()?.as_socket().broadcast()?.to_string()),
+            "broadcast" => held()?.as_socket().set_broadcast(rest == "true")?,
             "receive-from" => {
                 let mut bytes = vec![0; rest.parse()?];
                 (&mut held()?).read_exact(&mut bytes)?;

@@ -1,0 +1,234 @@
+//! `sharesock serve`, run as people run it.
+
+mod serving;
+
+use rustix::process::Signal;
+use serving::{Client, Server, lives, signal_process, until};
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+
+#[test]
+fn r7_connections_are_accepted_by_one_process_and_served_by_others() {
+    for via in ["hand-off", "info"] {
+        let server = Server::start(&["--via", via, "--workers", "3"]);
+        let workers: HashSet<u32> =
+            server.ready()["workers"].as_array().unwrap().iter().map(|pid| pid.as_u64().unwrap() as u32).collect();
+        assert_eq!(workers.len(), 3);
+        let mut clients: Vec<Client> = (0..9).map(|_| server.client()).collect();
+        let served: HashSet<u32> = clients.iter_mut().map(|client| client.get("/hello.txt").worker()).collect();
+        assert_eq!(served, workers, "the least busy worker gets the next connection");
+        let status: serde_json::Value = serde_json::from_str(clients[0].get("/_sharesock/status.json").text()).unwrap();
+        assert_eq!(status["accepted_by"], server.pid());
+        assert!(workers.contains(&(status["served_by"].as_u64().unwrap() as u32)));
+        assert!(status["hand_off_us"].as_f64().unwrap() > 0.0);
+        assert!(clients[0].get("/_sharesock/").text().contains("One process accepts"));
+    }
+}
+
+#[test]
+fn files_are_served_as_browsers_expect() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    let first = client.get("/hello.txt");
+    assert_eq!((first.status, first.text(), first.headers["content-type"].as_str()), (200, "hello\n", "text/plain"));
+    let tag = &first.headers["etag"];
+    for known in [tag.clone(), format!("\"other\", {tag}"), "*".to_owned()] {
+        let response = client.request("/hello.txt", &format!("If-None-Match: {known}\r\n")).unwrap();
+        assert_eq!((response.status, response.headers.get("etag")), (304, Some(tag)));
+    }
+    assert_eq!(client.request("/hello.txt", "If-None-Match: \"other\"\r\n").unwrap().text(), "hello\n");
+    let part = client.request("/hello.txt", "Range: bytes=1-3\r\n").unwrap();
+    assert_eq!((part.status, part.text(), part.headers["content-range"].as_str()), (206, "ell", "bytes 1-3/6"));
+    assert_eq!(client.request("/hello.txt", "Range: bytes=100-\r\n").unwrap().status, 416);
+    assert_eq!(client.get("/nothing").status, 404);
+    assert!(client.get("/").text().contains("hello.txt"), "a folder is listed");
+}
+
+#[test]
+fn nothing_outside_of_the_folder_is_served() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    for path in ["/../secret", "/%2e%2e/secret", "/..%2fsecret", "/x/../../secret", "//../secret", "/../", "/%2e%2e/"] {
+        let response = client.get(path);
+        assert!(response.status >= 400, "{path} was answered with {}", response.status);
+        assert!(!response.text().contains("secret"), "{path}");
+    }
+}
+
+#[test]
+fn a_unix_listener_is_served_and_its_path_goes_with_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.sock");
+    // What a server left that was killed is replaced.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let mut server = Server::start(&["--listen", &format!("unix:{}", path.display())]);
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.write_all(b"GET /hello.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert!(text.ends_with("hello\n"), "{text}");
+    server.signal(Signal::TERM);
+    assert!(server.wait().success());
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_reload_moves_idle_connections_to_new_workers() {
+    for via in ["hand-off", "info"] {
+        let mut server = Server::start(&["--via", via]);
+        let mut clients: Vec<Client> = (0..20).map(|_| server.client()).collect();
+        let mut served: HashSet<u32> = clients.iter_mut().map(|client| client.get("/hello.txt").worker()).collect();
+        let mut silent = server.client();
+        // Half a request is read before, the other half after the reload.
+        clients[0].send("GET /hello.txt HT").unwrap();
+        for _ in 0..3 {
+            server.signal(Signal::HUP);
+            let event = server.wait_for("reloaded");
+            let workers: HashSet<u32> =
+                event["workers"].as_array().unwrap().iter().map(|pid| pid.as_u64().unwrap() as u32).collect();
+            assert!(workers.is_disjoint(&served));
+            until("the old workers' end", || served.iter().all(|pid| !lives(*pid)));
+            for client in &mut clients[1..] {
+                assert!(workers.contains(&client.get("/hello.txt").worker()));
+            }
+            served = workers;
+        }
+        clients[0].send("TP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        assert_eq!(clients[0].response().unwrap().text(), "hello\n");
+        assert_eq!(silent.get("/hello.txt").text(), "hello\n");
+    }
+}
+
+#[test]
+fn a_response_in_flight_is_finished_before_its_connection_moves() {
+    let mut server = Server::start_with(&[], |www| std::fs::write(www.join("big"), vec![7; 20 << 20]).unwrap());
+    let mut client = server.client();
+    // It does not read: the response is stuck in the worker.
+    client.send("GET /big HTTP/1.1\r\nHost: x\r\n\r\nGET /hello.txt HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    server.signal(Signal::HUP);
+    server.wait_for("reloaded");
+    let big = client.response().unwrap();
+    assert!(big.body.len() == 20 << 20 && big.body.iter().all(|byte| *byte == 7));
+    assert_eq!(client.response().unwrap().text(), "hello\n", "what was sent behind it is answered, too");
+    until("the old worker's end", || !lives(big.worker()));
+    assert_ne!(client.get("/hello.txt").worker(), big.worker());
+}
+
+#[test]
+fn a_reload_that_fails_leaves_the_old_workers_at_work() {
+    let mut server = Server::start(&[]);
+    // New workers cannot start: their program is what runs, so take away the domain's permissions instead.
+    let domain = server.path("domain");
+    let set = |mode| std::fs::set_permissions(&domain, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    set(0o707);
+    server.signal(Signal::HUP);
+    server.wait_for("reload_failed");
+    assert_eq!(server.get("/hello.txt").text(), "hello\n");
+    set(0o700);
+    server.signal(Signal::HUP);
+    server.wait_for("reloaded");
+    assert_eq!(server.get("/hello.txt").text(), "hello\n");
+}
+
+#[test]
+fn a_backlog_that_was_filled_before_a_reload_is_answered_after_it() {
+    let mut server = Server::start(&[]);
+    // The front stands still: the kernel completes connections by itself.
+    server.signal(Signal::STOP);
+    let mut clients: Vec<Client> = (0..60).map(|_| server.client()).collect();
+    clients.iter_mut().for_each(|client| client.send("GET /hello.txt HTTP/1.1\r\nHost: x\r\n\r\n").unwrap());
+    server.signal(Signal::HUP);
+    server.signal(Signal::CONT);
+    server.wait_for("reloaded");
+    for client in &mut clients {
+        assert_eq!(client.response().unwrap().text(), "hello\n");
+    }
+}
+
+#[test]
+fn a_killed_worker_is_replaced_and_loses_only_what_it_had() {
+    let mut server = Server::start(&[]);
+    let (mut one, mut two) = (server.client(), server.client());
+    let (victim, other) = (one.get("/hello.txt").worker(), two.get("/hello.txt").worker());
+    assert_ne!(victim, other);
+    signal_process(victim, Signal::KILL);
+    assert_eq!(server.wait_for("worker_ended")["pid"], victim);
+    assert!(one.request("/hello.txt", "").is_err());
+    assert_eq!(two.get("/hello.txt").worker(), other);
+    until("another worker", || (0..4).any(|_| ![victim, other].contains(&server.get("/hello.txt").worker())));
+}
+
+#[test]
+fn connections_that_a_dying_worker_never_took_are_served_by_another() {
+    for via in ["hand-off", "info"] {
+        let server = Server::start(&["--via", via, "--workers", "1"]);
+        let victim = server.get("/hello.txt").worker();
+        signal_process(victim, Signal::STOP);
+        let mut clients: Vec<Client> = (0..20).map(|_| server.client()).collect();
+        clients.iter_mut().for_each(|client| client.send("GET /hello.txt HTTP/1.1\r\nHost: x\r\n\r\n").unwrap());
+        // One more, whose arrival at the front shows that the others were given to the worker.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        signal_process(victim, Signal::KILL);
+        for client in &mut clients {
+            let response = client.response().unwrap();
+            assert_eq!(response.text(), "hello\n");
+            assert_ne!(response.worker(), victim);
+        }
+    }
+}
+
+#[test]
+fn sigterm_finishes_what_is_in_flight_and_leaves_nothing_behind() {
+    let mut server = Server::start_with(&[], |www| std::fs::write(www.join("big"), vec![7; 20 << 20]).unwrap());
+    let workers: Vec<u32> =
+        server.ready()["workers"].as_array().unwrap().iter().map(|pid| pid.as_u64().unwrap() as u32).collect();
+    let (mut busy, mut idle) = (server.client(), server.client());
+    idle.get("/hello.txt");
+    busy.send("GET /big HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    server.signal(Signal::TERM);
+    server.wait_for("draining");
+    assert!(idle.is_closed());
+    assert_eq!(busy.response().unwrap().body.len(), 20 << 20);
+    assert!(server.wait().success());
+    assert!(workers.iter().all(|pid| !lives(*pid)));
+    let domain = server.path("domain");
+    assert_eq!(std::fs::read_dir(domain).unwrap().count(), 0, "nothing is left in the domain");
+}
+
+#[test]
+fn workers_end_when_the_front_is_killed() {
+    let mut server = Server::start(&[]);
+    let workers: Vec<u32> =
+        server.ready()["workers"].as_array().unwrap().iter().map(|pid| pid.as_u64().unwrap() as u32).collect();
+    server.signal(Signal::KILL);
+    server.wait();
+    until("the workers' end", || workers.iter().all(|pid| !lives(*pid)));
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_explained() {
+    let run = |options: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_sharesock")).args(options).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for (options, code, says) in [
+        (&["serve"][..], 2, "--files"),
+        (&["serve", "--files", ".", "--listen", "8080"], 2, "HOST:PORT"),
+        (&["serve", "--files", ".", "--workers", "0"], 2, "--workers"),
+        (&["serve", "--files", ".", "--policy", "best"], 2, "least-open"),
+        (&["serve", "--files", "/no/such/folder"], 1, "is not a folder"),
+        (&["serve", "--files", ".", "--domain", "/no/such/place"], 1, "creating the domain's directory"),
+        (&["serve", "--files", ".", "--listen", "unix:/etc/passwd"], 1, "is no socket"),
+    ] {
+        let (status, text) = run(options);
+        assert_eq!(status, Some(code), "{options:?}: {text}");
+        assert!(text.contains(says), "{options:?}: {text}");
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (status, text) = run(&["serve", "--files", ".", "--listen", &taken.local_addr().unwrap().to_string()]);
+    assert!(status == Some(1) && text.contains("is the port in use?"), "{text}");
+}
