@@ -25,6 +25,9 @@ pub enum Error {
         /// The id that was given.
         pid: u32,
     },
+    /// The text does not name a process.
+    #[error("this does not name a process: give what a Process of that process prints, such as 4711:913374:4026531836")]
+    NotAProcess,
     /// The process does not listen in this domain: it has no endpoint there, or no receiver for what is handed off.
     #[error("process {pid} does not receive in {domain}: let it open its endpoint, or its receiver, there first")]
     NoEndpoint {

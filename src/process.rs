@@ -5,13 +5,21 @@ use crate::error::{Error, Result};
 use std::fmt;
 use std::fs;
 use std::os::linux::fs::MetadataExt;
+use std::str::FromStr;
 
 /// Id and tag of a process.
 pub(crate) type Who = (u32, u32);
 
 /// A process: its id, when it started, and the PID namespace in which it has that id.
 ///
-/// It is how a process names itself to others across PID namespaces, where a bare id means nothing.
+/// It is how a process names itself to others across PID namespaces, where a bare id means nothing: its text form,
+/// such as `4711:913374:4026531836`, comes back by [`FromStr`].
+///
+/// ```
+/// let me = sharesock::Process::current()?;
+/// assert_eq!(me.to_string().parse(), Ok(me));
+/// # Ok::<(), sharesock::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Process {
     pid: u32,
@@ -96,7 +104,18 @@ impl Process {
 
 impl fmt::Display for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.pid.fmt(f)
+        write!(f, "{}:{}:{}", self.pid, self.start, self.namespace)
+    }
+}
+
+impl FromStr for Process {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut numbers = text.trim().splitn(3, ':').map(str::parse::<u64>);
+        let mut number = || numbers.next().and_then(std::result::Result::ok).ok_or(Error::NotAProcess);
+        let (pid, start, namespace) = (number()?, number()?, number()?);
+        Ok(Process { pid: u32::try_from(pid).map_err(|_| Error::NotAProcess)?, start, namespace })
     }
 }
 
@@ -163,5 +182,8 @@ mod tests {
             assert_eq!(Process::from_pid(pid), Err(Error::NoSuchProcess { pid }));
         }
         assert_eq!(Process::from_pid(std::process::id()), Process::current());
+        for text in ["", "1", "1:2", "1:2:x", "99999999999:2:3", "1:2:3:4", "-1:2:3"] {
+            assert_eq!(text.parse::<Process>(), Err(Error::NotAProcess), "{text}");
+        }
     }
 }

@@ -96,8 +96,12 @@ pub(crate) fn connect(
     // Who listens is the kernel's word, not the name's. Id 0 is a process outside of this PID namespace, of which
     // nothing more can be asked.
     let answered = peer_pid(link.as_fd()).map_err(&refused)?;
-    if answered != 0 && !Process::from_pid(answered).is_ok_and(|process| process.who() == target) {
-        return Err(Error::Impostor { pid, answered });
+    match Process::from_pid(answered) {
+        _ if answered == 0 => {}
+        Ok(process) if process.who() == target => {}
+        // It ended just now.
+        Err(_) if answered == pid => return Err(Error::no_endpoint(pid, domain)),
+        _ => return Err(Error::Impostor { pid, answered }),
     }
     sockopt::set_socket_send_buffer_size(&link, SEND_BUFFER).map_err(&refused)?;
     send_rights(&link, &Frame::Hello(*me).to_bytes(), with_hello).map_err(|errno| match errno {

@@ -1,7 +1,12 @@
 //! Other processes for the tests: this same test program, obeying commands.
 #![allow(dead_code)] // Each test program uses its part.
 
-use sharesock::{Direction, Domain, Endpoint, Parcel, ProtocolInfo, Receiver, Sender, Socket, Turn};
+mod fork;
+mod obey;
+mod ring;
+
+use obey::Obedient;
+use sharesock::{Domain, Endpoint, Socket};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -63,6 +68,15 @@ impl Peer {
     pub(crate) fn command(place: &Place) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "peer::peer", "--nocapture"]).env(VARIABLE, place.path());
+        command
+    }
+
+    /// The command of a peer that is started by another program with these arguments.
+    pub(crate) fn command_by(place: &Place, program: &str, arguments: &[&str]) -> Command {
+        let peer = Self::command(place);
+        let mut command = Command::new(program);
+        command.args(arguments).arg(peer.get_program()).args(peer.get_args());
+        command.envs(peer.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command
     }
 
@@ -173,116 +187,10 @@ fn peer() {
     let Some(domain) = std::env::var_os(VARIABLE) else { return };
     let mut state = Obedient::new(Domain::at(domain).unwrap());
     if std::env::var_os(LATER).is_none() {
-        state.endpoint = Some(Endpoint::open(&state.domain).unwrap());
+        state.open().unwrap();
     }
     println!("{ANSWER}ready");
     for line in std::io::stdin().lines() {
         println!("{ANSWER}{}", state.obey(&line.unwrap()).unwrap_or_else(|error| format!("error {error}")));
-    }
-}
-
-struct Obedient {
-    domain: Domain,
-    endpoint: Option<Endpoint>,
-    held: Option<Socket>,
-    turn: Option<Turn>,
-    receiver: Option<Receiver>,
-    senders: Vec<Sender>,
-    files: Vec<std::fs::File>,
-}
-
-impl Obedient {
-    fn new(domain: Domain) -> Self {
-        Obedient {
-            domain,
-            endpoint: None,
-            held: None,
-            turn: None,
-            receiver: None,
-            senders: Vec::new(),
-            files: Vec::new(),
-        }
-    }
-
-    fn obey(&mut self, line: &str) -> Result<String, Box<dyn std::error::Error>> {
-        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let endpoint = || self.endpoint.as_ref().ok_or("has no endpoint");
-        let held = || self.held.as_ref().ok_or("holds no socket");
-        match verb {
-            "open" => self.endpoint = Some(Endpoint::open(&self.domain)?),
-            "redeem" | "redeem-file" => {
-                let info: ProtocolInfo = match verb {
-                    "redeem" => rest.parse()?,
-                    _ => ProtocolInfo::from_bytes(&std::fs::read(rest)?)?,
-                };
-                let socket = endpoint()?.redeem(&info)?;
-                let id = socket.id()?.as_u64();
-                self.held = Some(socket);
-                return Ok(format!("ok {id}"));
-            }
-            "duplicate" => return Ok(format!("ok {}", endpoint()?.duplicate(held()?, rest.parse::<u32>()?)?)),
-            "flush" => endpoint()?.flush(std::time::Duration::from_secs(rest.parse()?))?,
-            "send" => (&mut held()?).write_all(rest.as_bytes())?,
-            "redeem-environment" => {
-                let info: ProtocolInfo = std::env::var("SHARESOCK_TEST_INFO")?.parse()?;
-                let socket = endpoint()?.redeem(&info)?;
-                let id = socket.id()?.as_u64();
-                self.held = Some(socket);
-                return Ok(format!("ok {id}"));
-            }
-            "redeem-tcp" => {
-                let mut bytes = [0; 628];
-                TcpStream::connect(rest)?.read_exact(&mut bytes)?;
-                let socket = endpoint()?.redeem(&ProtocolInfo::from_bytes(&bytes)?)?;
-                let id = socket.id()?.as_u64();
-                self.held = Some(socket);
-                return Ok(format!("ok {id}"));
-            }
-            "hear" => return Ok(format!("ok {}", hear(held()?, rest.parse()?)?)),
-            "is-broadcast" => return Ok(held()?.as_socket().broadcast()?.to_string()),
-            "broadcast" => held()?.as_socket().set_broadcast(rest == "true")?,
-            "receive-from" => {
-                let mut bytes = vec![0; rest.parse()?];
-                (&mut held()?).read_exact(&mut bytes)?;
-                return Ok(format!("ok {}", String::from_utf8_lossy(&bytes)));
-            }
-            "accept" => {
-                let (connection, _) = held()?.as_socket().accept()?;
-                self.held = Some(connection.into());
-            }
-            "keepalive" => held()?.as_socket().set_keepalive(rest == "true")?,
-            "turn" => {
-                let turn = Turn::try_take(&self.domain, held()?, Direction::Send)?;
-                self.turn = turn;
-                return Ok(if self.turn.is_some() { "taken" } else { "refused" }.to_owned());
-            }
-            "close" => self.held = None,
-            "receiver" => self.receiver = Some(endpoint()?.receiver()?),
-            "receive" => {
-                let (socket, bytes) = self.receiver.as_ref().ok_or("has no receiver")?.receive()?.into_parts();
-                let id = socket.id()?.as_u64();
-                self.held = Some(socket);
-                return Ok(format!("ok {id} {}", String::from_utf8_lossy(&bytes)));
-            }
-            "close-receiver" => self.receiver = None,
-            "hand-off" => {
-                let (pid, text) = rest.split_once(' ').ok_or("needs a process and a text")?;
-                let sender = endpoint()?.sender(pid.parse::<u32>()?)?;
-                let parcel = Parcel::new(self.held.take().ok_or("holds no socket")?);
-                sender.hand_off(parcel.with_bytes(text.into()))?;
-                self.senders.push(sender);
-            }
-            "limit-descriptors" => {
-                // Every descriptor below the limit is in use from now on.
-                let rlimit = rustix::process::Rlimit { current: Some(64), maximum: Some(64) };
-                rustix::process::setrlimit(rustix::process::Resource::Nofile, rlimit)?;
-                while let Ok(file) = std::fs::File::open("/dev/null") {
-                    self.files.push(file);
-                }
-            }
-            "free-descriptors" => self.files.clear(),
-            _ => return Err("unknown command".into()),
-        }
-        Ok("ok".to_owned())
     }
 }
