@@ -2,6 +2,7 @@
 
 use crate::digest::digest32;
 use crate::error::{Error, Result};
+use rustix::io::Errno;
 use std::fmt;
 use std::fs;
 use std::os::linux::fs::MetadataExt;
@@ -47,13 +48,18 @@ impl Process {
     /// that it gives itself.
     ///
     /// # Errors
-    /// [`Error::NoSuchProcess`] for id 0, for all ones, for an id nobody has, and for a process that has ended.
+    /// [`Error::NoSuchProcess`] for id 0, for all ones, for an id nobody has, and for a process that has ended;
+    /// [`Error::System`] when `/proc` cannot be read, such as with `EMFILE` when no descriptor is free.
     pub fn from_pid(pid: u32) -> Result<Self> {
         let gone = || Error::NoSuchProcess { pid };
+        let unreadable = |error: std::io::Error| match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::NOENT | Errno::SRCH) | None => gone(),
+            Some(_) => Error::io("looking for a process in /proc")(error),
+        };
         let folder = format!("/proc/{pid}");
-        let stat = fs::read_to_string(format!("{folder}/stat")).map_err(|_| gone())?;
+        let stat = fs::read_to_string(format!("{folder}/stat")).map_err(unreadable)?;
         let start = start_time(&stat).ok_or_else(gone)?;
-        let status = fs::read_to_string(format!("{folder}/status")).map_err(|_| gone())?;
+        let status = fs::read_to_string(format!("{folder}/status")).map_err(unreadable)?;
         let inner = status
             .lines()
             .find_map(|line| line.strip_prefix("NSpid:"))

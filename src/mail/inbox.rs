@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// The most duplicates taken from the kernel that wait here for their infos.
 const MOST_READY: usize = 16_384;
+/// So many links at their end may stay open until others are needed.
+const FEW_LINKS: usize = 64;
 /// At least so many fates are remembered, to tell a second use from an unknown info.
 const REMEMBERED: usize = 8192;
 
@@ -27,6 +29,8 @@ pub(crate) struct Inbox {
     listener: Option<Listener>,
     me: Process,
     links: Vec<Incoming>,
+    /// With so many links, those that are at their end are closed.
+    tidy_at: usize,
     arrived: Arrived,
 }
 
@@ -93,7 +97,7 @@ impl Inbox {
             Some(listener) => listener,
             None => Listener::open(domain, me, Purpose::Mail)?,
         };
-        Ok(Inbox { listener: Some(listener), me: *me, links: Vec::new(), arrived: Arrived::new() })
+        Ok(Inbox { listener: Some(listener), me: *me, links: Vec::new(), tidy_at: FEW_LINKS, arrived: Arrived::new() })
     }
 
     /// Takes the duplicate `key`, if it has arrived; nothing when it has not.
@@ -174,8 +178,9 @@ impl Inbox {
     fn accept(&mut self) -> Result<()> {
         let Some(listener) = &self.listener else { return Ok(()) };
         while let Some(link) = listener.accept()? {
-            if self.links.len() >= MOST_LINKS {
+            if self.links.len() >= self.tidy_at {
                 self.links.retain(|incoming| !at_end(&incoming.link));
+                self.tidy_at = (2 * self.links.len()).clamp(FEW_LINKS, MOST_LINKS);
             }
             if self.links.len() < MOST_LINKS {
                 self.links.push(Incoming { link: Arc::new(link), source: None, claim: None });

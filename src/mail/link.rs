@@ -4,11 +4,11 @@ use super::{Frame, Mail, Purpose};
 use crate::domain::{Domain, endpoint_name};
 use crate::error::{Error, Result};
 use crate::process::{Process, Who};
-use crate::sys::send_rights;
+use crate::sys::{peer_pid, send_rights};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
 /// The kernel's bound on what waits unread on a link, in bytes; it takes what `wmem_max` allows.
@@ -95,7 +95,7 @@ pub(crate) fn connect(
     }
     // Who listens is the kernel's word, not the name's. Id 0 is a process outside of this PID namespace, of which
     // nothing more can be asked.
-    let answered = peer_pid(link.as_fd()).map_err(&refused)?;
+    let answered = peer_pid(&link).map_err(&refused)?;
     match Process::from_pid(answered) {
         _ if answered == 0 => {}
         Ok(process) if process.who() == target => {}
@@ -119,10 +119,4 @@ pub(super) fn seqpacket() -> rustix::io::Result<OwnedFd> {
 
 pub(super) fn connect_to(link: &OwnedFd, domain: &Domain, name: &str) -> rustix::io::Result<()> {
     net::connect(link, &SocketAddrUnix::new(domain.short_path(name))?)
-}
-
-/// The id of the process at the other end, as the kernel knows it.
-pub(super) fn peer_pid(link: BorrowedFd<'_>) -> rustix::io::Result<u32> {
-    let pid = rustix::process::Pid::as_raw(Some(sockopt::socket_peercred(link)?.pid));
-    Ok(u32::try_from(pid).unwrap_or(0))
 }

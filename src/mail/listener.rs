@@ -1,14 +1,14 @@
 //! Where others reach this process: a listening socket with a name in the domain.
 
-use super::link::{connect_to, peer_pid, seqpacket};
+use super::link::{connect_to, seqpacket};
 use super::{MOST_LINKS, Purpose};
 use crate::domain::{Domain, birth_name, endpoint_name, parse_name};
 use crate::error::{Error, Result};
 use crate::process::Process;
-use crate::sys::ForkMark;
+use crate::sys::{ForkMark, peer_pid};
 use rustix::io::Errno;
 use rustix::net::{self, RecvFlags, SocketAddrUnix, SocketFlags, sockopt};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// A socket of this process that others connect to; its name goes with it.
@@ -107,7 +107,7 @@ impl Drop for Listener {
 /// A process outside of this PID namespace has no id here: then its word is all there is, and that it could enter
 /// the domain.
 pub(crate) fn is_from(link: &OwnedFd, process: &Process, me: &Process) -> bool {
-    !process.shares_namespace_with(me) || peer_pid(link.as_fd()).is_ok_and(|pid| pid == process.pid())
+    !process.shares_namespace_with(me) || peer_pid(link).is_ok_and(|pid| pid == process.pid())
 }
 
 /// Whether the other side of a link is gone and nothing of it waits.

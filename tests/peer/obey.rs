@@ -91,6 +91,7 @@ impl Obedient {
                 self.turn = turn;
                 return Ok(if self.turn.is_some() { "taken" } else { "refused" }.to_owned());
             }
+            "socket" => self.held = Some(Socket::new(socket2::Domain::UNIX, socket2::Type::DGRAM, None)?),
             "close" => self.held = None,
             "receiver" => self.receiver = Some(endpoint()?.receiver()?),
             "receive" => {

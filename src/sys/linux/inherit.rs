@@ -1,6 +1,7 @@
 //! A listening socket that a child process inherits, and listens on in its own name.
 #![allow(unsafe_code)]
 
+use super::peer::peer_pid;
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
 use rustix::net::sockopt;
 use std::io;
@@ -43,8 +44,7 @@ pub(crate) fn adopt_listening(number: RawFd, cookie: u64) -> rustix::io::Result<
     }
     // SAFETY: the kernel is only asked about it; if it is not open, or not what it should be, it says so.
     let asked = unsafe { BorrowedFd::borrow_raw(number) };
-    let listener = rustix::process::Pid::as_raw(Some(sockopt::socket_peercred(asked)?.pid));
-    let mine = u32::try_from(listener) == Ok(std::process::id());
+    let mine = peer_pid(asked)? == std::process::id();
     let taken = fcntl_getfd(asked)?.contains(FdFlags::CLOEXEC);
     if taken || !mine || sockopt::socket_cookie(asked)? != cookie || !sockopt::socket_acceptconn(asked)? {
         return Err(Errno::BADF);
