@@ -32,6 +32,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! To give a socket away instead, with application bytes, in one message and without a protocol info, see
+//! [`Sender`] and [`Receiver`]. To take turns on a socket, see [`Turn`]; to see who holds it, [`Socket::holders`].
+//!
 //! Platform: Linux 5.10 or later with `/proc` mounted.
 
 // Nothing that a peer, a file or the environment can supply may make us panic.
@@ -52,6 +55,19 @@ mod socket;
 mod spawn;
 mod sys;
 mod turn;
+
+/// What only fuzzing reaches from outside.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    /// Reads `bytes` as every message that a peer can send.
+    pub fn messages(bytes: &[u8]) {
+        if let Some(frame) = bytes.first_chunk().and_then(crate::mail::Frame::from_bytes) {
+            assert_eq!(Some(&frame.to_bytes()), bytes.first_chunk());
+        }
+        crate::hand_off::fuzz(bytes);
+    }
+}
 
 pub use catalog::CatalogEntry;
 pub use domain::Domain;

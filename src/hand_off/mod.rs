@@ -11,6 +11,16 @@ mod sender;
 #[cfg(feature = "tokio")]
 mod stream;
 
+/// Reads a message as a load of any number of parcels.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(message: &[u8]) {
+    for descriptors in 0..4 {
+        if let Some(parts) = load::read(message, descriptors) {
+            assert_eq!(parts.len(), descriptors);
+        }
+    }
+}
+
 pub use parcel::{Parcel, Refused};
 pub use receiver::{Iter, Receiver};
 pub use sender::Sender;
