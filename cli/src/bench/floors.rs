@@ -34,6 +34,17 @@ pub(crate) fn send(link: &OwnedFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>])
 
 /// Takes one message and closes the descriptors that came with it; how many these were. 0 is the end.
 pub(crate) fn receive(link: &OwnedFd, bytes: &mut [u8]) -> Result<usize> {
+    receive_each(link, bytes, drop)
+}
+
+/// Takes one message and writes one byte to the socket that came with it.
+pub(crate) fn answer(link: &OwnedFd) -> Result<()> {
+    let mut written = Ok(1);
+    receive_each(link, &mut [0; 64], |socket| written = rustix::io::write(socket, b"x"))?;
+    written.map(drop).map_err(Into::into)
+}
+
+fn receive_each(link: &OwnedFd, bytes: &mut [u8], mut each: impl FnMut(OwnedFd)) -> Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let message = recvmsg(link, &mut [IoSliceMut::new(bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
@@ -41,7 +52,7 @@ pub(crate) fn receive(link: &OwnedFd, bytes: &mut [u8]) -> Result<usize> {
         RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
         _ => None,
     });
-    match rights.flatten().map(drop::<OwnedFd>).count() {
+    match rights.flatten().map(each).count() {
         0 if message.bytes > 0 => bail!("a message came without its descriptors"),
         count => Ok(count),
     }

@@ -63,14 +63,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         _folder: folder,
         progress: Progress::new(),
     };
-    let mut rows = rows::all(&bench)?;
-    if options.peers {
-        rows.extend(neighbours::all(&bench)?);
-    }
+    let rows = rows::all(&bench)?;
+    let neighbours = if options.peers { neighbours::all(&bench)? } else { Vec::new() };
     bench.progress.end();
     match options.json {
-        true => table::print_json(&rows)?,
-        false => table::print(&rows),
+        true => table::print_json(&rows, &neighbours)?,
+        false => table::print(&rows, &neighbours),
     }
     Ok(ExitCode::SUCCESS)
 }

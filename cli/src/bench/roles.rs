@@ -24,8 +24,12 @@ pub(crate) enum Role {
     Redeem,
     /// As `Redeem`, and keeps the sockets until its input ends.
     Keep,
-    /// Echoes one byte over so many redeemed sockets, one after the other.
-    Echo,
+    /// As `FloorSink`, and writes one byte to each socket.
+    FloorAnswer,
+    /// As `Sink`, and writes one byte to each socket.
+    Answer,
+    /// As `Redeem`, and writes one byte to each socket.
+    RedeemAnswer,
 }
 
 /// Plays a role to its end.
@@ -77,7 +81,22 @@ pub(crate) fn play(role: Role, count: u32, folder: &Path) -> Result<()> {
             let _ = pipe.read(&mut [0; 1])?;
             return Ok(());
         }
-        Role::Echo => {
+        Role::FloorAnswer => {
+            let link = std::io::stdin().as_fd().try_clone_to_owned()?;
+            say("ready")?;
+            for _ in 0..count {
+                floors::answer(&link)?;
+            }
+        }
+        Role::Answer => {
+            let endpoint = Endpoint::open(&Domain::at(folder)?)?;
+            let receiver = endpoint.receiver()?;
+            say("ready")?;
+            for _ in 0..count {
+                receiver.receive()?.into_parts().0.write_all(b"x")?;
+            }
+        }
+        Role::RedeemAnswer => {
             let endpoint = Endpoint::open(&Domain::at(folder)?)?;
             let mut pipe = std::io::stdin().lock();
             say("ready")?;

@@ -32,11 +32,11 @@ pub(crate) struct Row {
 type Round<'a> = &'a dyn Fn() -> Result<f64>;
 
 impl Bench {
-    fn count(&self, full: u32) -> u32 {
+    pub(super) fn count(&self, full: u32) -> u32 {
         (full / self.divisor).max(1)
     }
 
-    fn endpoint(&self) -> Result<Endpoint> {
+    pub(super) fn endpoint(&self) -> Result<Endpoint> {
         Ok(Endpoint::open(&Domain::at(&self.domain)?)?)
     }
 

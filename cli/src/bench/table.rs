@@ -1,11 +1,13 @@
 //! The table for people, and the same for machines.
 
+use super::measure::Figure;
+use super::neighbours::Neighbour;
 use super::rows::Row;
 use anyhow::{Context, Result};
 use std::fmt::Write;
 
 /// Prints a table.
-pub(crate) fn print(rows: &[Row]) {
+pub(crate) fn print(rows: &[Row], neighbours: &[Neighbour]) {
     let mut text = String::new();
     let _ = writeln!(
         text,
@@ -13,10 +15,7 @@ pub(crate) fn print(rows: &[Row]) {
         "work (µs each: median, lowest–highest)", "floor", "sharesock", "ratio", "must / aim"
     );
     for row in rows {
-        let figure = |figure: &super::measure::Figure| {
-            format!("{:.2} {:.2}–{:.2}", figure.median_us, figure.lowest_us, figure.highest_us)
-        };
-        let floor = row.floor.as_ref().map(figure).unwrap_or_default();
+        let floor = row.floor.as_ref().map(show).unwrap_or_default();
         let ratio = row.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
         let bound = match (row.bound, row.ratio) {
             (Some((must, aim)), Some(ratio)) => {
@@ -31,17 +30,28 @@ pub(crate) fn print(rows: &[Row]) {
             }
             _ => String::new(),
         };
-        let _ = writeln!(text, "{:<52} {floor:>22} {:>22} {ratio:>6}  {bound}", row.work, figure(&row.ours));
+        let _ = writeln!(text, "{:<52} {floor:>22} {:>22} {ratio:>6}  {bound}", row.work, show(&row.ours));
         let _ = writeln!(text, "  floor: {}", row.floor_is);
+    }
+    if !neighbours.is_empty() {
+        let _ = writeln!(text, "\n{:<52} {:>22}", "one at a time, each answered (µs)", "median lowest–highest");
+    }
+    for neighbour in neighbours {
+        let figure = neighbour.figure.as_ref().map_or("not installed".to_owned(), show);
+        let _ = writeln!(text, "{:<52} {figure:>22}", neighbour.way);
     }
     print!("{text}");
 }
 
+fn show(figure: &Figure) -> String {
+    format!("{:.2} {:.2}–{:.2}", figure.median_us, figure.lowest_us, figure.highest_us)
+}
+
 /// Prints one JSON object.
-pub(crate) fn print_json(rows: &[Row]) -> Result<()> {
+pub(crate) fn print_json(rows: &[Row], neighbours: &[Neighbour]) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let whole = serde_json::json!({ "kernel": kernel.trim(), "cores": cores, "rows": rows });
+    let whole = serde_json::json!({ "kernel": kernel.trim(), "cores": cores, "rows": rows, "neighbours": neighbours });
     println!("{}", serde_json::to_string_pretty(&whole).context("writing JSON")?);
     Ok(())
 }
