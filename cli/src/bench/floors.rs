@@ -37,6 +37,13 @@ pub(crate) fn receive(link: &OwnedFd, bytes: &mut [u8]) -> Result<usize> {
     receive_each(link, bytes, drop)
 }
 
+/// Takes one message, asks the socket that came with it for its identity, and closes it.
+pub(crate) fn identify(link: &OwnedFd) -> Result<()> {
+    let mut identity = Ok(0);
+    receive_each(link, &mut [0; 64], |socket| identity = sockopt::socket_cookie(socket))?;
+    identity.map(drop).map_err(Into::into)
+}
+
 /// Takes one message and writes one byte to the socket that came with it.
 pub(crate) fn answer(link: &OwnedFd) -> Result<()> {
     let mut written = Ok(1);
@@ -44,7 +51,7 @@ pub(crate) fn answer(link: &OwnedFd) -> Result<()> {
     written.map(drop).map_err(Into::into)
 }
 
-fn receive_each(link: &OwnedFd, bytes: &mut [u8], mut each: impl FnMut(OwnedFd)) -> Result<usize> {
+fn receive_each(link: &OwnedFd, bytes: &mut [u8], each: impl FnMut(OwnedFd)) -> Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let message = recvmsg(link, &mut [IoSliceMut::new(bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
