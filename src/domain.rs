@@ -158,19 +158,11 @@ pub(crate) fn birth_name(who: Who, suffix: &str) -> String {
     format!("new-{}", endpoint_name(who, suffix))
 }
 
-/// What a name says of its process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Name {
-    pub(crate) who: Who,
-    /// Whether it still waits to be published.
-    pub(crate) born: bool,
-}
-
-/// Reads a name that [`endpoint_name`] or [`birth_name`] made.
-pub(crate) fn parse_name(name: &str) -> Option<Name> {
-    let (rest, born) = name.strip_prefix("new-").map_or((name, false), |rest| (rest, true));
+/// The process that a name made by [`endpoint_name`] or [`birth_name`] is of.
+pub(crate) fn parse_name(name: &str) -> Option<Who> {
+    let rest = name.strip_prefix("new-").unwrap_or(name);
     let (pid, rest) = rest.split_once('-')?;
     let (tag, suffix) = rest.split_at_checked(8)?;
     (matches!(suffix, "" | "-claims" | "-hand-off") || suffix.starts_with("-child-")).then_some(())?;
-    Some(Name { who: (pid.parse().ok()?, u32::from_str_radix(tag, 16).ok()?), born })
+    Some((pid.parse().ok()?, u32::from_str_radix(tag, 16).ok()?))
 }

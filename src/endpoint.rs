@@ -134,7 +134,7 @@ impl Endpoint {
     /// [`Error::NothingToRedeem`], [`Error::WrongProcess`], [`Error::WrongDomain`], [`Error::AlreadyRedeemed`],
     /// [`Error::Expired`], [`Error::Revoked`], [`Error::UnknownDelivery`], and, for a duplicate that its source holds,
     /// [`Error::SourceGone`]. After [`Error::SourceSilent`] (5 seconds without an answer),
-    /// [`Error::TooManyUnredeemed`] and [`Error::System`] with `EMFILE` the same info can be redeemed later.
+    /// [`Error::TooManyUnredeemed`], [`Error::TooManyLinks`] and [`Error::System`] with `EMFILE` the same info can be redeemed later.
     pub fn redeem(&self, info: &ProtocolInfo) -> Result<Socket> {
         let delivery = info.delivery().ok_or(Error::NothingToRedeem)?;
         self.with_live(|live| live.redeem(delivery))

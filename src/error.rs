@@ -149,6 +149,12 @@ pub enum Error {
         /// The bound.
         limit: usize,
     },
+    /// So many other processes have links to this one that no more are accepted.
+    #[error("{limit} processes have links to this one: what others deliver waits until some of them have ended")]
+    TooManyLinks {
+        /// The bound.
+        limit: usize,
+    },
     /// The domain's directory cannot be trusted.
     #[error("the domain {path} is refused: {why}")]
     UntrustedDomain {
@@ -222,7 +228,10 @@ impl Error {
     pub fn winsock_code(&self) -> i32 {
         match self {
             Error::NotASocket => 10038,
-            Error::QueueFull { .. } | Error::TooManyInFlight | Error::TooManyUnredeemed { .. } => 10055,
+            Error::QueueFull { .. }
+            | Error::TooManyInFlight
+            | Error::TooManyUnredeemed { .. }
+            | Error::TooManyLinks { .. } => 10055,
             Error::HandOffFull { .. } | Error::StillHeld { .. } | Error::NotTaken { .. } => 10035,
             Error::TargetGone { .. } => 10054,
             Error::TargetOutOfDescriptors { .. } => 10024,

@@ -56,6 +56,11 @@ mod spawn;
 mod sys;
 mod turn;
 
+/// The examples of the README are compiled with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// What only fuzzing reaches from outside.
 #[cfg(fuzzing)]
 #[doc(hidden)]

@@ -69,7 +69,11 @@ impl Process {
             .or_else(|_| fs::metadata("/proc/self/ns/pid"))
             .map_err(|_| gone())?
             .st_ino();
-        Ok(Process { pid: inner.unwrap_or(pid), start, namespace })
+        match inner {
+            // It is just being reaped.
+            Some(0) => Err(gone()),
+            inner => Ok(Process { pid: inner.unwrap_or(pid), start, namespace }),
+        }
     }
 
     /// Its id, as it sees itself.

@@ -96,6 +96,40 @@ fn many_go_in_one_message_and_more_are_split() {
 }
 
 #[test]
+fn what_came_in_one_message_is_there_for_every_thread_and_for_poll_loops() {
+    let place = Place::new("batch");
+    let endpoint = place.endpoint();
+    let receiver = endpoint.receiver().unwrap();
+    let sender = endpoint.sender(std::process::id()).unwrap();
+    let (_client, socket) = pair();
+    let batch = || (0..4).map(|_| Parcel::new(socket.try_clone().unwrap())).collect::<VecDeque<_>>();
+    // Each thread keeps its first parcel until all have one.
+    let all = std::sync::Barrier::new(4);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let parcel = receiver.receive().unwrap();
+                all.wait();
+                drop(parcel);
+            });
+        }
+        sender.try_hand_off_many(&mut batch()).unwrap();
+    });
+    sender.try_hand_off_many(&mut batch()).unwrap();
+    let is_readable = || {
+        let mut descriptors = [rustix::event::PollFd::new(&receiver, rustix::event::PollFlags::IN)];
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut descriptors, Some(&now)).unwrap() == 1
+    };
+    for _ in 0..4 {
+        assert!(is_readable());
+        assert!(receiver.try_receive().unwrap().is_some());
+    }
+    assert!(receiver.try_receive().unwrap().is_none());
+    assert!(!is_readable());
+}
+
+#[test]
 fn a_full_target_is_seen_and_loses_nothing() {
     let place = Place::new("hand-off-full");
     let endpoint = place.endpoint();

@@ -2,7 +2,7 @@
 
 mod peer;
 
-use peer::{Place, open_descriptors, pair};
+use peer::{Peer, Place, open_descriptors, pair};
 use sharesock::{DuplicateOptions, Error};
 use std::time::Duration;
 
@@ -45,5 +45,19 @@ fn nothing_is_left_over() {
         sender.hand_off(pair().1).unwrap();
     }
     assert_eq!((open_descriptors(), threads()), before);
+
+    // A source that serves many short-lived targets does not keep their links.
+    let endpoint = place.endpoint();
+    let (_client, socket) = pair();
+    let few = open_descriptors();
+    for _ in 0..200 {
+        let mut target = Peer::start(&place);
+        endpoint.duplicate(&socket, target.pid()).unwrap();
+        target.kill();
+    }
+    assert!(open_descriptors() <= few + 70, "{few} before, {} after", open_descriptors());
+    drop((endpoint, socket, _client));
+    drop(place.endpoint()); // it sweeps
+    assert_eq!(open_descriptors(), before.0);
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
 }

@@ -8,8 +8,8 @@ use crate::process::Process;
 use crate::socket::Socket;
 use crate::sys::{ForkMark, Tally, receive_load, receive_rights};
 use rustix::buffer::spare_capacity;
-use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use std::collections::{HashMap, VecDeque};
@@ -21,8 +21,9 @@ use std::time::{Duration, Instant};
 const RUN: u32 = 64;
 /// How many links are asked about at a time.
 const EVENTS: usize = 64;
-/// What the epoll instance says of the listener; links count from 1.
+/// What the epoll instance says of the listener and of the bell; links count from 2.
 const LISTENER: u64 = 0;
+const BELL: u64 = 1;
 
 /// Receives what other processes hand off to this one, from each in its order.
 ///
@@ -39,6 +40,9 @@ pub struct Receiver {
 #[derive(Debug)]
 struct State {
     listener: Listener,
+    /// Readable while parcels are left that came with others in one message: for threads that wait, and for poll loops.
+    bell: OwnedFd,
+    rung: bool,
     links: HashMap<u64, Link>,
     /// Links that have something to read.
     due: VecDeque<u64>,
@@ -83,12 +87,16 @@ impl Receiver {
         let listener = Listener::open(&live.domain, &live.me, Purpose::HandOff)?;
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(&refused)?;
         epoll::add(&epoll, listener.descriptor(), EventData::new_u64(LISTENER), EventFlags::IN).map_err(&refused)?;
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(&refused)?;
+        epoll::add(&epoll, &bell, EventData::new_u64(BELL), EventFlags::IN).map_err(&refused)?;
         let state = State {
             listener,
+            bell,
+            rung: false,
             links: HashMap::new(),
             due: VecDeque::new(),
             current: None,
-            last: LISTENER,
+            last: BELL,
             buffer: vec![0; load::MOST],
             descriptors: Vec::new(),
         };
@@ -212,15 +220,23 @@ impl State {
             let Some((id, left)) = self.current.take().or_else(|| self.due.pop_front().map(|id| (id, RUN))) else {
                 return Ok(None);
             };
-            if id == LISTENER {
-                self.accept(epoll)?;
-                continue;
+            match id {
+                LISTENER => {
+                    self.accept(epoll)?;
+                    continue;
+                }
+                BELL => continue,
+                _ => {}
             }
             // A link that is gone was due twice.
             let Some(link) = self.links.get_mut(&id) else { continue };
             if let Some(parcel) = link.parcels.pop_front() {
                 self.current = Some((id, left));
-                if link.count() {
+                let (counted, more) = (link.count(), !link.parcels.is_empty());
+                if more != self.rung {
+                    self.ring(more);
+                }
+                if counted {
                     return Ok(Some(parcel));
                 }
                 // Its sender took it back.
@@ -242,6 +258,16 @@ impl State {
                     return Err(error);
                 }
             }
+        }
+    }
+
+    fn ring(&mut self, on: bool) {
+        let rung = match on {
+            true => rustix::io::write(&self.bell, &1_u64.to_ne_bytes()),
+            false => rustix::io::read(&self.bell, &mut [0_u8; 8]),
+        };
+        if rung.is_ok() {
+            self.rung = on;
         }
     }
 
@@ -327,7 +353,7 @@ impl Link {
 }
 
 impl AsFd for Receiver {
-    /// Readable when there may be something to receive.
+    /// Readable when there may be something to receive: for a poll loop, with [`try_receive`](Receiver::try_receive).
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()
     }

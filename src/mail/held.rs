@@ -7,7 +7,7 @@ use super::{Duty, Frame, Links, Listener, MOST_LINKS, Mail, Purpose, Refusal, SI
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::process::Process;
-use crate::sys::{receive_rights, send_rights};
+use crate::sys::{ForkMark, receive_rights, send_rights};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -30,6 +30,7 @@ pub(crate) struct Held {
     domain: Domain,
     me: Process,
     links: Arc<Links>,
+    mark: ForkMark,
     state: Mutex<State>,
     /// Notified when something left the table.
     changed: Condvar,
@@ -88,7 +89,8 @@ impl Held {
             flushing: 0,
         };
         let (domain, links) = (domain.clone(), links.clone());
-        Ok(Held { domain, me: *me, links, state: Mutex::new(state), changed: Condvar::new() })
+        let mark = ForkMark::new().map_err(Error::system("marking a place for claims"))?;
+        Ok(Held { domain, me: *me, links, mark, state: Mutex::new(state), changed: Condvar::new() })
     }
 
     /// Holds one duplicate for `target`. The courier must be rung after it.
@@ -110,6 +112,10 @@ impl Held {
 
     /// Drops the duplicate `token`, whose gate its revocation has taken.
     pub(crate) fn revoke(&self, token: &Token) {
+        if !self.mark.is_mine() {
+            // The parent holds it; the gate is taken, and so nobody gets it.
+            return;
+        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = state.remove(token) {
             state.end(*token, entry.target, Refusal::Revoked);

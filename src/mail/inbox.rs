@@ -1,7 +1,7 @@
 //! Where one process receives duplicates: what came in, and what became of it.
 
 use super::birth::inherited;
-use super::{Frame, Listener, MOST_LINKS, Purpose, Refusal, SIZE, Token, at_end, is_from, since_boot};
+use super::{FEW_LINKS, Frame, Listener, MOST_LINKS, Purpose, Refusal, SIZE, Token, at_end, is_from, since_boot};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::process::{Process, Who};
@@ -16,8 +16,6 @@ use std::sync::Arc;
 
 /// The most duplicates taken from the kernel that wait here for their infos.
 const MOST_READY: usize = 16_384;
-/// So many links at their end may stay open until others are needed.
-const FEW_LINKS: usize = 64;
 /// At least so many fates are remembered, to tell a second use from an unknown info.
 const REMEMBERED: usize = 8192;
 
@@ -182,16 +180,18 @@ impl Inbox {
 
     fn accept(&mut self) -> Result<()> {
         let Some(listener) = &self.listener else { return Ok(()) };
-        while let Some(link) = listener.accept()? {
+        loop {
             if self.links.len() >= self.tidy_at {
                 self.links.retain(|incoming| !at_end(&incoming.link));
                 self.tidy_at = (2 * self.links.len()).clamp(FEW_LINKS, MOST_LINKS);
             }
-            if self.links.len() < MOST_LINKS {
-                self.links.push(Incoming { link: Arc::new(link), source: None, claim: None });
+            // More wait in the backlog, with all that was delivered over them.
+            if self.links.len() >= MOST_LINKS {
+                return Err(Error::TooManyLinks { limit: MOST_LINKS });
             }
+            let Some(link) = listener.accept()? else { return Ok(()) };
+            self.links.push(Incoming { link: Arc::new(link), source: None, claim: None });
         }
-        Ok(())
     }
 }
 

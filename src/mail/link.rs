@@ -1,6 +1,6 @@
 //! Links to other processes: opened once and kept.
 
-use super::{Frame, Mail, Purpose};
+use super::{FEW_LINKS, Frame, Mail, Purpose, at_end};
 use crate::domain::{Domain, endpoint_name};
 use crate::error::{Error, Result};
 use crate::process::{Process, Who};
@@ -16,7 +16,25 @@ const SEND_BUFFER: usize = 4 << 20;
 
 /// The links of this process over which it delivers, by target.
 #[derive(Debug, Default)]
-pub(crate) struct Links(Mutex<HashMap<Process, OwnedFd>>);
+pub(crate) struct Links(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    links: HashMap<Process, OwnedFd>,
+    /// With so many links, those to targets that have ended are closed.
+    tidy_at: usize,
+}
+
+impl Table {
+    /// Keeps a link that was opened, in the place of those that have come to their end.
+    fn keep(&mut self, target: &Process, link: OwnedFd) -> &OwnedFd {
+        if self.links.len() >= self.tidy_at {
+            self.links.retain(|_, link| !at_end(link));
+            self.tidy_at = (2 * self.links.len()).max(FEW_LINKS);
+        }
+        self.links.entry(*target).insert_entry(link).into_mut()
+    }
+}
 
 impl Links {
     /// Sends one duplicate to `target`, opening a link when there is none. A second descriptor is its gate.
@@ -32,18 +50,18 @@ impl Links {
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<()> {
         let frame = mail.to_frame(descriptors.len() > 1).to_bytes();
-        let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let open = || connect(domain, me, target.who(), Purpose::Mail, &[]);
-        let sent = match links.get(target) {
+        let sent = match table.links.get(target) {
             Some(link) => match send_rights(link, &frame, descriptors) {
                 Err(Errno::PIPE | Errno::CONNRESET) => {
                     // The target closed this link: it ended, or it opened a new endpoint.
-                    links.remove(target);
-                    send_rights(links.entry(*target).or_insert(open()?), &frame, descriptors)
+                    table.links.remove(target);
+                    send_rights(table.keep(target, open()?), &frame, descriptors)
                 }
                 sent => sent,
             },
-            None => send_rights(links.entry(*target).or_insert(open()?), &frame, descriptors),
+            None => send_rights(table.keep(target, open()?), &frame, descriptors),
         };
         sent.map_err(|errno| match errno {
             Errno::AGAIN => Error::QueueFull { pid: target.pid() },
@@ -55,8 +73,8 @@ impl Links {
 
     /// Closes all links, in a forked child; those of another thread's call at that moment stay.
     pub(crate) fn abandon(&self) {
-        if let Ok(mut links) = self.0.try_lock() {
-            links.clear();
+        if let Ok(mut table) = self.0.try_lock() {
+            table.links.clear();
         }
     }
 }
@@ -100,7 +118,7 @@ pub(crate) fn connect(
         _ if answered == 0 => {}
         Ok(process) if process.who() == target => {}
         // It ended just now.
-        Err(_) if answered == pid => return Err(Error::no_endpoint(pid, domain)),
+        _ if answered == pid => return Err(Error::no_endpoint(pid, domain)),
         _ => return Err(Error::Impostor { pid, answered }),
     }
     sockopt::set_socket_send_buffer_size(&link, SEND_BUFFER).map_err(&refused)?;

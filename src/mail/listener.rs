@@ -119,14 +119,15 @@ pub(crate) fn at_end(link: &OwnedFd) -> bool {
 /// Removes the names that processes left when they ended: those whose socket nobody listens on.
 fn sweep(domain: &Domain, me: &Process) {
     for name in domain.names() {
-        let Some(parsed) = parse_name(&name) else { continue };
-        if parsed.who == me.who() {
+        let Some(who) = parse_name(&name) else { continue };
+        if who == me.who() {
             continue;
         }
-        // A name that is not yet published may not listen yet: it is stale when its process is gone.
-        let alive = || Process::from_pid(parsed.who.0).is_ok_and(|process| process.who() == parsed.who);
+        // One that is seen to live need not be bothered. One that is not may live in another PID namespace: its name is
+        // stale when nobody listens there.
+        let lives = || Process::from_pid(who.0).is_ok_and(|process| process.who() == who);
         let refuses = || seqpacket().is_ok_and(|link| connect_to(&link, domain, &name) == Err(Errno::CONNREFUSED));
-        if !(parsed.born && alive()) && refuses() {
+        if !lives() && refuses() {
             domain.remove(&name);
         }
     }

@@ -23,6 +23,9 @@ pub(crate) type Token = [u8; 16];
 /// The most links that others may keep open to one of our listeners, and that wait to be accepted.
 pub(crate) const MOST_LINKS: usize = 4096;
 
+/// So many links at their end may stay open until others are needed.
+pub(crate) const FEW_LINKS: usize = 64;
+
 /// A duplicate on its way, without its descriptor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mail {

@@ -88,7 +88,8 @@ pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiv
     let mut connection = builder.serve_connection(TokioIo::new(io), service);
     loop {
         let now = *phase.borrow_and_update();
-        if now == Phase::Draining {
+        // One that cannot move ends here, after its next response.
+        if now == Phase::Draining || (now == Phase::Retiring && state.fixed.get()) {
             Pin::new(&mut connection).graceful_shutdown();
         }
         let polled = poll_fn(|context| match connection.poll_without_shutdown(context) {

@@ -94,11 +94,7 @@ async fn file(site: &Site, request: Request<Incoming>) -> Plain {
     };
     if found.status() == StatusCode::NOT_FOUND && path.ends_with('/') && matches!(method, Method::GET | Method::HEAD) {
         if let Some(listing) = listing(&site.root, &path) {
-            return whole(
-                StatusCode::OK,
-                "text/html; charset=utf-8",
-                if method == Method::HEAD { String::new() } else { listing },
-            );
+            return whole(StatusCode::OK, "text/html; charset=utf-8", listing);
         }
     }
     tagged(found, wanted.as_ref())
