@@ -159,6 +159,31 @@ fn a_full_target_is_seen_and_loses_nothing() {
 }
 
 #[test]
+fn many_wait_for_room_and_all_arrive_in_order() {
+    let place = Place::new("many-wait");
+    let endpoint = place.endpoint();
+    let receiver = endpoint.receiver().unwrap();
+    let sender = endpoint.sender(std::process::id()).unwrap();
+    let (_client, socket) = pair();
+    let parcel = |n: u32| Parcel::new(socket.try_clone().unwrap()).with_bytes(n.to_le_bytes().to_vec());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for start in (0..9000).step_by(500) {
+                sender.hand_off_many(&mut (start..start + 500).map(parcel).collect()).unwrap();
+            }
+        });
+        // Now and then nothing is taken for a while: who waits must not miss what is taken after it.
+        for n in 0..9000_u32 {
+            if n % 1500 == 0 {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            assert_eq!(receiver.receive().unwrap().bytes(), n.to_le_bytes());
+        }
+    });
+    sender.flush(LONG).unwrap();
+}
+
+#[test]
 fn what_a_dead_target_did_not_take_comes_back_exactly() {
     let place = Place::new("estate");
     let endpoint = place.endpoint();

@@ -31,19 +31,35 @@ pub(super) fn write_head(head: &mut Vec<u8>, lengths: impl ExactSizeIterator<Ite
 }
 
 /// The bytes of each parcel of a load that came with `descriptors` descriptors; nothing when it is none of ours.
-pub(super) fn read(message: &[u8], descriptors: usize) -> Option<Vec<&[u8]>> {
+pub(super) fn read(message: &[u8], descriptors: usize) -> Option<Parts<'_>> {
     let (count, rest) = message.strip_prefix(&LOAD)?.split_first_chunk()?;
     let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
     (count > 0 && count == descriptors).then_some(())?;
-    let (lengths, mut bytes) = rest.split_at_checked(count.checked_mul(4)?)?;
-    let mut parts = Vec::with_capacity(count);
-    for length in lengths.chunks_exact(4) {
-        let length = usize::try_from(u32::from_le_bytes(length.try_into().ok()?)).ok()?;
-        let (part, rest) = bytes.split_at_checked(length)?;
-        parts.push(part);
-        bytes = rest;
+    let (lengths, bytes) = rest.split_at_checked(count.checked_mul(4)?)?;
+    let total = lengths.chunks_exact(4).try_fold(0_usize, |total, length| total.checked_add(to_length(length)?))?;
+    (total == bytes.len()).then_some(Parts { lengths, bytes })
+}
+
+/// The bytes of parcels, one after the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parts<'a> {
+    lengths: &'a [u8],
+    bytes: &'a [u8],
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (length, lengths) = self.lengths.split_at_checked(4)?;
+        let (part, bytes) = self.bytes.split_at_checked(to_length(length)?)?;
+        (self.lengths, self.bytes) = (lengths, bytes);
+        Some(part)
     }
-    bytes.is_empty().then_some(parts)
+}
+
+fn to_length(bytes: &[u8]) -> Option<usize> {
+    usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
 }
 
 #[cfg(test)]
@@ -57,17 +73,19 @@ mod tests {
             let mut message = Vec::new();
             write_head(&mut message, parts.iter().map(Vec::len));
             message.extend(parts.concat());
-            prop_assert_eq!(read(&message, parts.len()), Some(parts.iter().map(Vec::as_slice).collect()));
-            prop_assert_eq!(read(&message, parts.len() + 1), None);
+            let read_back: Vec<_> = read(&message, parts.len()).unwrap().collect();
+            prop_assert_eq!(read_back, parts.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            prop_assert!(read(&message, parts.len() + 1).is_none());
             message.push(0);
-            prop_assert_eq!(read(&message, parts.len()), None);
+            prop_assert!(read(&message, parts.len()).is_none());
         }
 
         #[test]
         fn noise_is_no_load(noise in prop::collection::vec(any::<u8>(), 0..100), count in 0..5_usize) {
             let message = [&LOAD[..], &noise].concat();
             if let Some(parts) = read(&message, count) {
-                prop_assert_eq!(HEAD + 4 * count + parts.concat().len(), message.len());
+                prop_assert_eq!(parts.count(), count);
+                prop_assert_eq!(HEAD + 4 * count + parts.map(<[u8]>::len).sum::<usize>(), message.len());
             }
         }
 

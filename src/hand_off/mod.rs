@@ -16,7 +16,7 @@ mod stream;
 pub(crate) fn fuzz(message: &[u8]) {
     for descriptors in 0..4 {
         if let Some(parts) = load::read(message, descriptors) {
-            assert_eq!(parts.len(), descriptors);
+            assert_eq!(parts.count(), descriptors);
         }
     }
 }

@@ -19,8 +19,10 @@ use std::time::{Duration, Instant};
 const MOST_KEPT: usize = 4096;
 /// While parcels are taken all the time, the courier looks so often.
 const TICK: Duration = Duration::from_millis(1);
-/// What has been taken is let go when so much is kept, or when the courier looks.
-const LET_GO_AT: usize = 64;
+/// What has been taken is let go after so many more, or when the courier looks.
+const LET_GO_EVERY: usize = 64;
+/// A sender that waits is woken at once for so much room, and for less when nothing is being taken.
+const WORTH_WAKING: usize = MOST_KEPT / 4;
 /// Between two attempts when too many descriptors are in flight.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -43,6 +45,8 @@ pub(super) struct State {
     kept: VecDeque<Parcel>,
     /// How many of all that were ever sent have left `kept`.
     let_go: u64,
+    /// What has been taken is let go when so much is kept.
+    let_go_at: usize,
     /// The link is at its end.
     pub(super) closed: bool,
     /// The program let go of the sender.
@@ -142,8 +146,10 @@ impl Outbox {
 
     /// How many parcels may be sent.
     fn make_room(&self, state: &mut State) -> Result<usize> {
-        if state.kept.len() >= LET_GO_AT {
-            self.let_go(state);
+        if state.kept.len() >= state.let_go_at {
+            // Not at each: the tally lies in memory that the target writes to all the time.
+            let left = self.let_go(state);
+            state.let_go_at = (left + LET_GO_EVERY).min(MOST_KEPT);
         }
         if state.closed {
             return Err(self.gone());
@@ -225,8 +231,11 @@ impl Duty for Outbox {
             self.tally.ask();
             self.let_go(&mut state);
         }
-        let room = state.kept.len() < MOST_KEPT && self.unblocked(&mut state, wait);
-        if waiting && (state.closed || room || state.seen != state.activity()) {
+        // While they are being taken, more room is worth a moment: it makes fuller messages.
+        let free = MOST_KEPT.saturating_sub(state.kept.len());
+        let enough = free >= WORTH_WAKING || (free > 0 && state.seen == state.activity());
+        let room = enough && self.unblocked(&mut state, wait);
+        if waiting && (state.closed || room || state.kept.is_empty()) {
             self.changed.notify_all();
         }
         if state.closed || (state.kept.is_empty() && !waiting) {

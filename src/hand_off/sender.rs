@@ -118,6 +118,20 @@ impl Sender {
         Ok(accepted)
     }
 
+    /// Hands all parcels off, from the front, many in one message, waiting while there is no room for more.
+    ///
+    /// # Errors
+    /// As [`hand_off`](Sender::hand_off); what was not accepted stays in `parcels`.
+    pub fn hand_off_many(&self, parcels: &mut VecDeque<Parcel>) -> Result<()> {
+        while !parcels.is_empty() {
+            match self.try_hand_off_many(parcels) {
+                Err(Error::HandOffFull { .. }) => self.wait_for_room(),
+                accepted => drop(accepted?),
+            }
+        }
+        Ok(())
+    }
+
     /// How many parcels the target's program has not taken yet.
     #[must_use]
     pub fn outstanding(&self) -> usize {

@@ -1,6 +1,7 @@
 //! `sharesock bench`: what sharing costs, beside the same system calls made bare, in the same run.
 
 mod floors;
+mod idle;
 mod measure;
 mod neighbours;
 mod roles;
@@ -64,11 +65,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         progress: Progress::new(),
     };
     let rows = rows::all(&bench)?;
+    let idle = if options.only.is_none() { Some(idle::measure(&bench)?) } else { None };
     let neighbours = if options.peers { neighbours::all(&bench)? } else { Vec::new() };
     bench.progress.end();
     match options.json {
-        true => table::print_json(&rows, &neighbours)?,
-        false => table::print(&rows, &neighbours),
+        true => table::print_json(&rows, idle.as_ref(), &neighbours)?,
+        false => table::print(&rows, idle.as_ref(), &neighbours),
     }
     Ok(ExitCode::SUCCESS)
 }

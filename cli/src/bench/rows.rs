@@ -126,13 +126,7 @@ fn batch(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Res
         let started = Instant::now();
         for _ in 0..messages {
             let mut parcels: VecDeque<_> = copies()?.into_iter().map(Parcel::new).collect();
-            while !parcels.is_empty() {
-                if sender.try_hand_off_many(&mut parcels).is_err() {
-                    // Full: one that waits makes room.
-                    let first = parcels.pop_front().context("an empty queue was refused")?;
-                    sender.hand_off(first)?;
-                }
-            }
+            sender.hand_off_many(&mut parcels)?;
         }
         sink.expect("done")?;
         Ok(each(started.elapsed(), count))
@@ -206,7 +200,7 @@ fn crowd(bench: &Bench, work: &str, endpoint: &Endpoint, processes: u32, sockets
         }
         Ok(crowd)
     };
-    let count = bench.count(20_000);
+    let count = bench.count(60_000);
     let socket = Socket::from(UdpSocket::bind("127.0.0.1:0")?);
     let measure = || {
         let mut target = Actor::start(Role::Redeem, count, &bench.domain, Stdio::piped(), None)?;

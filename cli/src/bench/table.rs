@@ -1,5 +1,6 @@
 //! The table for people, and the same for machines.
 
+use super::idle::Idle;
 use super::measure::Figure;
 use super::neighbours::Neighbour;
 use super::rows::Row;
@@ -7,7 +8,7 @@ use anyhow::{Context, Result};
 use std::fmt::Write;
 
 /// Prints a table.
-pub(crate) fn print(rows: &[Row], neighbours: &[Neighbour]) {
+pub(crate) fn print(rows: &[Row], idle: Option<&Idle>, neighbours: &[Neighbour]) {
     let mut text = String::new();
     let _ = writeln!(
         text,
@@ -33,6 +34,11 @@ pub(crate) fn print(rows: &[Row], neighbours: &[Neighbour]) {
         let _ = writeln!(text, "{:<52} {floor:>22} {:>22} {ratio:>6}  {bound}", row.work, show(&row.ours));
         let _ = writeln!(text, "  floor: {}", row.floor_is);
     }
+    if let Some(Idle { sockets, descriptors, threads, bytes }) = idle {
+        let each = format!("{descriptors:.0} descriptors, {threads:.0} threads, {bytes:.0} bytes");
+        let verdict = if *descriptors <= 0.0 && *threads <= 0.0 && *bytes <= 64.0 { "holds" } else { "MISSED" };
+        let _ = writeln!(text, "a shared socket that is idle, each of {sockets}: {each} (must be 0, 0, 64: {verdict})");
+    }
     if !neighbours.is_empty() {
         let _ = writeln!(text, "\n{:<52} {:>22}", "one at a time, each answered (µs)", "median lowest–highest");
     }
@@ -48,10 +54,10 @@ fn show(figure: &Figure) -> String {
 }
 
 /// Prints one JSON object.
-pub(crate) fn print_json(rows: &[Row], neighbours: &[Neighbour]) -> Result<()> {
+pub(crate) fn print_json(rows: &[Row], idle: Option<&Idle>, neighbours: &[Neighbour]) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let whole = serde_json::json!({ "kernel": kernel.trim(), "cores": cores, "rows": rows, "neighbours": neighbours });
+    let whole = serde_json::json!({ "kernel": kernel.trim(), "cores": cores, "rows": rows, "idle": idle, "neighbours": neighbours });
     println!("{}", serde_json::to_string_pretty(&whole).context("writing JSON")?);
     Ok(())
 }
