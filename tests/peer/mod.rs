@@ -23,6 +23,10 @@ pub(crate) struct Place(PathBuf);
 
 impl Place {
     pub(crate) fn new(name: &str) -> Self {
+        // Some tests fill queues, with a descriptor for each message.
+        let hard = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+        let raised = rustix::process::Rlimit { current: hard, maximum: hard };
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).unwrap();
         let path = std::env::temp_dir().join(format!("sharesock-test-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         Domain::at(&path).unwrap();
