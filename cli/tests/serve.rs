@@ -24,6 +24,13 @@ fn r7_connections_are_accepted_by_one_process_and_served_by_others() {
         assert!(workers.contains(&(status["served_by"].as_u64().unwrap() as u32)));
         assert!(status["hand_off_us"].as_f64().unwrap() > 0.0);
         assert!(clients[0].get("/_sharesock/").text().contains("One process accepts"));
+        clients.truncate(1);
+        until("the counts of all workers", || {
+            let status: serde_json::Value =
+                serde_json::from_str(clients[0].get("/_sharesock/status.json").text()).unwrap();
+            let counts = status["worker"]["workers"].as_array().unwrap();
+            counts.len() == 3 && counts.iter().map(|count| count["open"].as_u64().unwrap()).sum::<u64>() == 1
+        });
     }
 }
 

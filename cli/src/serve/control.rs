@@ -11,8 +11,20 @@ pub(crate) enum ToWorker {
     Info { id: u64, info: String, envelope: Envelope },
     /// Hand idle connections over to these processes, take no new ones, and end when nothing is left.
     Retire { successors: Vec<u32> },
+    /// What every worker has, for the page about them.
+    Counts { workers: Vec<Count> },
     /// Finish what is in flight, close what is idle, and end.
     Drain,
+}
+
+/// What one worker has.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Count {
+    pub(crate) pid: u32,
+    /// Connections that it serves, those on their way among them.
+    pub(crate) open: u64,
+    /// Connections that the front gave it since it started.
+    pub(crate) given: u64,
 }
 
 /// From a worker to the front.

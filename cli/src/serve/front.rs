@@ -22,6 +22,8 @@ const MOST_PENDING: usize = 1024;
 const RETRY: Duration = Duration::from_millis(10);
 /// Pause after an accept that failed, such as for lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Workers hear of each other's counts so often at the most.
+const NEWS: Duration = Duration::from_millis(100);
 /// What workers get beyond their own time to drain, before they are killed.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -38,6 +40,8 @@ struct Front {
     announced: bool,
     /// When draining must be over.
     deadline: Option<Instant>,
+    /// When the workers are told what each of them has, if that has changed.
+    news: Option<Instant>,
 }
 
 pub(super) async fn run(options: &Options) -> Result<()> {
@@ -68,8 +72,18 @@ pub(super) async fn run(options: &Options) -> Result<()> {
         .collect();
     drop(accepted_in);
     let (retired, pending) = (Vec::new(), VecDeque::new());
-    let mut front =
-        Front { starter, reporter, current, next: None, retired, pending, bound, announced: false, deadline: None };
+    let mut front = Front {
+        starter,
+        reporter,
+        current,
+        next: None,
+        retired,
+        pending,
+        bound,
+        announced: false,
+        deadline: None,
+        news: None,
+    };
     loop {
         let retry = if front.pending.is_empty() { None } else { Some(Instant::now() + RETRY) };
         tokio::select! {
@@ -79,6 +93,7 @@ pub(super) async fn run(options: &Options) -> Result<()> {
             _ = terminate.recv() => front.end(&mut listeners, &mut accepting, &mut accepted).await,
             _ = interrupt.recv() => front.end(&mut listeners, &mut accepting, &mut accepted).await,
             () = at(retry) => front.retry(),
+            () = at(front.news) => front.tell_counts(),
             () = at(front.deadline) => break,
         }
         if front.deadline.is_some() && front.is_empty() {
@@ -170,7 +185,10 @@ impl Front {
                 self.announce()?;
                 self.retry();
             }
-            FromWorker::Load { open, received } => worker.note_load(open, received),
+            FromWorker::Load { open, received } => {
+                worker.note_load(open, received);
+                self.news.get_or_insert(Instant::now() + NEWS);
+            }
             FromWorker::Redeemed { id } => drop(worker.settle(id)),
             FromWorker::Failed { id, why } => {
                 let back = worker.settle(id);
@@ -180,6 +198,12 @@ impl Front {
             }
         }
         Ok(())
+    }
+
+    fn tell_counts(&mut self) {
+        self.news = None;
+        let workers: Vec<_> = self.current.workers().map(|worker| worker.count()).collect();
+        self.current.workers().for_each(|worker| worker.tell(&ToWorker::Counts { workers: workers.clone() }));
     }
 
     /// Says once that everything is ready.

@@ -1,12 +1,13 @@
 //! The page about a worker, for people and for machines.
 
+use super::control::Count;
 use super::envelope::Envelope;
 use super::files::whole;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use serde::Serialize;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 use std::io;
 
@@ -22,6 +23,8 @@ pub(crate) struct Stats {
     pub(crate) handed_over: Cell<u64>,
     /// Requests that it answered, this one among them.
     pub(crate) requests: Cell<u64>,
+    /// What all workers of this generation had a moment ago, as far as the front has told.
+    pub(crate) workers: RefCell<Vec<Count>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,6 +73,10 @@ pub(crate) fn html(stats: &Stats, envelope: Envelope, took_us: f64) -> Response<
     );
     for (what, value) in rows {
         let _ = write!(page, "<tr><td>{what}<td><b>{value}</b>");
+    }
+    page.push_str("</table><h2>All workers, a moment ago</h2><table><tr><td>process<td>open<td>given");
+    for Count { pid, open, given } in stats.workers.borrow().iter() {
+        let _ = write!(page, "<tr><td>{pid}<td><b>{open}</b><td><b>{given}</b>");
     }
     page.push_str("</table><p><a href=\"status.json\">as JSON</a>");
     whole(StatusCode::OK, "text/html; charset=utf-8", page)

@@ -1,6 +1,6 @@
 //! The worker processes of the front: starting them, choosing one, giving it a connection.
 
-use super::control::{FromWorker, ToWorker, to_line};
+use super::control::{Count, FromWorker, ToWorker, to_line};
 use super::envelope::{self, Envelope};
 use super::{Options, Policy, Via};
 use anyhow::{Context, Result};
@@ -145,6 +145,10 @@ impl Worker {
     /// How many connections it has, those on their way among them.
     fn load(&self) -> u64 {
         self.open + self.given.saturating_sub(self.received)
+    }
+
+    pub(crate) fn count(&self) -> Count {
+        Count { pid: self.pid, open: self.load(), given: self.given }
     }
 
     /// Gives it a connection; it comes back when there is no room, or nobody.

@@ -120,6 +120,7 @@ impl Worker {
                 self.successors.replace(&successors);
                 self.end(Phase::Retiring);
             }
+            Ok(ToWorker::Counts { workers }) => drop(self.site.stats.workers.replace(workers)),
             Ok(ToWorker::Drain) => self.end(Phase::Draining),
             Err(error) => eprintln!("sharesock: worker {}: a line that makes no sense: {error}", std::process::id()),
         }
