@@ -167,16 +167,19 @@ impl Held {
 impl Duty for Held {
     fn tend(&self, wait: &mut Wait) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.accept();
+        if state.accept() {
+            if let Some(listener) = &state.listener {
+                wait.ready(listener.descriptor(), PollFlags::IN);
+            }
+        } else {
+            wait.at_most(PAUSE);
+        }
         state.answer(&self.me, wait);
         state.expire(wait);
         state.forget_dead_targets(wait);
         if state.flushing > 0 && !state.entries.is_empty() {
             self.deliver(&mut state);
             wait.at_most(PAUSE);
-        }
-        if let Some(listener) = &state.listener {
-            wait.ready(listener.descriptor(), PollFlags::IN);
         }
         self.changed.notify_all();
         true
@@ -211,14 +214,16 @@ impl Entry {
 }
 
 impl State {
-    fn accept(&mut self) {
-        // Out of descriptors: those who claim wait in the backlog.
-        while let Some(Ok(Some(link))) = self.listener.as_ref().map(Listener::accept) {
+    /// Accepts those who want to claim; `false` when no descriptor is free for them, and they wait in the backlog.
+    fn accept(&mut self) -> bool {
+        while let Some(accepted) = self.listener.as_ref().map(Listener::accept) {
+            let Ok(Some(link)) = accepted else { return accepted.is_ok() };
             if self.claimants.len() >= MOST_LINKS {
                 self.claimants.remove(0);
             }
             self.claimants.push(Claimant { link: Arc::new(link), process: None, unanswered: None });
         }
+        true
     }
 
     fn answer(&mut self, me: &Process, wait: &mut Wait) {

@@ -107,12 +107,18 @@ pub(super) async fn run(options: &Options) -> Result<()> {
 /// Accepts connections until it is aborted.
 fn accept(listener: Rc<Listener>, index: u32, into: mpsc::Sender<Parcel>, reporter: Reporter) -> JoinHandle<()> {
     tokio::task::spawn_local(async move {
+        let mut told = false;
         loop {
             match listener.accept().await {
-                Ok(socket) => drop(into.send(wrap(socket, index)).await),
+                Ok(socket) => {
+                    told = false;
+                    let _ = into.send(wrap(socket, index)).await;
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    reporter.say(&Report::Trouble { why: format!("accepting failed ({error}); trying again") });
+                    if !std::mem::replace(&mut told, true) {
+                        reporter.say(&Report::Trouble { why: format!("accepting failed ({error}); trying again") });
+                    }
                     sleep(ACCEPT_PAUSE).await;
                 }
             }

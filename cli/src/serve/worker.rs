@@ -22,6 +22,9 @@ use tokio::time::Instant;
 /// Between two looks at parcels that successors have not taken yet.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// After an error in receiving, such as for lack of descriptors.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(250);
+
 /// What tasks of connections report.
 type Done = (Option<Guest>, Rc<()>);
 
@@ -83,7 +86,7 @@ pub(super) async fn run(options: WorkerOptions) -> Result<()> {
                 Ok(parcel) => worker.receive(parcel),
                 Err(error) => {
                     eprintln!("sharesock: worker {}: {error}", std::process::id());
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(PAUSE_AFTER_ERROR).await;
                 }
             },
             () = sleep_until(wake) => {}
