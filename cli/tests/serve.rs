@@ -239,3 +239,16 @@ fn mistakes_on_the_command_line_are_explained() {
     let (status, text) = run(&["serve", "--files", ".", "--listen", &taken.local_addr().unwrap().to_string()]);
     assert!(status == Some(1) && text.contains("is the port in use?"), "{text}");
 }
+
+#[test]
+fn a_reload_that_is_asked_for_during_another_follows_it() {
+    let mut server = Server::start(&[]);
+    let mut client = server.client();
+    client.get("/hello.txt");
+    server.signal(Signal::HUP);
+    server.wait_for("reloading");
+    server.signal(Signal::HUP);
+    assert_eq!(server.wait_for("reloaded")["generation"], 1);
+    assert_eq!(server.wait_for("reloaded")["generation"], 2);
+    assert_eq!(client.get("/hello.txt").text(), "hello\n");
+}

@@ -149,16 +149,7 @@ fn redeem(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Re
         sink.expect("done")?;
         Ok(each(started.elapsed(), count))
     };
-    let ours = || {
-        let mut target = Actor::start(Role::Redeem, count, &bench.domain, Stdio::piped(), None)?;
-        let (mut pipe, pid) = (target.input()?, process_of(&target)?);
-        let started = Instant::now();
-        for _ in 0..count {
-            pipe.write_all(&endpoint.duplicate(socket, pid)?.to_wide_bytes())?;
-        }
-        target.expect("done")?;
-        Ok(each(started.elapsed(), count))
-    };
+    let ours = || redeem_round(bench, endpoint, socket, count);
     let floor_is = "sendmsg, write 628 | read 628, recvmsg, getsockopt SO_COOKIE, close";
     bench.row(work, floor_is, (1.30, 1.15), &floor, &ours)
 }
@@ -202,16 +193,7 @@ fn crowd(bench: &Bench, work: &str, endpoint: &Endpoint, processes: u32, sockets
     };
     let count = bench.count(60_000);
     let socket = Socket::from(UdpSocket::bind("127.0.0.1:0")?);
-    let measure = || {
-        let mut target = Actor::start(Role::Redeem, count, &bench.domain, Stdio::piped(), None)?;
-        let (mut pipe, pid) = (target.input()?, process_of(&target)?);
-        let started = Instant::now();
-        for _ in 0..count {
-            pipe.write_all(&endpoint.duplicate(&socket, pid)?.to_wide_bytes())?;
-        }
-        target.expect("done")?;
-        Ok::<_, anyhow::Error>(each(started.elapsed(), count))
-    };
+    let measure = || redeem_round(bench, endpoint, &socket, count);
     let (mut small, mut large) = (Vec::new(), Vec::new());
     for round in 1..=bench.rounds {
         bench.progress.say(work, round, bench.rounds);
@@ -232,6 +214,18 @@ fn crowd(bench: &Bench, work: &str, endpoint: &Endpoint, processes: u32, sockets
         ratio,
         bound: Some((1.20, 1.0)),
     })
+}
+
+/// Duplicates so often for one new process, which redeems what it reads from a pipe.
+fn redeem_round(bench: &Bench, endpoint: &Endpoint, socket: &Socket, count: u32) -> Result<f64> {
+    let mut target = Actor::start(Role::Redeem, count, &bench.domain, Stdio::piped(), None)?;
+    let (mut pipe, pid) = (target.input()?, process_of(&target)?);
+    let started = Instant::now();
+    for _ in 0..count {
+        pipe.write_all(&endpoint.duplicate(socket, pid)?.to_wide_bytes())?;
+    }
+    target.expect("done")?;
+    Ok(each(started.elapsed(), count))
 }
 
 /// Looked up once, as a program does that duplicates often for the same process.

@@ -36,6 +36,8 @@ struct Front {
     retired: Vec<Worker>,
     pending: VecDeque<Parcel>,
     bound: Vec<Bound>,
+    /// Another reload was asked for during one.
+    again: bool,
     /// Set once the first generation was ready.
     announced: bool,
     /// When draining must be over.
@@ -80,6 +82,7 @@ pub(super) async fn run(options: &Options) -> Result<()> {
         retired,
         pending,
         bound,
+        again: false,
         announced: false,
         deadline: None,
         news: None,
@@ -262,7 +265,12 @@ impl Front {
 
     /// Starts the next generation.
     fn reload(&mut self) {
-        if self.deadline.is_some() || self.next.is_some() {
+        if self.deadline.is_some() {
+            return;
+        }
+        if self.next.is_some() {
+            // What changed meanwhile may be too late for those that start now.
+            self.again = true;
             return;
         }
         self.reporter.say(&Report::Reloading);
@@ -281,6 +289,9 @@ impl Front {
         // Those that retired earlier hand over to the new ones, too: their former successors retire now.
         self.retired.iter().for_each(|worker| worker.tell(&ToWorker::Retire { successors: workers.clone() }));
         self.reporter.say(&Report::Reloaded { generation: self.current.number, workers });
+        if std::mem::take(&mut self.again) {
+            self.reload();
+        }
     }
 
     /// Stops accepting and lets the workers finish; at the second time, ends.
