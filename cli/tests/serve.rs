@@ -65,6 +65,25 @@ fn nothing_outside_of_the_folder_is_served() {
 }
 
 #[test]
+fn hidden_files_are_served_only_when_asked_for() {
+    let prepare = |www: &std::path::Path| {
+        std::fs::create_dir_all(www.join(".git")).unwrap();
+        std::fs::create_dir_all(www.join(".well-known")).unwrap();
+        std::fs::write(www.join(".git/config"), "hidden").unwrap();
+        std::fs::write(www.join(".well-known/x"), "known").unwrap();
+    };
+    let server = Server::start_with(&[], prepare);
+    for path in ["/.git/config", "/%2egit/config", "/.git/", "/.git"] {
+        assert_eq!(server.get(path).status, 404, "{path}");
+    }
+    assert_eq!(server.get("/.well-known/x").text(), "known");
+    assert!(!server.get("/").text().contains(".git"));
+    let server = Server::start_with(&["--hidden"], prepare);
+    assert_eq!(server.get("/.git/config").text(), "hidden");
+    assert!(server.get("/").text().contains(".git"));
+}
+
+#[test]
 fn a_unix_listener_is_served_and_its_path_goes_with_the_server() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.sock");

@@ -41,14 +41,15 @@ type Plain = Response<http_body_util::combinators::UnsyncBoxBody<Bytes, io::Erro
 pub(crate) struct Site {
     root: PathBuf,
     files: ServeDir,
+    hidden: bool,
     worker_header: Option<HeaderValue>,
     pub(crate) stats: Stats,
 }
 
 impl Site {
-    pub(crate) fn new(root: PathBuf, worker_header: bool, stats: Stats) -> Self {
+    pub(crate) fn new(root: PathBuf, hidden: bool, worker_header: bool, stats: Stats) -> Self {
         let worker_header = worker_header.then(|| HeaderValue::from(std::process::id()));
-        Site { files: ServeDir::new(&root), root, worker_header, stats }
+        Site { files: ServeDir::new(&root), hidden, root, worker_header, stats }
     }
 }
 
@@ -82,6 +83,10 @@ pub(crate) fn whole(status: StatusCode, kind: &'static str, text: impl Into<Byte
 
 async fn file(site: &Site, request: Request<Incoming>) -> Plain {
     let (path, method) = (request.uri().path().to_owned(), request.method().clone());
+    let decoded = percent_decode_str(&path).decode_utf8_lossy();
+    if !site.hidden && decoded.split('/').any(is_hidden) {
+        return whole(StatusCode::NOT_FOUND, "text/plain", "not found\n");
+    }
     let wanted = request.headers().get(IF_NONE_MATCH).cloned();
     let mut plain = request.map(|_| http_body_util::Empty::<Bytes>::new());
     if wanted.is_some() {
@@ -93,7 +98,7 @@ async fn file(site: &Site, request: Request<Incoming>) -> Plain {
         Err(never) => match never {},
     };
     if found.status() == StatusCode::NOT_FOUND && path.ends_with('/') && matches!(method, Method::GET | Method::HEAD) {
-        if let Some(listing) = listing(&site.root, &path) {
+        if let Some(listing) = listing(&site.root, &path, site.hidden) {
             return whole(StatusCode::OK, "text/html; charset=utf-8", listing);
         }
     }
@@ -132,11 +137,12 @@ fn entity_tag(response: &Plain) -> Option<HeaderValue> {
 }
 
 /// A page that lists the folder at `path`, if there is one in `root`.
-fn listing(root: &Path, path: &str) -> Option<String> {
+fn listing(root: &Path, path: &str, hidden: bool) -> Option<String> {
     let decoded = percent_decode_str(path).decode_utf8().ok()?;
     let inner = Path::new(decoded.trim_start_matches('/'));
     inner.components().all(|part| matches!(part, Component::Normal(_))).then_some(())?;
     let mut entries: Vec<_> = std::fs::read_dir(root.join(inner)).ok()?.flatten().collect();
+    entries.retain(|entry| hidden || !is_hidden(&entry.file_name().to_string_lossy()));
     entries.sort_by_key(std::fs::DirEntry::file_name);
     let title = escape(&decoded);
     let mut page = format!("<!doctype html><meta charset=utf-8><title>{title}</title><h1>{title}</h1><ul>");
@@ -150,6 +156,11 @@ fn listing(root: &Path, path: &str) -> Option<String> {
         let _ = write!(page, "<li><a href=\"./{link}{slash}\">{}{slash}</a>", escape(&name));
     }
     Some(page)
+}
+
+/// Whether a name is one that people do not mean to show.
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.') && name != ".well-known"
 }
 
 /// Text that may stand in a page.
@@ -181,12 +192,12 @@ mod tests {
     #[test]
     fn a_listing_stays_in_its_folder() {
         let root = std::env::temp_dir();
-        assert!(listing(&root, "/").is_some());
+        assert!(listing(&root, "/", false).is_some());
         for path in ["/../", "/%2e%2e/", "/a/../../", "//etc/../", "/%2fetc/../", "/nothing-here/"] {
-            assert_eq!(listing(&root.join("no-such-folder"), path), None, "{path}");
+            assert_eq!(listing(&root.join("no-such-folder"), path, true), None, "{path}");
         }
-        assert_eq!(listing(&root, "/../"), None);
-        assert_eq!(listing(&root, "/%2e%2e/"), None);
+        assert_eq!(listing(&root, "/../", true), None);
+        assert_eq!(listing(&root, "/%2e%2e/", true), None);
     }
 
     #[test]

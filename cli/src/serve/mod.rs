@@ -53,6 +53,9 @@ pub(crate) struct Options {
     /// The domain in which the processes meet; by default $SHARESOCK_DOMAIN, else the user's own.
     #[arg(long, value_name = "DIR")]
     domain: Option<PathBuf>,
+    /// Also serve and list files and folders whose names begin with a dot (`.well-known` always is).
+    #[arg(long)]
+    hidden: bool,
     /// Leave the header `x-sharesock-worker`, the id of the process that served, out of responses.
     #[arg(long)]
     no_worker_header: bool,
@@ -90,6 +93,8 @@ pub(crate) struct WorkerOptions {
     generation: u32,
     #[arg(long)]
     drain_timeout: u64,
+    #[arg(long)]
+    hidden: bool,
     #[arg(long)]
     no_worker_header: bool,
 }

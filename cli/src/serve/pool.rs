@@ -64,6 +64,7 @@ impl Starter {
         command.arg("serve-worker").arg("--files").arg(&options.files);
         command.arg("--generation").arg(generation.to_string());
         command.arg("--drain-timeout").arg(options.drain_timeout.to_string());
+        command.args(options.hidden.then_some("--hidden"));
         command.args(options.no_worker_header.then_some("--no-worker-header"));
         if let Some(domain) = &options.domain {
             command.arg("--domain").arg(domain);

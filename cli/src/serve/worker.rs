@@ -50,7 +50,7 @@ pub(super) async fn run(options: WorkerOptions) -> Result<()> {
     let stats = Stats { generation: options.generation, ..Stats::default() };
     let (done, mut ended) = mpsc::unbounded_channel();
     let mut worker = Worker {
-        site: Rc::new(Site::new(options.files, !options.no_worker_header, stats)),
+        site: Rc::new(Site::new(options.files, options.hidden, !options.no_worker_header, stats)),
         successors: Successors::new(endpoint.clone()),
         endpoint,
         phase: watch::channel(Phase::Serving).0,
