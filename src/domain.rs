@@ -1,14 +1,17 @@
 //! The directory in which processes meet.
 
+use crate::commons::Commons;
 use crate::digest::digest32;
 use crate::error::{Error, Result};
 use crate::process::Who;
 use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{getegid, geteuid, getgroups};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// A domain: a directory in which the processes that share sockets meet.
 ///
@@ -26,6 +29,11 @@ struct Place {
     /// Mode of an endpoint's name, and the group that it must have when others are admitted.
     name_mode: Mode,
     group: Option<rustix::process::Gid>,
+    /// The memory that its processes have in common, once it was needed; and that it could not be had.
+    commons: OnceLock<Commons>,
+    no_commons: AtomicBool,
+    /// Sends datagrams to names of the domain.
+    sender: OnceLock<OwnedFd>,
 }
 
 impl Domain {
@@ -82,7 +90,17 @@ impl Domain {
             true => (Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP, Some(group)),
             false => (Mode::RUSR | Mode::WUSR, None),
         };
-        Ok(Domain(Arc::new(Place { path, folder, digest, name_mode, group })))
+        let place = Place {
+            path,
+            folder,
+            digest,
+            name_mode,
+            group,
+            commons: OnceLock::new(),
+            no_commons: AtomicBool::new(false),
+            sender: OnceLock::new(),
+        };
+        Ok(Domain(Arc::new(place)))
     }
 
     /// Its directory, as it was named.
@@ -136,6 +154,51 @@ impl Domain {
         }
     }
 
+    /// The memory that the processes of the domain have in common.
+    pub(crate) fn commons(&self, words: usize) -> Result<&Commons> {
+        if let Some(commons) = self.0.commons.get() {
+            return Ok(commons);
+        }
+        let opened = Commons::open(self, words)?;
+        Ok(self.0.commons.get_or_init(|| opened))
+    }
+
+    /// The same for those who do well without: a refusal is remembered, so that it costs nothing.
+    pub(crate) fn commons_if_any(&self, words: usize) -> Option<&Commons> {
+        if let Some(commons) = self.0.commons.get() {
+            return Some(commons);
+        }
+        if self.0.no_commons.load(Ordering::Relaxed) {
+            return None;
+        }
+        let commons = self.commons(words).ok();
+        self.0.no_commons.store(commons.is_none(), Ordering::Relaxed);
+        commons
+    }
+
+    /// Whether both are the same directory.
+    pub(crate) fn is(&self, other: &Domain) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.digest == other.0.digest
+    }
+
+    /// The group whose members are admitted.
+    pub(crate) fn group(&self) -> Option<u32> {
+        self.0.group.map(rustix::process::Gid::as_raw)
+    }
+
+    /// Sends a datagram to whoever listens under `name`, without waiting.
+    pub(crate) fn send_to(&self, name: &str, bytes: &[u8]) -> Result<(), Errno> {
+        let sender = match self.0.sender.get() {
+            Some(sender) => sender,
+            None => {
+                let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+                let made = net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+                self.0.sender.get_or_init(|| made)
+            }
+        };
+        net::sendto(sender, bytes, SendFlags::DONTWAIT, &SocketAddrUnix::new(self.short_path(name))?).map(drop)
+    }
+
     /// Removes a name. That it is gone already, or that only its owner may do so, is no mistake.
     pub(crate) fn remove(&self, name: &str) {
         let _ = fs::unlinkat(&self.0.folder, name, AtFlags::empty());
@@ -163,6 +226,7 @@ pub(crate) fn parse_name(name: &str) -> Option<Who> {
     let rest = name.strip_prefix("new-").unwrap_or(name);
     let (pid, rest) = rest.split_once('-')?;
     let (tag, suffix) = rest.split_at_checked(8)?;
-    (matches!(suffix, "" | "-claims" | "-hand-off") || suffix.starts_with("-child-")).then_some(())?;
+    (matches!(suffix, "" | "-claims" | "-hand-off") || suffix.starts_with("-child-") || suffix.starts_with("-events-"))
+        .then_some(())?;
     Some((pid.parse().ok()?, u32::from_str_radix(tag, 16).ok()?))
 }

@@ -199,6 +199,7 @@ impl Live {
         gate: Option<BorrowedFd<'_>>,
     ) -> Result<(ProtocolInfo, Option<Arc<Held>>)> {
         let entry = socket.catalog_entry()?;
+        socket.share_in(&self.domain);
         let both = gate.map(|gate| [socket.as_fd(), gate]);
         let one = [socket.as_fd()];
         let descriptors = both.as_ref().map_or(&one[..], |both| &both[..]);
@@ -255,7 +256,9 @@ impl Live {
             let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(descriptor) = inbox.take(&key)? {
                 // That it has the promised cookie shows that it is a socket.
-                return Ok(Socket::from_trusted(descriptor));
+                let socket = Socket::from_trusted(descriptor);
+                socket.share_in(&self.domain);
+                return Ok(socket);
             }
             if !delivery.held {
                 return Err(Error::UnknownDelivery);

@@ -155,6 +155,38 @@ pub enum Error {
         /// The bound.
         limit: usize,
     },
+    /// The socket has an event registration, so it cannot be made blocking (`WSAEINVAL` of `FIONBIO`).
+    #[error("the socket has an event registration: cancel it before making the socket blocking")]
+    Registered,
+    /// Events that this system cannot report.
+    #[error("{events} cannot be watched on this system: ask the kernel over a netlink socket, and leave them out here")]
+    UnsupportedEvents {
+        /// Those of the events asked for that are refused.
+        events: crate::NetworkEvents,
+    },
+    /// A socket shares its events in one domain.
+    #[error("this socket shares its events in {there}: use event objects and message queues of that domain")]
+    OtherDomain {
+        /// The directory of that domain.
+        there: PathBuf,
+    },
+    /// There is nothing to wait for, or one event object is to be waited for twice.
+    #[error("wait for at least one event object, and for each once")]
+    BadWait,
+    /// The table of events has no room.
+    #[error("the table of events is full: let {what} be dropped, or use a second domain")]
+    TableFull {
+        /// What there is too much of.
+        what: &'static str,
+    },
+    /// The table of events cannot be used.
+    #[error("the table of events {path} cannot be used: {why}; end the processes of this domain, then remove the file")]
+    BadTable {
+        /// The file of the domain that names it.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// The domain's directory cannot be trusted.
     #[error("the domain {path} is refused: {why}")]
     UntrustedDomain {
@@ -231,26 +263,49 @@ impl Error {
             Error::QueueFull { .. }
             | Error::TooManyInFlight
             | Error::TooManyUnredeemed { .. }
-            | Error::TooManyLinks { .. } => 10055,
+            | Error::TooManyLinks { .. }
+            | Error::TableFull { .. } => 10055,
+            Error::UnsupportedEvents { .. } => 10045,
+            Error::BadWait => 87,
             Error::HandOffFull { .. } | Error::StillHeld { .. } | Error::NotTaken { .. } => 10035,
             Error::TargetGone { .. } => 10054,
             Error::TargetOutOfDescriptors { .. } => 10024,
             Error::TooManyBytes { .. } => 10040,
             Error::SourceSilent { .. } => 10060,
-            Error::NoEndpoint { .. } | Error::UntrustedDomain { .. } => 10050,
+            Error::NoEndpoint { .. } | Error::UntrustedDomain { .. } | Error::BadTable { .. } => 10050,
             Error::Impostor { .. } => 10013,
-            Error::System { os_code, .. } => match Errno::from_raw_os_error(*os_code) {
-                Errno::MFILE | Errno::NFILE => 10024,
-                Errno::NOBUFS | Errno::NOMEM => 10055,
-                Errno::ACCESS | Errno::PERM => 10013,
-                Errno::AGAIN => 10035,
-                Errno::INTR => 10004,
-                Errno::BADF | Errno::NOTSOCK => 10038,
-                Errno::AFNOSUPPORT => 10047,
-                _ => 10050,
-            },
+            Error::System { os_code, .. } => winsock_code_of(Errno::from_raw_os_error(*os_code)),
             _ => 10022,
         }
+    }
+}
+
+/// The Winsock code of a system call's error.
+pub(crate) fn winsock_code_of(errno: Errno) -> i32 {
+    match errno {
+        Errno::INTR => 10004,
+        Errno::BADF | Errno::NOTSOCK => 10038,
+        Errno::ACCESS | Errno::PERM => 10013,
+        Errno::FAULT => 10014,
+        Errno::INVAL => 10022,
+        Errno::MFILE | Errno::NFILE => 10024,
+        Errno::AGAIN => 10035,
+        Errno::INPROGRESS => 10036,
+        Errno::ALREADY => 10037,
+        Errno::AFNOSUPPORT => 10047,
+        Errno::ADDRINUSE => 10048,
+        Errno::ADDRNOTAVAIL => 10049,
+        Errno::NETUNREACH => 10051,
+        Errno::NETRESET => 10052,
+        Errno::CONNABORTED => 10053,
+        Errno::CONNRESET | Errno::PIPE => 10054,
+        Errno::NOBUFS | Errno::NOMEM | Errno::NOSPC => 10055,
+        Errno::ISCONN => 10056,
+        Errno::NOTCONN => 10057,
+        Errno::TIMEDOUT => 10060,
+        Errno::CONNREFUSED => 10061,
+        Errno::HOSTUNREACH => 10065,
+        _ => 10050,
     }
 }
 

@@ -41,6 +41,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod catalog;
+mod commons;
 mod digest;
 mod domain;
 mod duplicate;
@@ -49,8 +50,11 @@ mod error;
 mod hand_off;
 mod holders;
 mod mail;
+mod network_events;
+mod notify;
 mod process;
 mod protocol_info;
+mod record;
 mod socket;
 mod spawn;
 mod sys;
@@ -83,6 +87,10 @@ pub use error::{Error, InfoError, Result};
 pub use hand_off::ReceiverStream;
 pub use hand_off::{Iter, Parcel, Receiver, Refused, Sender};
 pub use holders::{Holder, Holders};
+pub use network_events::{NetworkEvents, Occurred};
+#[cfg(feature = "tokio")]
+pub use notify::{AsyncEvent, AsyncMessageQueue};
+pub use notify::{Event, Message, MessageQueue, Registration};
 pub use process::{Process, Target};
 pub use protocol_info::{Delivery, ProtocolInfo};
 pub use socket::{Socket, SocketId};

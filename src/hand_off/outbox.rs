@@ -111,6 +111,7 @@ impl Outbox {
         };
         match accepted {
             Ok(()) => {
+                parcel.socket.end_watch();
                 state.kept.push_back(parcel);
                 Ok(())
             }
@@ -137,7 +138,8 @@ impl Outbox {
         let descriptors: Vec<_> = parcels.iter().take(count).map(|parcel| parcel.socket.as_fd()).collect();
         match send_load(&*self.link, &parts, &descriptors) {
             Ok(()) => {
-                state.kept.extend(parcels.drain(..count));
+                let sent = parcels.drain(..count).inspect(|parcel| parcel.socket.end_watch());
+                state.kept.extend(sent);
                 Ok(count)
             }
             Err(errno) => Err(self.failed(state, errno)),

@@ -1,6 +1,7 @@
 //! Receiving what others hand off.
 
 use super::{Parcel, load};
+use crate::domain::Domain;
 use crate::endpoint::{Endpoint, Live};
 use crate::error::{Error, Result};
 use crate::mail::{Frame, Listener, MOST_LINKS, Purpose, SIZE, is_from};
@@ -34,6 +35,7 @@ pub struct Receiver {
     epoll: OwnedFd,
     mark: ForkMark,
     me: Process,
+    domain: Domain,
     state: Mutex<State>,
 }
 
@@ -101,7 +103,7 @@ impl Receiver {
             descriptors: Vec::new(),
         };
         let mark = ForkMark::new().map_err(&refused)?;
-        Ok(Receiver { epoll, mark, me: live.me, state: Mutex::new(state) })
+        Ok(Receiver { epoll, mark, me: live.me, domain: live.domain.clone(), state: Mutex::new(state) })
     }
 
     /// Takes one parcel, waiting until there is one.
@@ -138,7 +140,7 @@ impl Receiver {
     pub fn try_receive(&self) -> Result<Option<Parcel>> {
         let mut state = self.lock()?;
         loop {
-            if let Some(parcel) = state.take(&self.epoll, &self.me)? {
+            if let Some(parcel) = self.take(&mut state)? {
                 return Ok(Some(parcel));
             }
             if !self.poll(&mut state)? {
@@ -158,7 +160,7 @@ impl Receiver {
         }
         let mut state = self.lock()?;
         while parcels.len() < most {
-            match state.take(&self.epoll, &self.me) {
+            match self.take(&mut state) {
                 Ok(Some(parcel)) => parcels.push(parcel),
                 // An error that lasts shows at the next call.
                 Ok(None) | Err(_) => break,
@@ -180,10 +182,18 @@ impl Receiver {
         }
     }
 
+    fn take(&self, state: &mut State) -> Result<Option<Parcel>> {
+        let parcel = state.take(&self.epoll, &self.me)?;
+        if let Some(parcel) = &parcel {
+            parcel.socket.share_in(&self.domain);
+        }
+        Ok(parcel)
+    }
+
     /// Takes one parcel, or waits once.
     fn next(&self, until: Option<Instant>) -> Result<Option<Parcel>> {
         let mut state = self.lock()?;
-        if let Some(parcel) = state.take(&self.epoll, &self.me)? {
+        if let Some(parcel) = self.take(&mut state)? {
             return Ok(Some(parcel));
         }
         drop(state);
@@ -197,7 +207,7 @@ impl Receiver {
         }
         let mut state = self.lock()?;
         state.due.extend(events.iter().map(|event: &Event| event.data.u64()));
-        state.take(&self.epoll, &self.me)
+        self.take(&mut state)
     }
 
     /// Asks without waiting which links have something; `false` when none has.

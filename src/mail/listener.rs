@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::process::Process;
 use crate::sys::{ForkMark, peer_pid};
 use rustix::io::Errno;
-use rustix::net::{self, RecvFlags, SocketAddrUnix, SocketFlags, sockopt};
+use rustix::net::{self, AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -35,6 +35,17 @@ impl Listener {
         let unborn = Self::bind(domain, socket, birth_name(me.who(), purpose.suffix()))?;
         let backlog = i32::try_from(MOST_LINKS).unwrap_or(i32::MAX);
         net::listen(&*unborn.socket, backlog).map_err(&refused)?;
+        domain.publish(&unborn.name, &name)?;
+        Ok(unborn.renamed(name))
+    }
+
+    /// A socket for datagrams by which others wake owner `number` of registrations in this process.
+    pub(crate) fn bell(domain: &Domain, me: &Process, number: u32) -> Result<Self> {
+        let refused = Error::system("making a place to be woken at");
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).map_err(&refused)?;
+        let unborn = Self::bind(domain, socket, birth_name(me.who(), &bell_suffix(number)))?;
+        let name = endpoint_name(me.who(), &bell_suffix(number));
         domain.publish(&unborn.name, &name)?;
         Ok(unborn.renamed(name))
     }
@@ -100,6 +111,11 @@ impl Drop for Listener {
             self.domain.remove(&self.name);
         }
     }
+}
+
+/// What the name of such a place ends with.
+pub(crate) fn bell_suffix(number: u32) -> String {
+    format!("-events-{number}")
 }
 
 /// Whether the kernel agrees that `process` opened this link.

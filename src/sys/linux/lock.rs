@@ -9,6 +9,11 @@ pub(crate) fn lock_range(file: &OwnedFd, place: u64) -> Result<(), Errno> {
     set(file, place, libc::F_WRLCK, libc::F_OFD_SETLKW)
 }
 
+/// Takes the byte at `place` together with others who take it so, or fails with `AGAIN`.
+pub(crate) fn try_share_range(file: &OwnedFd, place: u64) -> Result<(), Errno> {
+    set(file, place, libc::F_RDLCK, libc::F_OFD_SETLK)
+}
+
 /// Takes the byte at `place`, or fails with `AGAIN`.
 pub(crate) fn try_lock_range(file: &OwnedFd, place: u64) -> Result<(), Errno> {
     set(file, place, libc::F_WRLCK, libc::F_OFD_SETLK)

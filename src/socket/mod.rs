@@ -1,13 +1,20 @@
 //! A descriptor of an underlying socket.
 
+mod convert;
+mod io;
+mod joined;
+
+pub(crate) use joined::Watch;
+
 use crate::catalog::CatalogEntry;
+use crate::domain::Domain;
 use crate::error::{Error, Result};
-use rustix::io::Errno;
+use joined::Joined;
 use rustix::net::sockopt;
 use std::fmt;
-use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Identity of an underlying socket: equal for all its descriptors in all processes, and never used again.
 ///
@@ -29,7 +36,8 @@ impl SocketId {
 /// descriptor alone; the underlying socket lives until its last descriptor, in whatever process, is closed (R9).
 /// One descriptor is valid in all threads of its process (R4): share it by reference or `Arc`.
 ///
-/// Options and addresses are reached through [`as_socket`](Socket::as_socket).
+/// Options and addresses are reached through [`as_socket`](Socket::as_socket). What is done to the socket past this
+/// type, by that or by other descriptors, does not re-enable network events (see [`Socket::event_select`]).
 ///
 /// ```
 /// use sharesock::Socket;
@@ -41,9 +49,15 @@ impl SocketId {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Socket {
+    // First, because its registration ends before the descriptor is closed.
+    joined: OnceLock<Box<Joined>>,
     socket: socket2::Socket,
-    /// Asked once: neither ever changes.
-    id: OnceLock<SocketId>,
+    /// Whether it is known that another side connected to it.
+    accepted: bool,
+    /// The domain in which its events are shared.
+    domain: OnceLock<Domain>,
+    /// Asked once, as it never changes; 0 is not known yet.
+    id: AtomicU64,
     entry: OnceLock<&'static CatalogEntry>,
 }
 
@@ -58,7 +72,26 @@ impl Socket {
 
     /// A descriptor of which its sender said that it is a socket's; if it is not, its operations fail.
     pub(crate) fn from_trusted(descriptor: OwnedFd) -> Self {
-        Socket { socket: descriptor.into(), id: OnceLock::new(), entry: OnceLock::new() }
+        Self::from_inner(descriptor.into())
+    }
+
+    fn from_inner(socket: socket2::Socket) -> Self {
+        let (joined, domain, entry) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Socket { joined, socket, accepted: false, domain, id: AtomicU64::new(0), entry }
+    }
+
+    /// A socket that was accepted from a listener which shares its events in `domain`.
+    pub(crate) fn accepted(socket: socket2::Socket, domain: Option<&Domain>) -> Self {
+        let mut accepted = Self::from_inner(socket);
+        accepted.accepted = true;
+        if let Some(domain) = domain {
+            accepted.share_in(domain);
+        }
+        accepted
+    }
+
+    pub(crate) fn was_accepted(&self) -> bool {
+        self.accepted
     }
 
     /// The identity of the underlying socket.
@@ -66,11 +99,15 @@ impl Socket {
     /// # Errors
     /// [`Error::System`] when the operating system refuses.
     pub fn id(&self) -> Result<SocketId> {
-        if let Some(id) = self.id.get() {
-            return Ok(*id);
+        match self.id.load(Ordering::Relaxed) {
+            0 => {
+                let asked = sockopt::socket_cookie(&self.socket);
+                let id = asked.map_err(Error::system("asking for a socket's identity"))?;
+                self.id.store(id, Ordering::Relaxed);
+                Ok(SocketId(id))
+            }
+            id => Ok(SocketId(id)),
         }
-        let id = sockopt::socket_cookie(&self.socket).map(SocketId);
-        id.map(|id| *self.id.get_or_init(|| id)).map_err(Error::system("asking for a socket's identity"))
     }
 
     /// One more descriptor of the same underlying socket in this process, close-on-exec.
@@ -79,7 +116,9 @@ impl Socket {
     /// [`Error::System`] when no descriptor is free.
     pub fn try_clone(&self) -> Result<Self> {
         let socket = self.socket.try_clone().map_err(Error::io("duplicating a descriptor"))?;
-        Ok(Socket { socket, id: self.id.clone(), entry: self.entry.clone() })
+        let (domain, entry) = (self.domain.clone(), self.entry.clone());
+        let id = AtomicU64::new(self.id.load(Ordering::Relaxed));
+        Ok(Socket { joined: OnceLock::new(), socket, accepted: self.accepted, domain, id, entry })
     }
 
     /// The socket with all the operations and options of [`socket2::Socket`].
@@ -122,38 +161,6 @@ impl PartialEq for Socket {
 
 impl Eq for Socket {}
 
-impl Read for Socket {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&self.socket).read(buffer)
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (&self.socket).write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Read for &Socket {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&self.socket).read(buffer)
-    }
-}
-
-impl Write for &Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (&self.socket).write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
@@ -163,53 +170,5 @@ impl AsFd for Socket {
 impl AsRawFd for Socket {
     fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
-    }
-}
-
-/// Takes any descriptor that is a socket.
-///
-/// # Errors
-/// [`Error::NotASocket`] when it is not one; the descriptor is closed.
-impl TryFrom<OwnedFd> for Socket {
-    type Error = Error;
-
-    fn try_from(descriptor: OwnedFd) -> Result<Self> {
-        match sockopt::socket_type(&descriptor) {
-            Ok(_) => Ok(Self::from_trusted(descriptor)),
-            Err(Errno::NOTSOCK) => Err(Error::NotASocket),
-            Err(errno) => Err(Error::system("looking at a descriptor")(errno)),
-        }
-    }
-}
-
-macro_rules! conversions {
-    ($($other:ty),+) => {$(
-        impl From<$other> for Socket {
-            fn from(socket: $other) -> Self {
-                Socket::from_trusted(socket.into())
-            }
-        }
-        impl From<Socket> for $other {
-            /// The same descriptor under another type; it is up to the caller that the kind of socket fits.
-            fn from(socket: Socket) -> Self {
-                OwnedFd::from(socket.socket).into()
-            }
-        }
-    )+};
-}
-
-conversions!(
-    socket2::Socket,
-    std::net::TcpStream,
-    std::net::TcpListener,
-    std::net::UdpSocket,
-    std::os::unix::net::UnixStream,
-    std::os::unix::net::UnixListener,
-    std::os::unix::net::UnixDatagram
-);
-
-impl From<Socket> for OwnedFd {
-    fn from(socket: Socket) -> Self {
-        socket.socket.into()
     }
 }

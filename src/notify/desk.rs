@@ -1,0 +1,99 @@
+//! What a waiting thread waits for, with the lamp that others see who wait in the kernel.
+
+use crate::error::{Error, Result};
+use rustix::event::{EventfdFlags, eventfd};
+use std::ops::{Deref, DerefMut};
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Something that can be worth waking up for.
+pub(crate) trait Content: std::fmt::Debug + Send + 'static {
+    fn is_on(&self) -> bool;
+}
+
+/// Some content and its lamp: readable while the content is on and somebody would see it.
+///
+/// The thread that finds the content on does not need the lamp; so a program with one waiting thread pays no system
+/// call for it.
+#[derive(Debug)]
+pub(crate) struct Desk<T> {
+    lamp: OwnedFd,
+    state: Mutex<State<T>>,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    content: T,
+    lit: bool,
+    /// Threads that wait in the kernel.
+    waiting: u32,
+    /// Somebody else may wait for the lamp.
+    shown: bool,
+}
+
+impl<T: Content> Desk<T> {
+    pub(crate) fn new(content: T) -> Result<Self> {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let lamp = eventfd(0, flags).map_err(Error::system("making an event object"))?;
+        Ok(Desk { lamp, state: Mutex::new(State { content, lit: false, waiting: 0, shown: false }) })
+    }
+
+    pub(crate) fn lamp(&self) -> &OwnedFd {
+        &self.lamp
+    }
+
+    /// The content; the lamp is right when the guard is dropped.
+    pub(crate) fn open(&self) -> Open<'_, T> {
+        Open { lamp: &self.lamp, state: self.state.lock().unwrap_or_else(PoisonError::into_inner) }
+    }
+}
+
+/// The content, for one thread.
+#[derive(Debug)]
+pub(crate) struct Open<'a, T: Content> {
+    lamp: &'a OwnedFd,
+    state: MutexGuard<'a, State<T>>,
+}
+
+impl<T: Content> Open<'_, T> {
+    /// This thread is going to wait in the kernel.
+    pub(crate) fn begin_wait(&mut self) {
+        self.state.waiting += 1;
+    }
+
+    pub(crate) fn end_wait(&mut self) {
+        self.state.waiting = self.state.waiting.saturating_sub(1);
+    }
+
+    /// From now on somebody may look at the lamp.
+    pub(crate) fn show(&mut self) {
+        self.state.shown = true;
+    }
+}
+
+impl<T: Content> Deref for Open<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.state.content
+    }
+}
+
+impl<T: Content> DerefMut for Open<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.state.content
+    }
+}
+
+impl<T: Content> Drop for Open<'_, T> {
+    fn drop(&mut self) {
+        let State { content, lit, waiting, shown } = &mut *self.state;
+        let on = content.is_on();
+        if on && !*lit && (*waiting > 0 || *shown) {
+            *lit = rustix::io::write(self.lamp, &1_u64.to_ne_bytes()).is_ok();
+        } else if !on && *lit {
+            let _ = rustix::io::read(self.lamp, &mut [0_u8; 8]);
+            *lit = false;
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The record of network events that every underlying socket has, for all processes of a domain.
+//!
+//! `word` is the record and its changes, `table` where it lies, `observe` what the kernel says of a socket.
+
+mod observe;
+mod table;
+mod word;
+
+pub(crate) use observe::{arrivals, is_datagram, look, observe, remains};
+pub(crate) use table::{Slot, Table};
+pub(crate) use word::{Record, Seen};

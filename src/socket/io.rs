@@ -1,0 +1,198 @@
+//! Receiving, sending and connecting: what re-enables network events.
+
+use super::Socket;
+use crate::error::{Error, Result};
+use crate::network_events::NetworkEvents;
+use crate::record::{Record, Seen, Slot, is_datagram, look, remains};
+use crate::sys::receive_from;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use socket2::SockAddr;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+
+impl Socket {
+    /// Takes something that `event` tells of, and re-enables the event.
+    pub(crate) fn taking<T>(
+        &self,
+        event: NetworkEvents,
+        act: impl FnOnce(&socket2::Socket) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let watched = self.slot().and_then(|slot| Some((slot, slot.load()?)));
+        let result = act(&self.socket);
+        if let Some((slot, before)) = watched {
+            self.took(event, &slot, &before);
+        }
+        result
+    }
+
+    fn took(&self, event: NetworkEvents, slot: &Slot<'_>, before: &Record) {
+        let Some(now) = slot.load() else { return };
+        if !now.is_registered() && !now.recorded.contains(event) {
+            return;
+        }
+        // Whoever registers next looks for itself.
+        let remains = now.is_registered() && remains(self.as_fd(), event);
+        let told = slot.update(|record| {
+            let due = record.take(event, before, remains);
+            Some((!due.is_empty()).then_some(record.owner))
+        });
+        if let Some(Some(owner)) = told {
+            slot.ring(owner);
+        }
+    }
+
+    /// Sends; when not all could be sent, the owner of the registration is told when more can.
+    fn sending(&self, length: usize, act: impl FnOnce(&socket2::Socket) -> io::Result<usize>) -> io::Result<usize> {
+        let result = act(&self.socket);
+        let blocked = match &result {
+            Ok(sent) => *sent < length,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
+        if blocked {
+            self.change(Record::block);
+        }
+        result
+    }
+
+    /// Changes the record, if there is one, and has its owner look at it.
+    fn change(&self, change: impl Fn(&mut Record)) {
+        let Some(slot) = self.slot() else { return };
+        if let Some(owner) = slot.change(change) {
+            slot.ring(owner);
+        }
+    }
+
+    /// Receives into `buffer`, as reading does: how many bytes (`recv`). Re-enables [`NetworkEvents::READ`].
+    ///
+    /// # Errors
+    /// The system's own; `EAGAIN` when a non-blocking socket has nothing.
+    pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.taking(NetworkEvents::READ, |mut socket| socket.read(buffer))
+    }
+
+    /// Receives one datagram: how many bytes, and from where (`recvfrom`). Re-enables [`NetworkEvents::READ`].
+    ///
+    /// # Errors
+    /// As [`Socket::recv`].
+    pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SockAddr)> {
+        self.taking(NetworkEvents::READ, |socket| receive_from(socket, buffer))
+    }
+
+    /// Receives urgent data: how many bytes (`recv` with `MSG_OOB`). Re-enables [`NetworkEvents::OOB`].
+    ///
+    /// # Errors
+    /// The system's own; `EINVAL` when there is none.
+    pub fn recv_oob(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.taking(NetworkEvents::OOB, |socket| Ok(recv(socket, buffer, RecvFlags::OOB)?.0))
+    }
+
+    /// Sends `bytes`: how many of them (`send`). On a non-blocking stream that may be fewer than all.
+    ///
+    /// When they are fewer, or none can be sent, [`NetworkEvents::WRITE`] is re-enabled.
+    ///
+    /// # Errors
+    /// The system's own; `EAGAIN` when nothing can be sent now.
+    pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.sending(bytes.len(), |socket| socket.send(bytes))
+    }
+
+    /// Sends one datagram to `address` (`sendto`); otherwise as [`Socket::send`].
+    ///
+    /// # Errors
+    /// As [`Socket::send`].
+    pub fn send_to(&self, bytes: &[u8], address: &SockAddr) -> io::Result<usize> {
+        self.sending(bytes.len(), |socket| socket.send_to(bytes, address))
+    }
+
+    /// Connects to `address` (`connect`). Whether a non-blocking attempt has succeeded is told by
+    /// [`NetworkEvents::CONNECT`].
+    ///
+    /// # Errors
+    /// The system's own; `EINPROGRESS` when a non-blocking attempt goes on.
+    pub fn connect(&self, address: &SockAddr) -> io::Result<()> {
+        let Some(slot) = self.slot() else { return self.socket.connect(address) };
+        let datagrams = is_datagram(self.as_fd());
+        if !datagrams {
+            slot.change(Record::attempt);
+        }
+        let result = self.socket.connect(address);
+        let pending = result.as_ref().is_err_and(|error| {
+            [Errno::INPROGRESS, Errno::AGAIN, Errno::ALREADY]
+                .iter()
+                .any(|one| Some(one.raw_os_error()) == error.raw_os_error())
+        });
+        if pending {
+            self.change(|_| ());
+        } else if result.is_ok() {
+            if datagrams {
+                slot.change(|record| record.recorded -= NetworkEvents::CONNECT);
+            }
+            let holds = NetworkEvents::CONNECT | NetworkEvents::WRITE;
+            slot.see(&Seen { holds, ..Seen::default() });
+        }
+        result
+    }
+
+    /// Binds the socket to `address` (`bind`). A socket for datagrams can send from then on:
+    /// [`NetworkEvents::WRITE`].
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn bind(&self, address: &SockAddr) -> io::Result<()> {
+        self.socket.bind(address)?;
+        if let Some(slot) = self.slot().filter(|_| is_datagram(self.as_fd())) {
+            let record = slot.load().unwrap_or_default();
+            slot.see(&look(self.as_fd(), &record, true).seen);
+        }
+        Ok(())
+    }
+
+    /// Ends receiving, sending, or both, for all descriptors of the socket (`shutdown`).
+    ///
+    /// # Errors
+    /// [`Error::System`] when the system refuses.
+    pub fn shutdown(&self, how: Shutdown) -> Result<()> {
+        if let Some(slot) = self.slot().filter(|_| how != Shutdown::Write) {
+            slot.change(|record| record.deaf = true);
+        }
+        self.socket.shutdown(how).map_err(Error::io("ending a connection"))
+    }
+}
+
+/// Receives, and re-enables [`NetworkEvents::READ`].
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.recv(buffer)
+    }
+}
+
+/// Sends, and re-enables [`NetworkEvents::WRITE`] when not all could be sent.
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.send(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Receives, and re-enables [`NetworkEvents::READ`].
+impl Read for &Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.recv(buffer)
+    }
+}
+
+/// Sends, and re-enables [`NetworkEvents::WRITE`] when not all could be sent.
+impl Write for &Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.send(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

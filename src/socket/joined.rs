@@ -1,0 +1,113 @@
+//! What a `Socket` has to do with the table of its domain.
+
+use super::Socket;
+use crate::commons::Watcher;
+use crate::domain::Domain;
+use crate::error::{Error, Result};
+use crate::record::{Slot, Table};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What is remembered of the table.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    /// Index of the socket's slot, or `NONE`.
+    slot: AtomicU32,
+    /// How much had been inserted when it was looked for in vain.
+    looked: AtomicU64,
+    watch: Mutex<Option<Watch>>,
+}
+
+const NONE: u32 = u32::MAX;
+
+/// The registration that was made through a `Socket`.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    pub(crate) watcher: Arc<dyn Watcher>,
+    pub(crate) slot: u32,
+    pub(crate) number: u32,
+}
+
+impl Joined {
+    fn new() -> Self {
+        Joined { slot: AtomicU32::new(NONE), looked: AtomicU64::new(u64::MAX), watch: Mutex::new(None) }
+    }
+
+    pub(crate) fn watch(&self) -> MutexGuard<'_, Option<Watch>> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A registration ends with the `Socket` through which it was made.
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.watcher.leave(self.slot, self.number);
+    }
+}
+
+impl Socket {
+    /// Shares the network events of this socket in `domain`: from now on what is received, accepted and sent through
+    /// this `Socket` re-enables events that any process of the domain has registered.
+    ///
+    /// A socket that is duplicated, redeemed, handed off, received, accepted from one that has joined, or registered
+    /// joins by itself: this is for one that was inherited, or got in another way.
+    ///
+    /// # Errors
+    /// [`Error::OtherDomain`] when it has joined another.
+    pub fn join(&self, domain: &Domain) -> Result<()> {
+        match self.domain.get_or_init(|| domain.clone()) {
+            joined if joined.is(domain) => Ok(()),
+            joined => Err(Error::OtherDomain { there: joined.path().to_owned() }),
+        }
+    }
+
+    /// Ends the registration that was made through this `Socket`, if it still is one.
+    pub(crate) fn end_watch(&self) {
+        if let Some(joined) = self.joined.get() {
+            let watch = joined.watch().take();
+            drop(watch);
+        }
+    }
+
+    /// Joins if it has not joined any.
+    pub(crate) fn share_in(&self, domain: &Domain) {
+        let _ = self.domain.get_or_init(|| domain.clone());
+    }
+
+    pub(crate) fn join_domain(&self, domain: &Domain) -> Result<&Joined> {
+        self.join(domain)?;
+        Ok(self.joined())
+    }
+
+    fn joined(&self) -> &Joined {
+        self.joined.get_or_init(|| Box::new(Joined::new()))
+    }
+
+    pub(crate) fn domain(&self) -> Option<&Domain> {
+        self.domain.get()
+    }
+
+    /// The socket's slot in the table of its domain, if it has one. It costs a few instructions when it has none.
+    pub(crate) fn slot(&self) -> Option<Slot<'_>> {
+        let table = Table::if_any(self.domain.get()?)?;
+        let joined = self.joined();
+        let cookie = self.id().ok()?.as_u64();
+        let index = joined.slot.load(Ordering::Relaxed);
+        if index != NONE {
+            let slot = table.slot(index, cookie);
+            if slot.load().is_some() {
+                return Some(slot);
+            }
+        }
+        let inserted = table.inserted();
+        if joined.looked.load(Ordering::Relaxed) == inserted {
+            return None;
+        }
+        let found = table.find(cookie);
+        joined.slot.store(found.map_or(NONE, |slot| slot.index()), Ordering::Relaxed);
+        if found.is_none() {
+            joined.looked.store(inserted, Ordering::Relaxed);
+        }
+        found
+    }
+}
