@@ -114,14 +114,18 @@ impl Socket {
     pub fn connect(&self, address: &SockAddr) -> io::Result<()> {
         let Some(slot) = self.slot() else { return self.socket.connect(address) };
         let datagrams = is_datagram(self.as_fd());
+        let failed_before = slot.load().is_some_and(|record| record.failed);
         if !datagrams {
             slot.change(Record::attempt);
         }
-        let result = self.socket.connect(address);
+        let is = |error: &io::Error, errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+        let mut result = self.socket.connect(address);
+        if failed_before && result.as_ref().is_err_and(|error| is(error, Errno::CONNABORTED)) {
+            // So Linux tells once more that the attempt before has failed.
+            result = self.socket.connect(address);
+        }
         let pending = result.as_ref().is_err_and(|error| {
-            [Errno::INPROGRESS, Errno::AGAIN, Errno::ALREADY]
-                .iter()
-                .any(|one| Some(one.raw_os_error()) == error.raw_os_error())
+            [Errno::INPROGRESS, Errno::AGAIN, Errno::ALREADY].into_iter().any(|errno| is(error, errno))
         });
         if pending {
             self.change(|_| ());

@@ -50,14 +50,15 @@ impl Socket {
     /// this `Socket` re-enables events that any process of the domain has registered.
     ///
     /// A socket that is duplicated, redeemed, handed off, received, accepted from one that has joined, or registered
-    /// joins by itself: this is for one that was inherited, or got in another way.
+    /// joins by itself, and so do its clones: this is for one that was inherited, or got in another way.
     ///
     /// # Errors
     /// [`Error::OtherDomain`] when it has joined another.
     pub fn join(&self, domain: &Domain) -> Result<()> {
-        match self.domain.get_or_init(|| domain.clone()) {
-            joined if joined.is(domain) => Ok(()),
-            joined => Err(Error::OtherDomain { there: joined.path().to_owned() }),
+        self.share_in(domain);
+        match self.domain() {
+            Some(joined) if !joined.is(domain) => Err(Error::OtherDomain { there: joined.path().to_owned() }),
+            _ => Ok(()),
         }
     }
 
@@ -71,7 +72,20 @@ impl Socket {
 
     /// Joins if it has not joined any.
     pub(crate) fn share_in(&self, domain: &Domain) {
-        let _ = self.domain.get_or_init(|| domain.clone());
+        if self.domain().is_none() {
+            let joined = self.domain.get_or_init(|| domain.clone());
+            if let Some(clones) = self.clones.get() {
+                let _ = clones.set(joined.clone());
+            }
+        }
+    }
+
+    /// A clone joins with the socket that it was made of: now, or when that joins.
+    pub(super) fn join_clone(&self, clone: &mut Socket) {
+        match self.domain() {
+            Some(domain) => clone.domain = domain.clone().into(),
+            None => clone.clones = self.clones.get_or_init(Arc::default).clone().into(),
+        }
     }
 
     pub(crate) fn join_domain(&self, domain: &Domain) -> Result<&Joined> {
@@ -84,12 +98,12 @@ impl Socket {
     }
 
     pub(crate) fn domain(&self) -> Option<&Domain> {
-        self.domain.get()
+        self.domain.get().or_else(|| self.clones.get()?.get())
     }
 
     /// The socket's slot in the table of its domain, if it has one. It costs a few instructions when it has none.
     pub(crate) fn slot(&self) -> Option<Slot<'_>> {
-        let table = Table::if_any(self.domain.get()?)?;
+        let table = Table::if_any(self.domain()?)?;
         let joined = self.joined();
         let cookie = self.id().ok()?.as_u64();
         let index = joined.slot.load(Ordering::Relaxed);

@@ -13,8 +13,8 @@ use joined::Joined;
 use rustix::net::sockopt;
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Identity of an underlying socket: equal for all its descriptors in all processes, and never used again.
 ///
@@ -54,11 +54,12 @@ pub struct Socket {
     socket: socket2::Socket,
     /// Whether it is known that another side connected to it.
     accepted: bool,
-    /// The domain in which its events are shared.
+    /// The domain in which its events are shared; and the same for those who were cloned before it was known.
     domain: OnceLock<Domain>,
-    /// Asked once, as it never changes; 0 is not known yet.
+    clones: OnceLock<Arc<OnceLock<Domain>>>,
+    /// The identity and the id of the catalog's entry: asked once, as neither ever changes; 0 is not known yet.
     id: AtomicU64,
-    entry: OnceLock<&'static CatalogEntry>,
+    entry: AtomicU32,
 }
 
 impl Socket {
@@ -76,8 +77,9 @@ impl Socket {
     }
 
     fn from_inner(socket: socket2::Socket) -> Self {
-        let (joined, domain, entry) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Socket { joined, socket, accepted: false, domain, id: AtomicU64::new(0), entry }
+        let (id, entry) = (AtomicU64::new(0), AtomicU32::new(0));
+        let (joined, domain, clones) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Socket { joined, socket, accepted: false, domain, clones, id, entry }
     }
 
     /// A socket that was accepted from a listener which shares its events in `domain`.
@@ -116,9 +118,12 @@ impl Socket {
     /// [`Error::System`] when no descriptor is free.
     pub fn try_clone(&self) -> Result<Self> {
         let socket = self.socket.try_clone().map_err(Error::io("duplicating a descriptor"))?;
-        let (domain, entry) = (self.domain.clone(), self.entry.clone());
-        let id = AtomicU64::new(self.id.load(Ordering::Relaxed));
-        Ok(Socket { joined: OnceLock::new(), socket, accepted: self.accepted, domain, id, entry })
+        let mut clone = Self::from_inner(socket);
+        clone.accepted = self.accepted;
+        *clone.id.get_mut() = self.id.load(Ordering::Relaxed);
+        *clone.entry.get_mut() = self.entry.load(Ordering::Relaxed);
+        self.join_clone(&mut clone);
+        Ok(clone)
     }
 
     /// The socket with all the operations and options of [`socket2::Socket`].
@@ -132,7 +137,7 @@ impl Socket {
     /// # Errors
     /// [`Error::System`] when the operating system refuses.
     pub fn catalog_entry(&self) -> Result<&'static CatalogEntry> {
-        if let Some(entry) = self.entry.get() {
+        if let Some(entry) = CatalogEntry::by_id(self.entry.load(Ordering::Relaxed)) {
             return Ok(entry);
         }
         let refused = Error::system("asking for a socket's kind");
@@ -143,7 +148,9 @@ impl Socket {
             _ => 0,
         };
         let kind = sockopt::socket_type(&self.socket).map_err(&refused)?;
-        Ok(self.entry.get_or_init(|| CatalogEntry::describing(family, kind.as_raw())))
+        let entry = CatalogEntry::describing(family, kind.as_raw());
+        self.entry.store(entry.id, Ordering::Relaxed);
+        Ok(entry)
     }
 }
 
