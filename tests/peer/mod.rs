@@ -3,6 +3,7 @@
 
 mod fork;
 mod obey;
+mod occurrences;
 mod ring;
 
 use obey::Obedient;

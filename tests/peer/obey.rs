@@ -1,5 +1,6 @@
 //! The commands that a peer obeys.
 
+use super::occurrences::Occurrences;
 use super::ring::{Failure, Ring};
 use super::{fork, hear, open_descriptors};
 use sharesock::{Direction, Domain, Endpoint, Parcel, Process, ProtocolInfo, Receiver, Sender, Socket, Turn};
@@ -17,6 +18,7 @@ pub(super) struct Obedient {
     files: Vec<std::fs::File>,
     ring: Option<Ring>,
     attic: Vec<Socket>,
+    occurrences: Occurrences,
 }
 
 impl Obedient {
@@ -31,6 +33,7 @@ impl Obedient {
             files: Vec::new(),
             ring: None,
             attic: Vec::new(),
+            occurrences: Occurrences::default(),
         }
     }
 
@@ -157,7 +160,10 @@ impl Obedient {
             }
             "clear-attic" => self.attic.clear(),
             "fork" => return Ok(format!("ok {}", fork::fork(endpoint()?, rest)?)),
-            _ => return Err("unknown command".into()),
+            _ => {
+                let answer = self.occurrences.obey(&self.domain, verb, rest, self.held.as_ref())?;
+                return answer.ok_or_else(|| "unknown command".into());
+            }
         }
         Ok("ok".to_owned())
     }
