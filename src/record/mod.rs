@@ -2,7 +2,12 @@
 //!
 //! `word` is the record and its changes, `table` where it lies, `observe` what the kernel says of a socket.
 
+mod cell;
+#[cfg(test)]
+mod interleavings;
 mod observe;
+#[cfg(test)]
+mod reference;
 mod table;
 mod word;
 

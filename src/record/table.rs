@@ -1,5 +1,6 @@
 //! The table of a domain: the record of every socket that has or had a registration, and the owners of registrations.
 
+use super::cell::{Cell, update};
 use super::word::{OWNERS, Record, Seen};
 use crate::commons::{Commons, HEADER, InsertLock, Watcher};
 use crate::domain::{Domain, endpoint_name};
@@ -16,9 +17,6 @@ const SLOTS: usize = 1 << 17;
 const REACH: usize = 64;
 /// Words of a slot, and of an owner.
 const EACH: usize = 8;
-/// A word that somebody else changes whenever we try to is changed by somebody who wants to keep us.
-const ATTEMPTS: usize = 10_000;
-
 const INSERTED: usize = HEADER;
 const FRESH: usize = HEADER + 1;
 const FREED: usize = HEADER + 2;
@@ -253,15 +251,8 @@ impl Slot<'_> {
 
     /// Changes the record; nothing when the slot is another's by now, or when `change` declines.
     pub(crate) fn update<T>(&self, mut change: impl FnMut(&mut Record) -> Option<T>) -> Option<T> {
-        for _ in 0..ATTEMPTS {
-            let old = self.load()?;
-            let mut new = old;
-            let result = change(&mut new)?;
-            if self.replace(old, new) {
-                return Some(result);
-            }
-        }
-        None
+        let is_ours = || self.field(COOKIE).load(Ordering::SeqCst) == self.cookie;
+        update(self.field(WORD), |record| if record.moving || !is_ours() { None } else { change(record) })
     }
 
     /// Changes the record in any case; who its owner is, if the slot still is this socket's.
@@ -273,8 +264,7 @@ impl Slot<'_> {
     }
 
     fn replace(&self, old: Record, new: Record) -> bool {
-        let order = Ordering::SeqCst;
-        old == new || self.field(WORD).compare_exchange(old.pack(), new.pack(), order, order).is_ok()
+        self.field(WORD).replace(old.pack(), new.pack())
     }
 
     /// Records what is seen of the socket, whoever its owner is, and wakes that one.
@@ -306,14 +296,7 @@ impl Slot<'_> {
 
     /// Frees the record of an owner that is dead.
     pub(crate) fn release_if(&self, dead: impl Fn(u16) -> bool) {
-        for _ in 0..ATTEMPTS {
-            let old = self.peek();
-            let mut new = old;
-            new.cancel();
-            if old.owner == 0 || !dead(old.owner) || self.replace(old, new) {
-                return;
-            }
-        }
+        update(self.field(WORD), |record| (record.owner != 0 && dead(record.owner)).then(|| record.cancel()));
     }
 
     /// The system's code of an attempt to connect that failed, and of nothing else.
