@@ -152,7 +152,10 @@ impl World {
     }
 
     fn cancel(&self) {
-        update(&self.word, |record| Some(record.cancel()));
+        update(&self.word, |record| {
+            record.cancel();
+            Some(())
+        });
     }
 
     /// Once everybody is quiet: all that is left to be read is read.

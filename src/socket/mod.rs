@@ -13,7 +13,7 @@ use joined::Joined;
 use rustix::net::sockopt;
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Identity of an underlying socket: equal for all its descriptors in all processes, and never used again.
@@ -59,7 +59,7 @@ pub struct Socket {
     clones: OnceLock<Arc<OnceLock<Domain>>>,
     /// The identity and the id of the catalog's entry: asked once, as neither ever changes; 0 is not known yet.
     id: AtomicU64,
-    entry: AtomicU32,
+    entry: AtomicU16,
 }
 
 impl Socket {
@@ -77,7 +77,7 @@ impl Socket {
     }
 
     fn from_inner(socket: socket2::Socket) -> Self {
-        let (id, entry) = (AtomicU64::new(0), AtomicU32::new(0));
+        let (id, entry) = (AtomicU64::new(0), AtomicU16::new(0));
         let (joined, domain, clones) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         Socket { joined, socket, accepted: false, domain, clones, id, entry }
     }
@@ -137,7 +137,7 @@ impl Socket {
     /// # Errors
     /// [`Error::System`] when the operating system refuses.
     pub fn catalog_entry(&self) -> Result<&'static CatalogEntry> {
-        if let Some(entry) = CatalogEntry::by_id(self.entry.load(Ordering::Relaxed)) {
+        if let Some(entry) = CatalogEntry::by_id(self.entry.load(Ordering::Relaxed).into()) {
             return Ok(entry);
         }
         let refused = Error::system("asking for a socket's kind");
@@ -149,7 +149,8 @@ impl Socket {
         };
         let kind = sockopt::socket_type(&self.socket).map_err(&refused)?;
         let entry = CatalogEntry::describing(family, kind.as_raw());
-        self.entry.store(entry.id, Ordering::Relaxed);
+        // Ids are far below the bound.
+        self.entry.store(u16::try_from(entry.id).unwrap_or(0), Ordering::Relaxed);
         Ok(entry)
     }
 }
