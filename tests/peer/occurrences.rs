@@ -2,6 +2,9 @@
 
 use super::ring::Failure;
 use sharesock::{Domain, Event, Message, MessageQueue, NetworkEvents, Socket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Its event object and its queue, once it has them.
@@ -9,6 +12,48 @@ use std::time::Duration;
 pub(super) struct Occurrences {
     event: Option<Event>,
     queue: Option<MessageQueue>,
+    storm: Option<Storm>,
+}
+
+/// A thread that does everything at once, and what stops it.
+struct Storm {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<u32, sharesock::Error>>,
+}
+
+impl Storm {
+    fn start(socket: &Socket, event: &Event, queue: &MessageQueue, mut seed: u64) -> Result<Self, Failure> {
+        let (socket, event, queue) = (socket.try_clone()?, event.clone(), queue.clone());
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::spawn(move || {
+            let (mut count, mut other) = (0, socket.try_clone()?);
+            while !stopped.load(Ordering::Relaxed) {
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                let events =
+                    NetworkEvents::from_bits_truncate((seed >> 8) as u16) & NetworkEvents::from_bits_retain(0x3f);
+                match seed % 8 {
+                    0 => socket.event_select(&event, events)?,
+                    1 => socket.async_select(&queue, 7, events)?,
+                    2 => socket.cancel_select()?,
+                    3 => drop(socket.enum_network_events(Some(&event))?),
+                    4 => drop(event.wait(Some(Duration::ZERO))?),
+                    5 => drop(queue.try_get()?),
+                    6 => drop(socket.recv(&mut [0; 2])),
+                    _ => {
+                        other = socket.try_clone()?;
+                        other.event_select(&event, NetworkEvents::READ)?;
+                    }
+                }
+                count += 1;
+            }
+            drop(other);
+            Ok(count)
+        });
+        Ok(Storm { stop, thread })
+    }
 }
 
 fn events(text: &str) -> Result<NetworkEvents, Failure> {
@@ -83,6 +128,19 @@ impl Occurrences {
                 let before = cpu()?;
                 event.wait(milliseconds(rest)?)?;
                 (cpu()? - before).as_millis().to_string()
+            }
+            "storm" => {
+                self.storm = Some(Storm::start(held()?, event, queue, rest.parse()?)?);
+                "ok".to_owned()
+            }
+            "calm" => {
+                let Storm { stop, thread } = self.storm.take().ok_or("has no storm")?;
+                stop.store(true, Ordering::Relaxed);
+                format!("ok {}", thread.join().map_err(|_| "the storm panicked")??)
+            }
+            "no-events" => {
+                (self.event, self.queue) = (None, None);
+                "ok".to_owned()
             }
             // Takes the registration over so often.
             "fight" => {
