@@ -4,6 +4,8 @@
 
 mod cell;
 #[cfg(test)]
+mod full;
+#[cfg(test)]
 mod interleavings;
 mod observe;
 #[cfg(test)]

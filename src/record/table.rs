@@ -8,13 +8,16 @@ use crate::error::{Error, Result};
 use crate::mail::bell_suffix;
 use crate::process::Process;
 use rustix::io::Errno;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// So many sockets can have a record at a time.
-const SLOTS: usize = 1 << 17;
+pub(super) const SLOTS: usize = 1 << 17;
 /// So far from its own place a socket's slot may lie.
 const REACH: usize = 64;
+/// So many owners are freed at a time.
+const MOST_RECLAIMED: usize = 1024;
 /// Words of a slot, and of an owner.
 const EACH: usize = 8;
 const INSERTED: usize = HEADER;
@@ -143,14 +146,7 @@ impl<'a> Table<'a> {
         let owner = match freed {
             Some(owner) => owner,
             None if fresh + 1 < OWNERS => fresh + 1,
-            None => {
-                // Their registrations go with them.
-                let dead: Vec<u16> = owners.filter(|owner| !self.owner_lives(*owner)).collect();
-                for index in 0..u32::try_from(SLOTS).unwrap_or(0) {
-                    self.slot(index, 0).release_if(|owner| dead.contains(&owner));
-                }
-                *dead.first().ok_or(Error::TableFull { what: "event objects and message queues" })?
-            }
+            None => self.reclaim_owners()?,
         };
         // Owners are told apart by their index within a process, too: another name could still be there.
         let number = u32::from(owner);
@@ -167,6 +163,36 @@ impl<'a> Table<'a> {
         }
         self.word(FRESH).store(fresh.max(owner).into(), Ordering::Release);
         Ok((owner, prepared))
+    }
+
+    /// Frees owners whose processes have ended, with their registrations; one of them.
+    fn reclaim_owners(&self) -> Result<u16> {
+        let mut known = HashMap::new();
+        let mut lives = |owner: u16| match self.owner(owner) {
+            Some(Owner { process, .. }) => *known.entry(process).or_insert_with(|| self.owner_lives(owner)),
+            None => false,
+        };
+        let dead: HashSet<u16> = (1..OWNERS).filter(|owner| !lives(*owner)).take(MOST_RECLAIMED).collect();
+        let one = *dead.iter().next().ok_or(Error::TableFull { what: "event objects and message queues" })?;
+        for index in 0..u32::try_from(SLOTS).unwrap_or(0) {
+            self.slot(index, 0).release_if(|owner| dead.contains(&owner));
+        }
+        for owner in dead.into_iter().filter(|owner| *owner != one) {
+            self.remove_owner(owner);
+        }
+        Ok(one)
+    }
+
+    /// Has `process` be every owner but one.
+    #[cfg(test)]
+    pub(super) fn use_all_owners(&self, process: &Process, but: u16) {
+        for owner in (1..OWNERS).filter(|owner| *owner != but) {
+            for (at, value) in (NAME..).zip(to_words(process, owner.into())) {
+                self.owner_word(owner, at).store(value, Ordering::Release);
+            }
+            self.owner_word(owner, STATE).store(USED, Ordering::Release);
+        }
+        self.word(FRESH).store(u64::from(OWNERS) - 1, Ordering::Release);
     }
 
     /// The owner has cancelled its registrations, and has no more.
@@ -319,7 +345,7 @@ impl Slot<'_> {
     }
 
     /// Takes the slot from a socket that has no registration.
-    fn vacate(&self) -> bool {
+    pub(super) fn vacate(&self) -> bool {
         let old = self.peek();
         let new = Record { moving: true, epoch: (old.epoch + 1) & 0xfff, ..Record::default() };
         old.owner == 0 && self.replace(old, new)

@@ -24,6 +24,7 @@ struct Storm {
 impl Storm {
     fn start(socket: &Socket, event: &Event, queue: &MessageQueue, mut seed: u64) -> Result<Self, Failure> {
         let (socket, event, queue) = (socket.try_clone()?, event.clone(), queue.clone());
+        socket.as_socket().set_nonblocking(true)?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || {

@@ -1,5 +1,6 @@
 //! `sharesock bench`: what sharing costs, beside the same system calls made bare, in the same run.
 
+mod events;
 mod floors;
 mod idle;
 mod measure;

@@ -3,7 +3,7 @@
 //! A role says `ready` when it can begin and `done` when it has finished; bytes and descriptors reach it over its
 //! standard input.
 
-use super::floors;
+use super::{events, floors};
 use anyhow::{Context, Result, bail};
 use sharesock::{Domain, Endpoint, ProtocolInfo};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -30,6 +30,12 @@ pub(crate) enum Role {
     Answer,
     /// As `Redeem`, and writes one byte to each socket.
     RedeemAnswer,
+    /// Redeems one socket, and for each byte from standard input registers for it, and says so.
+    Registers,
+    /// Redeems one socket, registers for it, and says whenever it is told of input.
+    Told,
+    /// Says whenever a byte comes over standard input.
+    FloorTold,
 }
 
 /// Plays a role to its end.
@@ -80,6 +86,15 @@ pub(crate) fn play(role: Role, count: u32, folder: &Path) -> Result<()> {
             // Kept until the benchmark closes the pipe.
             let _ = pipe.read(&mut [0; 1])?;
             return Ok(());
+        }
+        Role::Registers | Role::Told => return events::play(role, count, folder),
+        Role::FloorTold => {
+            let mut pipe = std::io::stdin().lock();
+            say("ready")?;
+            for _ in 0..count {
+                pipe.read_exact(&mut [0])?;
+                say("told")?;
+            }
         }
         Role::FloorAnswer => {
             let link = std::io::stdin().as_fd().try_clone_to_owned()?;

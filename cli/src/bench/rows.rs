@@ -2,7 +2,7 @@
 
 use super::measure::{Figure, each};
 use super::roles::{Actor, Role};
-use super::{Bench, floors};
+use super::{Bench, events, floors};
 use anyhow::{Context, Result};
 use sharesock::{Domain, Endpoint, Parcel, Socket};
 use std::collections::VecDeque;
@@ -29,7 +29,7 @@ pub(crate) struct Row {
 }
 
 /// A measurement of one round: microseconds for one operation.
-type Round<'a> = &'a dyn Fn() -> Result<f64>;
+pub(super) type Round<'a> = &'a dyn Fn() -> Result<f64>;
 
 impl Bench {
     pub(super) fn count(&self, full: u32) -> u32 {
@@ -41,7 +41,7 @@ impl Bench {
     }
 
     /// Measures floor and library in turn.
-    fn row(
+    pub(super) fn row(
         &self,
         work: &str,
         floor_is: &'static str,
@@ -66,13 +66,19 @@ pub(crate) fn all(bench: &Bench) -> Result<Vec<Row>> {
     let endpoint = bench.endpoint()?;
     let socket = Socket::from(UdpSocket::bind("127.0.0.1:0")?);
     type Measure<'a> = &'a dyn Fn(&'static str) -> Result<Row>;
-    let rows: [(_, Measure<'_>); 6] = [
+    let rows: [(_, Measure<'_>); 12] = [
         ("hand off, one socket a message", &|work| single(bench, work, &endpoint, &socket)),
         ("hand off, 253 sockets a message", &|work| batch(bench, work, &endpoint, &socket)),
         ("duplicate, 628 bytes through a pipe, redeem", &|work| redeem(bench, work, &endpoint, &socket)),
         ("send, then recv through a shared descriptor", &|work| io(bench, work, &endpoint)),
-        ("the same among 64 processes sharing 10", &|work| crowd(bench, work, &endpoint, 64, 10)),
-        ("the same among 64 processes sharing 100,000", &|work| crowd(bench, work, &endpoint, 64, 100_000)),
+        ("recv of a socket for which nobody is registered", &|work| events::unregistered(bench, work, &endpoint)),
+        ("wait, enumerate, recv", &|work| events::harvest(bench, work)),
+        ("the same with 10,000 sockets on one event object", &|work| events::many(bench, work)),
+        ("registering a socket", &|work| events::registering(bench, work)),
+        ("taking a registration over from another process", &|work| events::taking_over(bench, work, &endpoint)),
+        ("waking the owner by receiving elsewhere", &|work| events::waking(bench, work, &endpoint)),
+        ("duplicate among 64 processes sharing 10", &|work| crowd(bench, work, &endpoint, 64, 10)),
+        ("duplicate among 64 processes sharing 100,000", &|work| crowd(bench, work, &endpoint, 64, 100_000)),
     ];
     let wanted = rows.into_iter().filter(|(work, _)| bench.only.as_ref().is_none_or(|only| work.contains(only)));
     wanted.map(|(work, measure)| measure(work)).collect()

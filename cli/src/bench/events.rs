@@ -1,0 +1,257 @@
+//! What network events cost.
+
+use super::Bench;
+use super::measure::each;
+use super::roles::{Actor, Role};
+use super::rows::Row;
+use anyhow::{Context, Result};
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use sharesock::{Domain, Endpoint, Event, NetworkEvents, ProtocolInfo, Socket};
+use std::io::{Read, Write};
+use std::mem::MaybeUninit;
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+/// A connection over TCP.
+fn connection() -> Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let client = TcpStream::connect(listener.local_addr()?)?;
+    client.set_nodelay(true)?;
+    Ok((client, listener.accept()?.0))
+}
+
+/// An epoll instance that watches the socket as a plain event loop does.
+fn watch(epoll: &OwnedFd, socket: impl AsFd) -> Result<()> {
+    Ok(epoll::add(epoll, socket, EventData::new_u64(0), EventFlags::IN)?)
+}
+
+fn wait(epoll: &OwnedFd) -> Result<()> {
+    let mut events = [const { MaybeUninit::uninit() }; 64];
+    epoll::wait(epoll, &mut events[..], None)?;
+    Ok(())
+}
+
+/// Receiving through a shared socket in a domain whose table of events is in use, for other sockets.
+pub(super) fn unregistered(bench: &Bench, work: &'static str, endpoint: &Endpoint) -> Result<Row> {
+    let count = bench.count(300_000);
+    let domain = Domain::at(&bench.domain)?;
+    let event = Event::manual(&domain)?;
+    let other = Socket::from(UdpSocket::bind("127.0.0.1:0")?);
+    other.event_select(&event, NetworkEvents::READ)?;
+    let (one, two) = std::os::unix::net::UnixStream::pair()?;
+    let info = endpoint.duplicate(&Socket::from(two.try_clone()?), std::process::id())?;
+    let shared = endpoint.redeem(&info)?;
+    let exchange = |receiver: &mut dyn Read| {
+        let started = Instant::now();
+        for _ in 0..count {
+            (&one).write_all(b"x")?;
+            receiver.read_exact(&mut [0; 1])?;
+        }
+        Ok(each(started.elapsed(), count))
+    };
+    bench.row(work, "send, recv", (1.03, 1.01), &|| exchange(&mut &two), &|| exchange(&mut &shared))
+}
+
+pub(super) fn harvest(bench: &Bench, work: &'static str) -> Result<Row> {
+    let count = bench.count(100_000);
+    let (mut client, server) = connection()?;
+    server.set_nonblocking(true)?;
+    let bare = server.try_clone()?;
+    let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+    let event = Event::manual(&Domain::at(&bench.domain)?)?;
+    let socket = Socket::from(server);
+    let sender = std::cell::RefCell::new(&mut client);
+    let floor = || {
+        watch(&epoll, &bare)?;
+        let started = Instant::now();
+        for _ in 0..count {
+            sender.borrow_mut().write_all(b"x")?;
+            wait(&epoll)?;
+            (&bare).read_exact(&mut [0; 1])?;
+        }
+        let took = started.elapsed();
+        epoll::delete(&epoll, &bare)?;
+        Ok(each(took, count))
+    };
+    let ours = || {
+        socket.event_select(&event, NetworkEvents::READ)?;
+        let started = Instant::now();
+        for _ in 0..count {
+            sender.borrow_mut().write_all(b"x")?;
+            receive_one(&event, &socket)?;
+        }
+        let took = started.elapsed();
+        socket.cancel_select()?;
+        Ok(each(took, count))
+    };
+    bench.row(work, "send, epoll_wait, recv over TCP", (1.25, 1.10), &floor, &ours)
+}
+
+/// One turn of an old-style event loop.
+fn receive_one(event: &Event, socket: &Socket) -> Result<()> {
+    event.wait(None)?;
+    let occurred = socket.enum_network_events(Some(event))?;
+    anyhow::ensure!(occurred.contains(NetworkEvents::READ), "nothing was recorded");
+    socket.recv(&mut [0; 1])?;
+    Ok(())
+}
+
+pub(super) fn many(bench: &Bench, work: &'static str) -> Result<Row> {
+    const SOCKETS: u32 = 10_000;
+    let count = bench.count(100_000);
+    let sender = UdpSocket::bind("127.0.0.1:0")?;
+    let sockets = (0..SOCKETS / bench.divisor).map(|_| UdpSocket::bind("127.0.0.1:0"));
+    let sockets: Vec<UdpSocket> = sockets.collect::<std::io::Result<_>>().context("the limit of open files is low")?;
+    let addresses = sockets.iter().map(UdpSocket::local_addr).collect::<std::io::Result<Vec<_>>>()?;
+    let sockets: Vec<Socket> = sockets.into_iter().map(Socket::from).collect();
+    // One after another in an order that no cache foresees.
+    let place = |turn: u32| (u64::from(turn) * 7919 % addresses.len() as u64) as usize;
+    let floor = || {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        for socket in &sockets {
+            watch(&epoll, socket)?;
+        }
+        let started = Instant::now();
+        for turn in 0..count {
+            let at = place(turn);
+            sender.send_to(b"x", addresses[at])?;
+            wait(&epoll)?;
+            (&mut sockets[at].as_socket()).read_exact(&mut [0; 1])?;
+        }
+        Ok(each(started.elapsed(), count))
+    };
+    let ours = || {
+        let event = Event::manual(&Domain::at(&bench.domain)?)?;
+        for socket in &sockets {
+            socket.event_select(&event, NetworkEvents::READ)?;
+        }
+        let started = Instant::now();
+        for turn in 0..count {
+            let at = place(turn);
+            sender.send_to(b"x", addresses[at])?;
+            receive_one(&event, &sockets[at])?;
+        }
+        let took = started.elapsed();
+        sockets.iter().try_for_each(Socket::cancel_select)?;
+        Ok(each(took, count))
+    };
+    bench.row(work, "send, epoll_wait on 10,000 sockets, recv over UDP", (1.25, 1.10), &floor, &ours)
+}
+
+pub(super) fn registering(bench: &Bench, work: &'static str) -> Result<Row> {
+    let count = bench.count(50_000);
+    let domain = Domain::at(&bench.domain)?;
+    let floor = || {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let started = Instant::now();
+        for _ in 0..count {
+            let socket = UdpSocket::bind("127.0.0.1:0")?;
+            socket.set_nonblocking(true)?;
+            watch(&epoll, &socket)?;
+        }
+        Ok(each(started.elapsed(), count))
+    };
+    let ours = || {
+        let event = Event::manual(&domain)?;
+        let started = Instant::now();
+        for _ in 0..count {
+            let socket = Socket::from(UdpSocket::bind("127.0.0.1:0")?);
+            socket.event_select(&event, NetworkEvents::READ)?;
+        }
+        Ok(each(started.elapsed(), count))
+    };
+    unbounded(bench.row(work, "bind, non-blocking, epoll_ctl, close", (0.0, 0.0), &floor, &ours)?)
+}
+
+fn unbounded(row: Row) -> Result<Row> {
+    Ok(Row { bound: None, ..row })
+}
+
+/// How long the call takes by which another process loses its registration: when it returns, that one is told nothing.
+pub(super) fn taking_over(bench: &Bench, work: &'static str, endpoint: &Endpoint) -> Result<Row> {
+    let count = bench.count(10_000);
+    let event = Event::manual(&Domain::at(&bench.domain)?)?;
+    let socket = Socket::from(UdpSocket::bind("127.0.0.1:0")?);
+    let measure = |from_other: bool| {
+        let mut other = Actor::start(Role::Registers, count, &bench.domain, Stdio::piped(), None)?;
+        let mut pipe = other.input()?;
+        pipe.write_all(&endpoint.duplicate(&socket, other.pid())?.to_wide_bytes())?;
+        let mut took = Duration::ZERO;
+        for _ in 0..count {
+            pipe.write_all(b"x")?;
+            other.expect("registered")?;
+            if !from_other {
+                socket.event_select(&event, NetworkEvents::READ)?;
+            }
+            let started = Instant::now();
+            socket.event_select(&event, NetworkEvents::READ)?;
+            took += started.elapsed();
+        }
+        Ok(each(took, count))
+    };
+    let floor_is = "the same call when this process has it already";
+    unbounded(bench.row(work, floor_is, (0.0, 0.0), &|| measure(false), &|| measure(true))?)
+}
+
+/// From a receive in this process to the word of the owner, another process, that it was told.
+pub(super) fn waking(bench: &Bench, work: &'static str, endpoint: &Endpoint) -> Result<Row> {
+    let count = bench.count(20_000);
+    let floor = || {
+        let mut other = Actor::start(Role::FloorTold, count, &bench.domain, Stdio::piped(), None)?;
+        let mut pipe = other.input()?;
+        let started = Instant::now();
+        for _ in 0..count {
+            pipe.write_all(b"x")?;
+            other.expect("told")?;
+        }
+        Ok(each(started.elapsed(), count))
+    };
+    let ours = || {
+        let (mut client, server) = connection()?;
+        let socket = Socket::from(server);
+        client.write_all(&vec![0; count as usize + 1])?;
+        let mut other = Actor::start(Role::Told, count, &bench.domain, Stdio::piped(), None)?;
+        let mut pipe = other.input()?;
+        pipe.write_all(&endpoint.duplicate(&socket, other.pid())?.to_wide_bytes())?;
+        other.expect("told")?;
+        let started = Instant::now();
+        for _ in 0..count {
+            socket.recv(&mut [0; 1])?;
+            other.expect("told")?;
+        }
+        Ok(each(started.elapsed(), count))
+    };
+    unbounded(bench.row(work, "a byte through a pipe, a line back", (0.0, 0.0), &floor, &ours)?)
+}
+
+/// The roles of other processes in these.
+pub(super) fn play(role: Role, count: u32, folder: &Path) -> Result<()> {
+    let say = |word: &str| writeln!(std::io::stdout(), "{word}").context("reporting");
+    let domain = Domain::at(folder)?;
+    let (endpoint, event) = (Endpoint::open(&domain)?, Event::manual(&domain)?);
+    let mut pipe = std::io::stdin().lock();
+    say("ready")?;
+    let mut info = [0; 628];
+    pipe.read_exact(&mut info)?;
+    let socket = endpoint.redeem(&ProtocolInfo::from_bytes(&info)?)?;
+    if role == Role::Registers {
+        for _ in 0..count {
+            pipe.read_exact(&mut [0])?;
+            socket.event_select(&event, NetworkEvents::READ)?;
+            say("registered")?;
+        }
+        return Ok(());
+    }
+    socket.event_select(&event, NetworkEvents::READ)?;
+    for _ in 0..=count {
+        event.wait(None)?;
+        socket.enum_network_events(Some(&event))?;
+        say("told")?;
+    }
+    // Until the benchmark closes the pipe.
+    let _ = pipe.read(&mut info)?;
+    Ok(())
+}
