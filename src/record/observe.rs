@@ -24,7 +24,16 @@ pub(crate) fn look(socket: BorrowedFd<'_>, record: &Record, datagrams: bool) -> 
     let _ = poll(&mut polled, Some(&Timespec::default()));
     let bits = polled.iter().fold(PollFlags::empty(), |all, one| all | one.revents());
     // The two have the same numbers.
-    observe(socket, record, EventFlags::from_bits_truncate(bits.bits().into()), datagrams)
+    let mut observed = observe(socket, record, EventFlags::from_bits_truncate(bits.bits().into()), datagrams);
+    // Of this the kernel reports nothing, so that it is asked for here alone.
+    if datagrams && !record.recorded.contains(NetworkEvents::CONNECT) && is_connected(socket) {
+        observed.seen.holds |= NetworkEvents::CONNECT;
+    }
+    observed
+}
+
+fn is_connected(socket: BorrowedFd<'_>) -> bool {
+    getpeername(socket).is_ok_and(|address| address.is_some())
 }
 
 /// Whether something can be received or accepted at `socket` now.
@@ -59,13 +68,9 @@ pub(crate) fn observe(socket: BorrowedFd<'_>, record: &Record, flags: EventFlags
     let mut observed = Observed { seen: Seen::default(), failure: None };
     let holds = &mut observed.seen.holds;
     let has = |event: NetworkEvents| record.recorded.contains(event);
-    let is_connected = || getpeername(socket).is_ok_and(|address| address.is_some());
     if datagrams {
         let failed = flags.contains(EventFlags::ERR);
         holds.set(NetworkEvents::READ, flags.contains(EventFlags::IN) || failed);
-        if !has(NetworkEvents::CONNECT) && is_connected() {
-            *holds |= NetworkEvents::CONNECT;
-        }
         let writable = flags.contains(EventFlags::OUT) && !has(NetworkEvents::WRITE);
         holds.set(NetworkEvents::WRITE, writable && (record.messages || !is_unbound(socket)));
         return observed;
@@ -75,7 +80,7 @@ pub(crate) fn observe(socket: BorrowedFd<'_>, record: &Record, flags: EventFlags
             holds.set(NetworkEvents::ACCEPT, flags.contains(EventFlags::IN));
             return observed;
         }
-        if !is_connected() {
+        if !is_connected(socket) {
             // It was never connected, or the attempt has failed: only then there is an error to take.
             let failed = flags.contains(EventFlags::ERR).then(|| sockopt::socket_error(socket));
             match failed {

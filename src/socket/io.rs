@@ -19,9 +19,10 @@ impl Socket {
         event: NetworkEvents,
         act: impl FnOnce(&socket2::Socket) -> io::Result<T>,
     ) -> io::Result<T> {
-        let watched = self.slot().and_then(|slot| Some((slot, slot.load()?)));
+        let Some(slot) = self.slot() else { return act(&self.socket) };
+        let before = slot.load();
         let result = act(&self.socket);
-        if let Some((slot, before)) = watched {
+        if let Some(before) = before {
             self.took(event, &slot, &before);
         }
         result

@@ -101,9 +101,20 @@ impl Socket {
         self.domain.get().or_else(|| self.clones.get()?.get())
     }
 
-    /// The socket's slot in the table of its domain, if it has one. It costs a few instructions when it has none.
+    /// The socket's slot in the table of its domain, if it has one. When it has none, that costs a few loads.
+    #[inline]
     pub(crate) fn slot(&self) -> Option<Slot<'_>> {
         let table = Table::if_any(self.domain()?)?;
+        if let Some(joined) = self.joined.get() {
+            let (index, looked) = (joined.slot.load(Ordering::Relaxed), joined.looked.load(Ordering::Relaxed));
+            if index == NONE && looked == table.inserted() {
+                return None;
+            }
+        }
+        self.look_up(table)
+    }
+
+    fn look_up<'a>(&'a self, table: Table<'a>) -> Option<Slot<'a>> {
         let joined = self.joined();
         let cookie = self.id().ok()?.as_u64();
         let index = joined.slot.load(Ordering::Relaxed);
@@ -114,9 +125,6 @@ impl Socket {
             }
         }
         let inserted = table.inserted();
-        if joined.looked.load(Ordering::Relaxed) == inserted {
-            return None;
-        }
         let found = table.find(cookie);
         joined.slot.store(found.map_or(NONE, |slot| slot.index()), Ordering::Relaxed);
         if found.is_none() {

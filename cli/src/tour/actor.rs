@@ -1,10 +1,11 @@
 //! The other processes of the tour: the same program, obeying commands line by line.
 
 use anyhow::{Context, Result, bail, ensure};
-use sharesock::{Domain, Endpoint, ProtocolInfo, Socket};
+use sharesock::{Domain, Endpoint, Event, Message, MessageQueue, NetworkEvents, ProtocolInfo, Socket};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 /// Another process.
 #[derive(Debug)]
@@ -68,8 +69,9 @@ impl Drop for Actor {
 
 /// What such a process does until its standard input ends.
 pub(crate) fn act(domain: &Path) -> Result<()> {
-    let endpoint = Endpoint::open(&Domain::at(domain)?)?;
-    let mut state = State { endpoint, socket: None, receiver: None };
+    let domain = Domain::at(domain)?;
+    let (endpoint, event, queue) = (Endpoint::open(&domain)?, Event::manual(&domain)?, MessageQueue::new(&domain)?);
+    let mut state = State { endpoint, event, queue, socket: None, receiver: None };
     let say = |text: &str| writeln!(std::io::stdout(), "{text}");
     say("ready")?;
     for line in std::io::stdin().lines() {
@@ -83,6 +85,8 @@ pub(crate) fn act(domain: &Path) -> Result<()> {
 
 struct State {
     endpoint: Endpoint,
+    event: Event,
+    queue: MessageQueue,
     socket: Option<Socket>,
     receiver: Option<sharesock::Receiver>,
 }
@@ -107,6 +111,24 @@ impl State {
             }
             "keepalive" => return Ok(socket()?.as_socket().keepalive()?.to_string()),
             "set-keepalive" => socket()?.as_socket().set_keepalive(rest == "true")?,
+            "event-select" => socket()?.event_select(&self.event, events(rest)?)?,
+            "async-select" => socket()?.async_select(&self.queue, 1, events(rest)?)?,
+            // What it is told, by whichever means, within so many milliseconds.
+            "told" => {
+                let time = Duration::from_millis(rest.parse()?);
+                let until = std::time::Instant::now() + time;
+                loop {
+                    if self.event.wait(Some(Duration::ZERO))? {
+                        return Ok(socket()?.enum_network_events(Some(&self.event))?.events().to_string());
+                    }
+                    if let Some(Message::Network { event, .. }) = self.queue.get_within(Duration::from_millis(1))? {
+                        return Ok(format!("message {event}"));
+                    }
+                    if std::time::Instant::now() > until {
+                        return Ok("nothing".to_owned());
+                    }
+                }
+            }
             "close" => self.socket = None,
             "open-receiver" => self.receiver = Some(self.endpoint.receiver()?),
             "take" => {
@@ -126,4 +148,10 @@ impl State {
         self.socket = Some(socket);
         Ok(id.to_string())
     }
+}
+
+fn events(names: &str) -> Result<NetworkEvents> {
+    let events =
+        names.split(' ').map(NetworkEvents::from_name).collect::<Option<Vec<_>>>().context("unknown events")?;
+    Ok(events.into_iter().collect())
 }

@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 type Show = fn(&Stage) -> Result<String>;
 
 /// All rules that can be shown.
-pub(super) const ALL: [(&str, &str, Show); 10] = [
+pub(super) const ALL: [(&str, &str, Show); 12] = [
     ("R1", "a socket is duplicated for one target process", r1),
     ("R2", "the protocol info travels over any channel", r2),
     ("R3", "redeeming gives one more descriptor of the same socket, once", r3),
@@ -22,6 +22,8 @@ pub(super) const ALL: [(&str, &str, Show); 10] = [
     ("R7", "connections are established here and served there", r7),
     ("R8", "all state is held in common", r8),
     ("R9", "the socket lives until its last descriptor is closed", r9),
+    ("R10", "a socket has one event registration, the last, whoever makes it", r10),
+    ("R11", "no process is told FD_READ while another is told FD_WRITE", r11),
     ("R12", "tight coordination belongs into threads of one process", r12),
 ];
 
@@ -186,6 +188,55 @@ fn r9(stage: &Stage) -> Result<String> {
     target.kill()?;
     ensure!(client.read(&mut [0; 1])? == 0, "a killed target left its duplicate open");
     Ok("the client saw the end at the last close, and at the target's death".to_owned())
+}
+
+/// Two other processes that hold a connection, with its client.
+fn shared(stage: &Stage) -> Result<(Actor, Actor, TcpStream)> {
+    let (client, socket) = connection()?;
+    let mut targets = [Actor::start(stage.domain())?, Actor::start(stage.domain())?];
+    for target in &mut targets {
+        let info = stage.endpoint.duplicate(&socket, target.pid())?;
+        target.ask(&format!("redeem {info}"))?;
+    }
+    let [a, b] = targets;
+    Ok((a, b, client))
+}
+
+fn r10(stage: &Stage) -> Result<String> {
+    let (mut a, mut b, mut client) = shared(stage)?;
+    for (select, told) in [("event-select READ", "READ"), ("async-select READ", "message READ")] {
+        for a_is_last in [true, false] {
+            let (first, last) = if a_is_last { (&mut b, &mut a) } else { (&mut a, &mut b) };
+            first.ask("event-select READ")?;
+            last.ask(select)?;
+            client.write_all(b"x")?;
+            let seen = last.ask("told 5000")?;
+            ensure!(seen == told, "the last to register was told {seen}");
+            let seen = first.ask("told 50")?;
+            ensure!(seen == "nothing", "the first to register was told {seen}");
+            last.ask("receive 1")?;
+        }
+    }
+    Ok(format!(
+        "processes {} and {}, by event object and by message: the last was told, the other nothing",
+        a.pid(),
+        b.pid()
+    ))
+}
+
+fn r11(stage: &Stage) -> Result<String> {
+    let (mut a, mut b, mut client) = shared(stage)?;
+    a.ask("event-select READ")?;
+    b.ask("event-select WRITE")?;
+    let seen = b.ask("told 5000")?;
+    ensure!(seen == "WRITE", "the second process was told {seen}");
+    client.write_all(b"x")?;
+    let seen = a.ask("told 50")?;
+    ensure!(seen == "nothing", "the first process was told {seen}");
+    b.ask("event-select READ WRITE")?;
+    let seen = b.ask("told 5000")?;
+    ensure!(seen == "READ", "who asked for both was told {seen}");
+    Ok("asking for FD_WRITE there ended FD_READ here; who wants both asks for both".to_owned())
 }
 
 fn r12(_: &Stage) -> Result<String> {
