@@ -1,6 +1,7 @@
 //! The record of network events that every underlying socket has, for all processes of a domain.
 //!
-//! `word` is the record and its changes, `table` where it lies, `observe` what the kernel says of a socket.
+//! `word` is the record and its changes, `cell` how they are made, `table` and `owners` where it lies,
+//! and `observe` what the kernel says of a socket.
 
 mod cell;
 #[cfg(test)]
@@ -8,6 +9,7 @@ mod full;
 #[cfg(test)]
 mod interleavings;
 mod observe;
+mod owners;
 #[cfg(test)]
 mod reference;
 mod table;
