@@ -1,6 +1,7 @@
-//! Who holds a descriptor of an underlying socket, from `/proc`.
+//! Who holds a descriptor of an underlying socket, from `/proc`, and who is registered for its events.
 
 use crate::error::{Error, Result};
+use crate::notify::Registration;
 use crate::socket::Socket;
 use std::fs;
 
@@ -22,6 +23,8 @@ pub struct Holder {
 pub struct Holders {
     /// All descriptors that could be seen, by process id and number.
     pub seen: Vec<Holder>,
+    /// Who is registered for its network events, as [`Socket::registration`] says.
+    pub registration: Option<Registration>,
     /// How many processes did not let this one look, because they belong to other users.
     pub hidden: usize,
 }
@@ -33,7 +36,7 @@ impl Socket {
     /// at some moment of the call: processes go on meanwhile.
     ///
     /// # Errors
-    /// [`Error::System`] when `/proc` cannot be read.
+    /// [`Error::System`] when `/proc` cannot be read; [`Error::BadTable`].
     ///
     /// ```
     /// let socket = sharesock::Socket::from(std::net::UdpSocket::bind("127.0.0.1:0")?);
@@ -45,7 +48,7 @@ impl Socket {
     pub fn holders(&self) -> Result<Holders> {
         let stat = rustix::fs::fstat(self).map_err(Error::system("looking at a socket"))?;
         let wanted = format!("socket:[{}]", stat.st_ino);
-        let mut holders = Holders::default();
+        let mut holders = Holders { registration: self.registration()?, ..Holders::default() };
         for process in fs::read_dir("/proc").map_err(Error::io("reading /proc"))?.flatten() {
             let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             let descriptors = match fs::read_dir(process.path().join("fd")) {

@@ -33,7 +33,8 @@
 //! ```
 //!
 //! To give a socket away instead, with application bytes, in one message and without a protocol info, see
-//! [`Sender`] and [`Receiver`]. To take turns on a socket, see [`Turn`]; to see who holds it, [`Socket::holders`].
+//! [`Sender`] and [`Receiver`]. To be told of network events, in the one process that is registered for them, see
+//! [`Socket::event_select`] and [`Socket::async_select`]. To take turns on a socket, see [`Turn`]; to see who holds it, [`Socket::holders`].
 //!
 //! Platform: Linux 5.10 or later with `/proc` mounted.
 
