@@ -2,13 +2,13 @@
 
 use crate::domain::Domain;
 use crate::error::{Error, Result};
-use crate::sys::{Segment, remove_abandoned_segments, try_lock_range, try_share_range, unlock_range};
+use crate::sys::{ForkMark, Segment, remove_abandoned_segments, try_lock_range, try_share_range, unlock_range};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 /// The file of the domain that names the memory.
@@ -41,8 +41,37 @@ pub(crate) struct Commons {
     segment: Segment,
     /// Shows to others that somebody is attached, as long as it is open.
     _file: OwnedFd,
-    /// Who in this process owns registrations.
-    watchers: RwLock<HashMap<u16, Weak<dyn Watcher>>>,
+    watchers: Watchers,
+}
+
+/// Who in this process owns registrations; and in those that were forked from it, each of which has its own.
+#[derive(Debug)]
+struct Watchers {
+    mark: ForkMark,
+    here: RwLock<HashMap<u16, Weak<dyn Watcher>>>,
+    forked: OnceLock<Box<Watchers>>,
+}
+
+impl Watchers {
+    fn new() -> Result<Self> {
+        let mark = ForkMark::new().map_err(Error::system("marking the table of events"))?;
+        Ok(Watchers { mark, here: RwLock::default(), forked: OnceLock::new() })
+    }
+
+    /// Those of the process that runs. What it inherited may be locked by a thread that it does not have.
+    fn mine(&self) -> Result<&RwLock<HashMap<u16, Weak<dyn Watcher>>>> {
+        let mut found = self;
+        while !found.mark.is_mine() {
+            found = match found.forked.get() {
+                Some(forked) => forked,
+                None => {
+                    let made = Box::new(Watchers::new()?);
+                    found.forked.get_or_init(|| made)
+                }
+            };
+        }
+        Ok(&found.here)
+    }
 }
 
 /// The file's contents: the magic, the segment's number and its random number.
@@ -100,7 +129,7 @@ impl Commons {
 
     fn attached(domain: &Domain, segment: Segment, file: OwnedFd) -> Result<Self> {
         match try_share_range(&file, ATTACHED) {
-            Ok(()) => Ok(Commons { segment, _file: file, watchers: RwLock::default() }),
+            Ok(()) => Ok(Commons { segment, _file: file, watchers: Watchers::new()? }),
             Err(Errno::AGAIN | Errno::ACCESS) => Err(bad(domain, "a process keeps it locked")),
             Err(errno) => Err(Error::system("sharing the table of events")(errno)),
         }
@@ -112,18 +141,20 @@ impl Commons {
     }
 
     /// From now on `watcher` is found under `owner`.
-    pub(crate) fn watch(&self, owner: u16, watcher: Weak<dyn Watcher>) {
-        self.watchers.write().unwrap_or_else(PoisonError::into_inner).insert(owner, watcher);
+    pub(crate) fn watch(&self, owner: u16, watcher: Weak<dyn Watcher>) -> Result<()> {
+        self.watchers.mine()?.write().unwrap_or_else(PoisonError::into_inner).insert(owner, watcher);
+        Ok(())
     }
 
     pub(crate) fn unwatch(&self, owner: u16) {
-        self.watchers.write().unwrap_or_else(PoisonError::into_inner).remove(&owner);
+        if let Ok(watchers) = self.watchers.mine() {
+            watchers.write().unwrap_or_else(PoisonError::into_inner).remove(&owner);
+        }
     }
 
-    /// Who in this process is `owner`. It never waits, for in a forked child nobody may be left to wait for; nothing
-    /// is also the answer when another thread is at it.
+    /// Who in this process is `owner`.
     pub(crate) fn watcher(&self, owner: u16) -> Option<Arc<dyn Watcher>> {
-        self.watchers.try_read().ok()?.get(&owner)?.upgrade()
+        self.watchers.mine().ok()?.read().unwrap_or_else(PoisonError::into_inner).get(&owner)?.upgrade()
     }
 }
 

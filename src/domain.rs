@@ -163,7 +163,8 @@ impl Domain {
         Ok(self.0.commons.get_or_init(|| opened))
     }
 
-    /// The same for those who do well without: a refusal is remembered, so that it costs nothing.
+    /// The same for those who do well without: that the table cannot be used is remembered, so that it costs nothing.
+    /// What the system refuses now it may grant later.
     pub(crate) fn commons_if_any(&self, words: usize) -> Option<&Commons> {
         if let Some(commons) = self.0.commons.get() {
             return Some(commons);
@@ -171,14 +172,19 @@ impl Domain {
         if self.0.no_commons.load(Ordering::Relaxed) {
             return None;
         }
-        let commons = self.commons(words).ok();
-        self.0.no_commons.store(commons.is_none(), Ordering::Relaxed);
-        commons
+        let opened = self.commons(words);
+        self.0.no_commons.store(matches!(opened, Err(Error::BadTable { .. })), Ordering::Relaxed);
+        opened.ok()
     }
 
     /// Whether both are the same directory.
     pub(crate) fn is(&self, other: &Domain) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.0.digest == other.0.digest
+    }
+
+    /// Whether both are clones of one value.
+    pub(crate) fn is_same_value(&self, other: &Domain) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The group whose members are admitted.

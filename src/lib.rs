@@ -83,7 +83,7 @@ pub use catalog::CatalogEntry;
 pub use domain::Domain;
 pub use duplicate::{DuplicateOptions, Revocation};
 pub use endpoint::Endpoint;
-pub use error::{Error, InfoError, Result};
+pub use error::{Error, InfoError, Result, winsock_code};
 #[cfg(feature = "tokio")]
 pub use hand_off::ReceiverStream;
 pub use hand_off::{Iter, Parcel, Receiver, Refused, Sender};

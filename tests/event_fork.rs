@@ -54,6 +54,9 @@ fn a_forked_child_cannot_use_its_parents_and_does_not_disturb_them() {
 
     // What a child receives re-enables, and wakes its parent.
     client.write_all(b"yz").unwrap();
+    assert!(event.wait(Some(LONG)).unwrap());
+    assert_eq!(socket.enum_network_events(Some(&event)).unwrap().events(), READ);
+    assert!(!event.is_set().unwrap());
     assert!(in_a_child(|| assert_eq!(socket.recv(&mut [0; 1]).unwrap(), 1)));
     assert!(event.wait(Some(LONG)).unwrap());
     assert_eq!(socket.enum_network_events(Some(&event)).unwrap().events(), READ);

@@ -148,7 +148,7 @@ impl Event {
     /// # Errors
     /// [`Error::BadWait`] without events; [`Error::Forked`]; [`Error::System`] when the system refuses.
     pub fn wait_any(events: &[&Event], timeout: Option<Duration>) -> Result<Option<usize>> {
-        wait_for(events, timeout, || events.iter().position(|event| event.0.open().take()))
+        wait_for(events, timeout, false, || events.iter().position(|event| event.0.open().take()))
     }
 
     /// Waits until all of `events` are set at once; whether they were (`WSAWaitForMultipleEvents`).
@@ -165,7 +165,7 @@ impl Event {
         if ordered.windows(2).any(|pair| matches!(pair, [one, two] if one == two)) {
             return Err(Error::BadWait);
         }
-        let all = wait_for(events, timeout, || {
+        let all = wait_for(events, timeout, true, || {
             let mut open: Vec<Open<'_, Signal>> = ordered.iter().map(|event| event.0.open()).collect();
             let all = open.iter().all(|signal| signal.set);
             (all && open.iter_mut().all(|signal| signal.take())).then_some(())
@@ -203,8 +203,14 @@ impl Event {
     }
 }
 
-/// Waits for `ready` to find something, asked again whenever something happens to one of the events.
-fn wait_for<T>(events: &[&Event], timeout: Option<Duration>, ready: impl Fn() -> Option<T>) -> Result<Option<T>> {
+/// Waits for `ready` to find something, asked again whenever something happens to one of the events; with `all`, to one
+/// of those that are not set.
+fn wait_for<T>(
+    events: &[&Event],
+    timeout: Option<Duration>,
+    all: bool,
+    ready: impl Fn() -> Option<T>,
+) -> Result<Option<T>> {
     if events.is_empty() {
         return Err(Error::BadWait);
     }
@@ -216,10 +222,13 @@ fn wait_for<T>(events: &[&Event], timeout: Option<Duration>, ready: impl Fn() ->
     loop {
         // Counted as waiting first: what is set from now on shows in the kernel, too.
         events.iter().for_each(|event| event.0.open().begin_wait());
+        // Chosen before `ready` looks: one that is set after that shows, and one that another thread resets meanwhile
+        // is asked about again when those that were not set are.
+        let awaited: Vec<_> = events.iter().filter(|event| !all || !event.0.open().set).collect();
         let found = ready();
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let over = found.is_some() || left.is_some_and(|left| left.is_zero());
-        let waited = if over { Ok(()) } else { wait_for_one(events, left) };
+        let waited = if over || awaited.is_empty() { Ok(()) } else { wait_in_kernel(&awaited, left) };
         events.iter().for_each(|event| event.0.open().end_wait());
         if over {
             return Ok(found);
@@ -229,10 +238,9 @@ fn wait_for<T>(events: &[&Event], timeout: Option<Duration>, ready: impl Fn() ->
     }
 }
 
-/// Waits until the kernel has something for one of the events that are not set.
-fn wait_for_one(events: &[&Event], time: Option<Duration>) -> Result<()> {
-    let unset = events.iter().filter(|event| !event.0.open().set);
-    let mut polled: Vec<_> = unset.map(|event| PollFd::new(event.0.epoll(), PollFlags::IN)).collect();
+/// Waits until the kernel has something for one of the events.
+fn wait_in_kernel(events: &[&&Event], time: Option<Duration>) -> Result<()> {
+    let mut polled: Vec<_> = events.iter().map(|event| PollFd::new(event.0.epoll(), PollFlags::IN)).collect();
     let time = time.map(|time| Timespec::try_from(time).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 }));
     match poll(&mut polled, time.as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),

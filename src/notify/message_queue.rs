@@ -3,12 +3,11 @@
 use super::desk::Content;
 use super::watch_set::{Due, Lost, Sink, WatchSet};
 use crate::domain::Domain;
-use crate::error::{Result, winsock_code_of};
+use crate::error::{Result, winsock_code};
 use crate::network_events::NetworkEvents;
 use crate::record::Table;
 use crate::socket::SocketId;
-use rustix::io::Errno;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,19 +73,24 @@ pub enum Message {
 #[derive(Debug, Clone)]
 pub struct MessageQueue(pub(super) Arc<WatchSet<Messages>>);
 
+/// What waits in a queue, in the order in which it happened.
 #[derive(Debug, Default)]
-pub(crate) struct Messages(VecDeque<Waiting>);
+pub(crate) struct Messages {
+    waiting: VecDeque<Waiting>,
+    /// Which events of which registrations are among them: none twice, so that no busy socket fills the queue.
+    known: HashSet<(u32, u16, NetworkEvents)>,
+}
 
-/// What waits in a queue: a message, or a socket of which something may be due.
+/// A message, or one event of a socket that may be due.
 #[derive(Debug)]
 enum Waiting {
     Message(Message),
-    Socket(Due),
+    Event(Due),
 }
 
 impl Content for Messages {
     fn is_on(&self) -> bool {
-        !self.0.is_empty()
+        !self.waiting.is_empty()
     }
 }
 
@@ -94,15 +98,15 @@ impl Sink for Messages {
     const MESSAGES: bool = true;
 
     fn due(&mut self, due: Due) {
-        let same = |waiting: &Waiting| matches!(waiting, Waiting::Socket(other) if (other.slot, other.epoch) == (due.slot, due.epoch));
-        // Looking at the last few is enough to keep one busy socket from filling the queue.
-        if !self.0.iter().rev().take(4).any(same) {
-            self.0.push_back(Waiting::Socket(due));
+        for events in due.events.in_order() {
+            if self.known.insert((due.slot, due.epoch, events)) {
+                self.waiting.push_back(Waiting::Event(Due { events, ..due }));
+            }
         }
     }
 
     fn lost(&mut self, Lost { socket, descriptor, id }: Lost) {
-        self.0.push_back(Waiting::Message(Message::TakenOver { id, socket, descriptor }));
+        self.waiting.push_back(Waiting::Message(Message::TakenOver { id, socket, descriptor }));
     }
 }
 
@@ -151,7 +155,7 @@ impl MessageQueue {
         self.0.check()?;
         // What has happened comes before what is posted now.
         self.0.gather_all();
-        self.0.open().0.push_back(Waiting::Message(Message::Posted { id, first, second }));
+        self.0.open().waiting.push_back(Waiting::Message(Message::Posted { id, first, second }));
         Ok(())
     }
 
@@ -171,17 +175,16 @@ impl MessageQueue {
 
     /// The first message that is still true.
     fn take(&self, messages: &mut Messages) -> Option<Message> {
-        while let Some(first) = messages.0.front() {
+        while let Some(first) = messages.waiting.pop_front() {
             match first {
-                Waiting::Message(message) => {
-                    let message = *message;
-                    messages.0.pop_front();
-                    return Some(message);
+                Waiting::Message(message) => return Some(message),
+                Waiting::Event(due) => {
+                    messages.known.remove(&(due.slot, due.epoch, due.events));
+                    let message = self.message_about(&due);
+                    if message.is_some() {
+                        return message;
+                    }
                 }
-                Waiting::Socket(due) => match self.message_about(due) {
-                    Some(message) => return Some(message),
-                    None => drop(messages.0.pop_front()),
-                },
             }
         }
         None
@@ -190,13 +193,13 @@ impl MessageQueue {
     fn message_about(&self, due: &Due) -> Option<Message> {
         let table = Table::of(self.0.domain()).ok()?;
         let slot = table.slot(due.slot, due.socket.as_u64());
-        let (event, record) = slot.update(|record| {
+        let event = due.events;
+        let record = slot.update(|record| {
             let mine = record.messages && (record.owner, record.epoch) == (due.owner, due.epoch);
-            let event = if mine { record.report_one() } else { None };
-            event.map(|event| (event, *record))
+            (mine && record.report_one(event)).then_some(*record)
         })?;
         let code = match event {
-            NetworkEvents::CONNECT if record.failed => winsock_code_of(Errno::from_raw_os_error(slot.code())),
+            NetworkEvents::CONNECT if record.failed => winsock_code(slot.code()),
             NetworkEvents::CLOSE if record.reset => super::ABORTED,
             _ => 0,
         };

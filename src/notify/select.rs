@@ -3,12 +3,11 @@
 use super::event::{Event, Signal};
 use super::message_queue::{MessageQueue, Messages};
 use super::watch_set::WatchSet;
-use crate::error::{Error, Result, winsock_code_of};
+use crate::error::{Error, Result, winsock_code};
 use crate::network_events::{NetworkEvents, Occurred};
 use crate::process::Process;
-use crate::record::{Table, arrivals, is_datagram, look};
+use crate::record::{Seen, Table, UNKNOWN, arrivals, is_datagram, look};
 use crate::socket::Socket;
-use rustix::io::Errno;
 use std::io;
 use std::os::fd::AsFd;
 
@@ -79,7 +78,7 @@ impl Socket {
         let mark = arrivals(self.as_fd());
         let mut watch = self.join_domain(domain)?.watch();
         let exact = watch.as_ref().is_some_and(|watch| watch.watcher.gather(slot.index()));
-        slot.set_mark(if exact { mark } else { 0 });
+        slot.set_mark(if exact { mark } else { UNKNOWN });
         let former = slot.update(|record| {
             let former = record.owner;
             record.cancel();
@@ -143,7 +142,7 @@ impl Socket {
             let reported = slot.update(|record| Some((record.report(), *record)));
             let Some((events, record)) = reported else { return Occurred::default() };
             let connect_code = match events.contains(NetworkEvents::CONNECT) && record.failed {
-                true => winsock_code_of(Errno::from_raw_os_error(slot.code())),
+                true => winsock_code(slot.code()),
                 false => 0,
             };
             let close_code = if record.reset { super::ABORTED } else { 0 };
@@ -191,18 +190,45 @@ impl Socket {
     /// registration. Re-enables [`NetworkEvents::ACCEPT`].
     ///
     /// # Errors
-    /// The system's own.
+    /// The system's own. Those of [`event_select`](Socket::event_select) when the new socket cannot be registered: then
+    /// the connection is kept, and is the next that this `Socket` accepts.
     pub fn accept(&self) -> io::Result<(Socket, socket2::SockAddr)> {
+        let (accepted, address) = self.accept_apart()?;
+        match self.pass_registration(&accepted) {
+            Ok(()) => Ok((accepted, address)),
+            Err(error) => {
+                self.keep_connection((accepted, address));
+                if let Some(slot) = self.slot() {
+                    slot.see(&Seen { holds: NetworkEvents::ACCEPT, ..Seen::default() });
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// As [`accept`](Socket::accept), but the new socket has no registration until
+    /// [`pass_registration`](Socket::pass_registration) gives it one: for a program that has something to do before the
+    /// first event of the new socket is told.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn accept_apart(&self) -> io::Result<(Socket, socket2::SockAddr)> {
+        if let Some(kept) = self.kept_connection() {
+            return self.taking(NetworkEvents::ACCEPT, |_| Ok(kept));
+        }
         let (accepted, address) = self.taking(NetworkEvents::ACCEPT, socket2::Socket::accept)?;
         if self.as_socket().nonblocking()? {
             accepted.set_nonblocking(true)?;
         }
-        let accepted = Socket::accepted(accepted, self.domain());
-        self.inherit(&accepted)?;
-        Ok((accepted, address))
+        Ok((Socket::accepted(accepted, self.domain()), address))
     }
 
-    fn inherit(&self, accepted: &Socket) -> Result<()> {
+    /// Registers `accepted`, a socket that was accepted from this one, as this one is registered, if this process has
+    /// the registration.
+    ///
+    /// # Errors
+    /// As [`event_select`](Socket::event_select).
+    pub fn pass_registration(&self, accepted: &Socket) -> Result<()> {
         let Some((slot, record)) = self.slot().and_then(|slot| Some((slot, slot.load()?))) else { return Ok(()) };
         let Some(watcher) = self.domain().and_then(Table::if_any).and_then(|table| table.watcher(record.owner)) else {
             return Ok(());

@@ -78,20 +78,21 @@ impl World {
 
     /// Receives through any descriptor, in any process.
     fn receive(&self) {
-        let before = self.record();
         {
             let mut kernel = self.kernel();
             kernel.queue = kernel.queue.saturating_sub(1);
             kernel.taken += 1;
         }
-        let now = self.record();
-        let remains = now.is_registered() && self.kernel().queue > 0;
-        let told = update(&self.word, |record| {
-            let due = record.take(READ, &before, remains);
-            Some((!due.is_empty()).then_some(record.owner))
-        });
-        if let Some(Some(owner)) = told {
-            self.ring(owner);
+        loop {
+            let looked = self.record();
+            let remains = looked.is_registered() && self.kernel().queue > 0;
+            let taken = update(&self.word, |record| record.take(READ, &looked, remains).map(|due| (due, record.owner)));
+            if let Some((due, owner)) = taken {
+                if !due.is_empty() {
+                    self.ring(owner);
+                }
+                return;
+            }
         }
     }
 
@@ -192,6 +193,26 @@ fn arriving_and_receiving_elsewhere_and_enumerating() {
         receiving.join().unwrap();
         world.settle(A);
         assert_told(&world, reported);
+    });
+}
+
+#[test]
+fn room_is_reported_while_one_receives_and_another_arrives_in_messages() {
+    loom::model(|| {
+        let kernel = Kernel { queue: 1, watch_in: vec![A], watch_out: vec![A], ..Kernel::default() };
+        let record = Record { messages: true, ..owned_by(A, READ | WRITE, READ) };
+        let world = World::new(record, kernel);
+        let (one, two) = (world.clone(), world.clone());
+        let arriving = thread::spawn(move || {
+            one.make_room();
+            one.arrive();
+        });
+        let receiving = thread::spawn(move || two.receive());
+        world.gather(A);
+        arriving.join().unwrap();
+        receiving.join().unwrap();
+        world.settle(A);
+        assert_told(&world, None);
     });
 }
 

@@ -8,6 +8,8 @@ mod cell;
 mod full;
 #[cfg(test)]
 mod interleavings;
+#[cfg(test)]
+mod mishaps;
 mod observe;
 mod owners;
 #[cfg(test)]
@@ -15,6 +17,6 @@ mod reference;
 mod table;
 mod word;
 
-pub(crate) use observe::{arrivals, is_datagram, look, observe, remains};
+pub(crate) use observe::{NOTHING, UNKNOWN, arrivals, begins_attempt, is_datagram, look, observe, remains};
 pub(crate) use table::{Slot, Table};
 pub(crate) use word::{Record, Seen};

@@ -2,7 +2,7 @@
 
 use super::word::{Record, Seen};
 use crate::network_events::NetworkEvents;
-use crate::sys::{TcpState, queue_memory, tcp_state, waiting_connections};
+use crate::sys::{TcpState, queue_memory, tcp_state, waiting_connections, was_connected};
 use rustix::event::epoll::EventFlags;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionread};
@@ -92,6 +92,15 @@ pub(crate) fn observe(socket: BorrowedFd<'_>, record: &Record, flags: EventFlags
                     *holds |= NetworkEvents::CONNECT;
                     (observed.seen.failed, observed.failure) = (true, Some(errno));
                 }
+                // There is no error, or somebody took it: a connection has come and gone, or an attempt has failed.
+                _ if flags.contains(EventFlags::RDHUP) && !record.deaf => match was_connected(socket) {
+                    Some(true) => return ended_unseen(socket, record, flags),
+                    Some(false) => {
+                        *holds |= NetworkEvents::CONNECT;
+                        (observed.seen.failed, observed.failure) = (true, Some(Errno::CONNREFUSED));
+                    }
+                    None => {}
+                },
                 _ => {}
             }
             return observed;
@@ -115,16 +124,29 @@ pub(crate) fn observe(socket: BorrowedFd<'_>, record: &Record, flags: EventFlags
     observed
 }
 
+/// What there is of a connection that was made and ended before anybody looked.
+fn ended_unseen(socket: BorrowedFd<'_>, record: &Record, flags: EventFlags) -> Observed {
+    let known = Record { recorded: record.recorded | NetworkEvents::CONNECT, ..*record };
+    let mut observed = observe(socket, &known, flags, false);
+    observed.seen.holds |= NetworkEvents::CONNECT;
+    observed
+}
+
 /// Whether the other side has ended the connection, and whether by a reset.
 fn how_ended(socket: BorrowedFd<'_>, record: &Record, flags: EventFlags) -> (bool, bool) {
     let failed = flags.contains(EventFlags::ERR);
     match tcp_state(socket) {
         // Having ended one's own receiving looks the same to `poll`.
-        Some(TcpState::Open) => (false, false),
+        Some(TcpState::Open | TcpState::Connecting) => (false, false),
         Some(TcpState::Ended) => (true, false),
         Some(TcpState::Closed) => (true, failed),
         None => (!record.deaf, failed),
     }
+}
+
+/// Whether connecting `socket` begins a new attempt: it is neither connected nor being connected.
+pub(crate) fn begins_attempt(socket: BorrowedFd<'_>) -> bool {
+    !is_connected(socket) && tcp_state(socket) != Some(TcpState::Connecting)
 }
 
 /// Whether a socket sends and receives datagrams without a connection.
@@ -141,15 +163,26 @@ fn is_unbound(socket: BorrowedFd<'_>) -> bool {
     }
 }
 
-/// A number that changes when something arrives at `socket` and nothing is taken; 0 when the kernel does not tell.
+/// A number that changes when something arrives at `socket` and nothing is taken: [`NOTHING`] when nothing waits there,
+/// [`UNKNOWN`] when the kernel does not tell.
 pub(crate) fn arrivals(socket: BorrowedFd<'_>) -> u64 {
+    let inet = || matches!(sockopt::socket_domain(socket), Ok(AddressFamily::INET | AddressFamily::INET6));
     let count = match sockopt::socket_type(socket) {
-        Ok(SocketType::STREAM) if sockopt::socket_acceptconn(socket) == Ok(true) => {
+        Ok(SocketType::STREAM | SocketType::SEQPACKET) if sockopt::socket_acceptconn(socket) == Ok(true) => {
             waiting_connections(socket).map(u64::from)
         }
-        Ok(SocketType::STREAM) => ioctl_fionread(socket).ok(),
-        Ok(SocketType::DGRAM) => queue_memory(socket).filter(|bytes| *bytes > 0).map(u64::from),
+        Ok(SocketType::STREAM | SocketType::SEQPACKET) => ioctl_fionread(socket).ok(),
+        Ok(SocketType::DGRAM) if inet() => queue_memory(socket).map(u64::from),
         _ => None,
     };
-    count.map_or(0, |count| count + 1)
+    match count {
+        Some(count) => NOTHING + count,
+        None if polls(socket, PollFlags::IN) => UNKNOWN,
+        None => NOTHING,
+    }
 }
+
+/// What [`arrivals`] says when it cannot tell.
+pub(crate) const UNKNOWN: u64 = 0;
+/// What [`arrivals`] says of a socket where nothing waits.
+pub(crate) const NOTHING: u64 = 1;

@@ -150,13 +150,17 @@ impl<'a> Table<'a> {
     /// Wakes an owner to look at a slot. Whether it is gone.
     pub(super) fn wake(&self, owner: u16, slot: u32) -> bool {
         let Some(Owner { process, number }) = self.owner(owner) else { return false };
-        match self.domain.send_to(&bell_of(&process, number), &slot.to_le_bytes()) {
+        let ring = || self.domain.send_to(&bell_of(&process, number), &slot.to_le_bytes());
+        let sent = match ring() {
             Err(Errno::AGAIN) => {
                 self.owner_word(owner, UNHEARD).store(1, Ordering::SeqCst);
-                false
+                // The owner may have emptied its bell, and asked, before that was stored. If it is full still, the
+                // owner asks after emptying it.
+                ring()
             }
-            sent => is_gone(sent) && !self.owner_lives(owner),
-        }
+            sent => sent,
+        };
+        is_gone(sent) && !self.owner_lives(owner)
     }
 }
 

@@ -278,12 +278,12 @@ proptest! {
                     recorded.reported(&reference, false);
                 }
                 Step::Receive => {
-                    let before = recorded.record;
                     reference.receive();
+                    let looked = recorded.record;
                     let registered = recorded.record.is_registered();
                     let remains = registered && reference.unread > 0;
-                    let due = recorded.record.take(NetworkEvents::READ, &before, remains);
-                    recorded.set |= !due.is_empty();
+                    let due = recorded.record.take(NetworkEvents::READ, &looked, remains);
+                    recorded.set |= due.is_some_and(|due| !due.is_empty());
                 }
                 Step::TakenPast => reference.taken_past(),
                 Step::SendBlocks => {

@@ -16,14 +16,14 @@ pub(super) const SLOTS: usize = 1 << 17;
 const REACH: usize = 64;
 /// Words of a slot, and of an owner.
 pub(super) const EACH: usize = 8;
-const INSERTED: usize = HEADER;
+pub(super) const INSERTED: usize = HEADER;
 const SLOTS_AT: usize = owners::END;
 const WORDS: usize = SLOTS_AT + SLOTS * EACH;
 
 /// Words of a slot.
-const WORD: usize = 0;
-const COOKIE: usize = 1;
-const CODE: usize = 2;
+pub(super) const WORD: usize = 0;
+pub(super) const COOKIE: usize = 1;
+pub(super) const CODE: usize = 2;
 const MARK: usize = 3;
 
 /// The table of a domain, attached.
@@ -99,16 +99,19 @@ impl<'a> Table<'a> {
         };
         slot.field(CODE).store(0, Ordering::Relaxed);
         slot.field(MARK).store(0, Ordering::Relaxed);
+        // Whoever dies in between leaves a slot that is moving, which the next one finishes. Who looked in vain before
+        // the cookie was there looks again, for then it was not counted yet.
         let epoch = (slot.peek().epoch + 1) & 0xfff;
-        slot.field(COOKIE).store(cookie, Ordering::Release);
-        slot.field(WORD).store(Record { epoch, ..Record::default() }.pack(), Ordering::Release);
-        self.word(INSERTED).fetch_add(1, Ordering::AcqRel);
+        slot.field(WORD).store(Record { epoch, moving: true, ..Record::default() }.pack(), Ordering::SeqCst);
+        slot.field(COOKIE).store(cookie, Ordering::SeqCst);
+        self.word(INSERTED).fetch_add(1, Ordering::SeqCst);
+        slot.field(WORD).store(Record { epoch, ..Record::default() }.pack(), Ordering::SeqCst);
         Ok(slot)
     }
 
     /// From now on `watcher` is found in this process as `owner`.
-    pub(crate) fn enlist(&self, owner: u16, watcher: std::sync::Weak<dyn Watcher>) {
-        self.commons.watch(owner, watcher);
+    pub(crate) fn enlist(&self, owner: u16, watcher: std::sync::Weak<dyn Watcher>) -> Result<()> {
+        self.commons.watch(owner, watcher)
     }
 
     pub(crate) fn strike(&self, owner: u16) {
@@ -126,7 +129,7 @@ impl Slot<'_> {
         self.index
     }
 
-    fn field(&self, field: usize) -> &AtomicU64 {
+    pub(super) fn field(&self, field: usize) -> &AtomicU64 {
         self.table.word(SLOTS_AT + self.index as usize * EACH + field)
     }
 

@@ -37,7 +37,7 @@ pub(crate) struct Record {
     pub(crate) deaf: bool,
     /// The slot is being given to another socket.
     pub(crate) moving: bool,
-    /// Counts what was recorded: tells whether anything was between two looks.
+    /// Counts what was seen of input: tells whether anything came between a look and the change that is made of it.
     pub(crate) stamp: u16,
     /// Whose the registration is: an index into the table of owners, 0 for nobody.
     pub(crate) owner: u16,
@@ -136,6 +136,9 @@ impl Record {
             true => NetworkEvents::READ | NetworkEvents::ACCEPT,
             false => NetworkEvents::empty(),
         };
+        if seen.holds.intersects(LEVELS) {
+            self.stamp = self.stamp.wrapping_add(1) & 0x3ff;
+        }
         let news = seen.holds & ((NetworkEvents::RECORDED - self.recorded) | again);
         if news.is_empty() {
             return news;
@@ -144,28 +147,21 @@ impl Record {
         self.recorded |= news;
         self.failed |= news.contains(NetworkEvents::CONNECT) && seen.failed;
         self.reset |= news.contains(NetworkEvents::CLOSE) && seen.reset;
-        self.stamp = self.stamp.wrapping_add(1) & 0x3ff;
         news & self.mask
     }
 
-    /// A re-enabling function took what `event` tells of: `before` is the record before it did, `remains` whether
-    /// there is more. Returns what is due to the owner.
+    /// A re-enabling function took what `event` tells of, and a look has found whether there is more. Returns what is
+    /// due to the owner.
     ///
-    /// What was recorded in between is kept, for it may be about what came after.
-    pub(crate) fn take(&mut self, event: NetworkEvents, before: &Record, remains: bool) -> NetworkEvents {
-        let untouched = self.stamp == before.stamp;
-        if remains {
-            if self.pending.contains(event) && !untouched {
-                return NetworkEvents::empty();
-            }
-            self.recorded -= event;
-            return self.see(&Seen { holds: event, ..Seen::default() }, false);
+    /// `looked` is the record as it was before the look. Nothing when something was seen since: then look again.
+    pub(crate) fn take(&mut self, event: NetworkEvents, looked: &Record, remains: bool) -> Option<NetworkEvents> {
+        if (self.stamp, self.epoch) != (looked.stamp, looked.epoch) {
+            return None;
         }
-        if untouched {
-            self.pending -= event;
-            self.recorded -= event;
-        }
-        NetworkEvents::empty()
+        self.pending -= event;
+        self.recorded -= event;
+        let holds = if remains { event } else { NetworkEvents::empty() };
+        Some(self.see(&Seen { holds, ..Seen::default() }, false))
     }
 
     /// A send would have blocked: the owner is to be told when one can proceed.
@@ -189,11 +185,11 @@ impl Record {
         due
     }
 
-    /// Reports the first of what is due.
-    pub(crate) fn report_one(&mut self) -> Option<NetworkEvents> {
-        let event = self.due().in_order().next()?;
+    /// Reports one event, if it is due.
+    pub(crate) fn report_one(&mut self, event: NetworkEvents) -> bool {
+        let due = self.due().contains(event);
         self.pending -= event;
-        Some(event)
+        due
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Socket;
 use crate::error::{Error, Result};
 use crate::network_events::NetworkEvents;
-use crate::record::{Record, Seen, Slot, is_datagram, look, remains};
+use crate::record::{Record, Seen, Slot, begins_attempt, is_datagram, look, remains};
 use crate::sys::receive_from;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
@@ -12,45 +12,90 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 
+/// So often a receive looks again when something has come in meanwhile.
+const ATTEMPTS: usize = 100;
+
+/// The kernel tells an error once: what a call was told of the connection, the owner of the registration is not told
+/// any more.
+fn note_failure(slot: &Slot<'_>, error: &io::Error) {
+    let Some(errno) = Errno::from_io_error(error) else { return };
+    let Some(record) = slot.load() else { return };
+    if record.recorded.contains(NetworkEvents::CONNECT) {
+        if matches!(errno, Errno::CONNRESET | Errno::TIMEDOUT | Errno::HOSTUNREACH | Errno::NETUNREACH) {
+            slot.see(&Seen { holds: NetworkEvents::CLOSE, reset: true, failed: false });
+        }
+    } else if matches!(errno, Errno::CONNREFUSED | Errno::TIMEDOUT | Errno::HOSTUNREACH | Errno::NETUNREACH) {
+        slot.keep_code(errno);
+        slot.see(&Seen { holds: NetworkEvents::CONNECT, failed: true, reset: false });
+    }
+}
+
 impl Socket {
-    /// Takes something that `event` tells of, and re-enables the event.
-    pub(crate) fn taking<T>(
+    /// Has `act` take from the socket something that `event` tells of, and re-enables the event: for ways of receiving
+    /// that this type does not have.
+    ///
+    /// # Errors
+    /// What `act` returns; the event is re-enabled all the same.
+    ///
+    /// ```
+    /// use sharesock::{NetworkEvents, Socket};
+    /// # let (one, two) = std::os::unix::net::UnixStream::pair()?;
+    /// # std::io::Write::write_all(&mut &one, b"some bytes")?;
+    /// let socket = Socket::from(two);
+    /// let mut bytes = [std::mem::MaybeUninit::uninit(); 4];
+    /// assert_eq!(socket.taking(NetworkEvents::READ, |socket| socket.recv(&mut bytes))?, 4);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn taking<T>(
         &self,
         event: NetworkEvents,
         act: impl FnOnce(&socket2::Socket) -> io::Result<T>,
     ) -> io::Result<T> {
-        let Some(slot) = self.slot() else { return act(&self.socket) };
-        let before = slot.load();
         let result = act(&self.socket);
-        if let Some(before) = before {
-            self.took(event, &slot, &before);
+        if let Some(slot) = self.slot() {
+            if let Err(error) = &result {
+                note_failure(&slot, error);
+            }
+            self.took(event, &slot);
         }
         result
     }
 
-    fn took(&self, event: NetworkEvents, slot: &Slot<'_>, before: &Record) {
-        let Some(now) = slot.load() else { return };
-        if !now.is_registered() && !now.recorded.contains(event) {
-            return;
-        }
-        // Whoever registers next looks for itself.
-        let remains = now.is_registered() && remains(self.as_fd(), event);
-        let told = slot.update(|record| {
-            let due = record.take(event, before, remains);
-            Some((!due.is_empty()).then_some(record.owner))
-        });
-        if let Some(Some(owner)) = told {
-            slot.ring(owner);
+    fn took(&self, event: NetworkEvents, slot: &Slot<'_>) {
+        // Whoever makes us look again so often has input coming in all the time, or wants to keep us.
+        for attempt in 0..ATTEMPTS {
+            let Some(looked) = slot.load() else { return };
+            if !looked.is_registered() && !looked.recorded.contains(event) {
+                return;
+            }
+            // Whoever registers next looks for itself.
+            let remains = looked.is_registered() && (attempt + 1 == ATTEMPTS || remains(self.as_fd(), event));
+            let taken = slot.update(|record| record.take(event, &looked, remains).map(|due| (due, record.owner)));
+            if let Some((due, owner)) = taken {
+                if !due.is_empty() {
+                    slot.ring(owner);
+                }
+                return;
+            }
         }
     }
 
-    /// Sends; when not all could be sent, the owner of the registration is told when more can.
-    fn sending(&self, length: usize, act: impl FnOnce(&socket2::Socket) -> io::Result<usize>) -> io::Result<usize> {
+    /// Has `act` send `length` bytes, and return how many were sent; when not all were, or it would have blocked,
+    /// [`NetworkEvents::WRITE`] is re-enabled: for ways of sending that this type does not have.
+    ///
+    /// # Errors
+    /// What `act` returns.
+    pub fn sending(&self, length: usize, act: impl FnOnce(&socket2::Socket) -> io::Result<usize>) -> io::Result<usize> {
         let result = act(&self.socket);
         let blocked = match &result {
             Ok(sent) => *sent < length,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
+        if let (Err(error), false) = (&result, blocked) {
+            if let Some(slot) = self.slot() {
+                note_failure(&slot, error);
+            }
+        }
         if blocked {
             self.change(Record::block);
         }
@@ -116,7 +161,7 @@ impl Socket {
         let Some(slot) = self.slot() else { return self.socket.connect(address) };
         let datagrams = is_datagram(self.as_fd());
         let failed_before = slot.load().is_some_and(|record| record.failed);
-        if !datagrams {
+        if !datagrams && begins_attempt(self.as_fd()) {
             slot.change(Record::attempt);
         }
         let is = |error: &io::Error, errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
@@ -159,8 +204,8 @@ impl Socket {
     /// # Errors
     /// [`Error::System`] when the system refuses.
     pub fn shutdown(&self, how: Shutdown) -> Result<()> {
-        if let Some(slot) = self.slot().filter(|_| how != Shutdown::Write) {
-            slot.change(|record| record.deaf = true);
+        if how != Shutdown::Write {
+            self.note_deaf();
         }
         self.socket.shutdown(how).map_err(Error::io("ending a connection"))
     }

@@ -5,7 +5,8 @@ use crate::commons::Watcher;
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::record::{Slot, Table};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What is remembered of the table.
@@ -15,8 +16,15 @@ pub(crate) struct Joined {
     slot: AtomicU32,
     /// How much had been inserted when it was looked for in vain.
     looked: AtomicU64,
+    /// This side has ended its receiving, through this `Socket`.
+    deaf: AtomicBool,
     watch: Mutex<Option<Watch>>,
+    /// Connections that were accepted and could not be given to the program.
+    kept: Mutex<VecDeque<Connection>>,
 }
+
+/// A connection that was accepted, and the address of its other side.
+type Connection = (Socket, socket2::SockAddr);
 
 const NONE: u32 = u32::MAX;
 
@@ -30,7 +38,18 @@ pub(crate) struct Watch {
 
 impl Joined {
     fn new() -> Self {
-        Joined { slot: AtomicU32::new(NONE), looked: AtomicU64::new(u64::MAX), watch: Mutex::new(None) }
+        Joined {
+            slot: AtomicU32::new(NONE),
+            looked: AtomicU64::new(u64::MAX),
+            deaf: AtomicBool::new(false),
+            watch: Mutex::default(),
+            kept: Mutex::default(),
+        }
+    }
+
+    /// Whether it is known that this side has ended its receiving: the kernel does not tell it from the other's end.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::Relaxed)
     }
 
     pub(crate) fn watch(&self) -> MutexGuard<'_, Option<Watch>> {
@@ -68,6 +87,24 @@ impl Socket {
             let watch = joined.watch().take();
             drop(watch);
         }
+    }
+
+    /// This side ends its receiving. Who registers later learns it from here, or from the record.
+    pub(super) fn note_deaf(&self) {
+        self.joined().deaf.store(true, Ordering::Relaxed);
+        if let Some(slot) = self.slot() {
+            slot.change(|record| record.deaf = true);
+        }
+    }
+
+    /// Keeps a connection for the next who accepts.
+    pub(crate) fn keep_connection(&self, connection: Connection) {
+        self.joined().kept.lock().unwrap_or_else(PoisonError::into_inner).push_back(connection);
+    }
+
+    /// The connection that was kept first.
+    pub(crate) fn kept_connection(&self) -> Option<Connection> {
+        self.joined.get()?.kept.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
     /// Joins if it has not joined any.

@@ -1,13 +1,14 @@
 //! Registering sockets in a set, and leaving it.
 
-use super::{Entry, Sink, WatchSet, adjust, flags_for};
+use super::{Entry, Place, Sink, WatchSet, adjust, flags_for};
 use crate::commons::Watcher;
 use crate::error::{Error, Result};
 use crate::network_events::NetworkEvents;
-use crate::record::{Record, Slot, Table, arrivals, is_datagram, look};
+use crate::record::{Record, Slot, Table, UNKNOWN, arrivals, is_datagram, look};
 use crate::socket::{Socket, Watch};
 use crate::sys::Interest;
-use std::os::fd::AsFd;
+use rustix::io::Errno;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 
 /// A slot that somebody else takes from us so often is taken by somebody who wants to keep us.
@@ -20,6 +21,10 @@ impl<S: Sink> WatchSet<S> {
         let attached = socket.join_domain(&self.domain)?;
         let table = Table::of(&self.domain)?;
         let owner = self.place(&table)?.owner;
+        // The socket may have joined through another value of the same domain, where it looks for us.
+        if let Some(theirs) = socket.domain().filter(|theirs| !theirs.is_same_value(&self.domain)) {
+            Table::of(theirs)?.enlist(owner, self.me.clone())?;
+        }
         let cookie = socket.id()?;
         let mut watch = attached.watch();
         for _ in 0..ATTEMPTS {
@@ -27,10 +32,13 @@ impl<S: Sink> WatchSet<S> {
             if socket.was_accepted() {
                 slot.change(|record| record.recorded |= NetworkEvents::CONNECT);
             }
+            if attached.is_deaf() {
+                slot.change(|record| record.deaf = true);
+            }
             // What the earlier watch has seen must be recorded first: then what was reported is not reported again.
             let exact = match &*watch {
                 Some(watch) => watch.watcher.gather(slot.index()),
-                None => slot.mark() != 0 && slot.mark() == arrivals(socket.as_fd()),
+                None => slot.mark() != UNKNOWN && slot.mark() == arrivals(socket.as_fd()),
             };
             let Some((former, number)) = self.enter(&slot, owner, socket, mask, id, exact)? else { continue };
             let me = self.me.upgrade().ok_or(Error::Forked)?;
@@ -66,13 +74,33 @@ impl<S: Sink> WatchSet<S> {
         }
         watched.last = watched.last.wrapping_add(1) % (u32::MAX - 1);
         let number = watched.last;
-        if let Some(other) = watched.sockets.remove(&slot.index()) {
-            other.interest.remove(&self.epoll);
-        }
+        let former = watched.sockets.remove(&slot.index()).map(|former| {
+            former.interest.remove(&self.epoll);
+            former.epoch
+        });
         let data = u64::from(number) << 32 | u64::from(slot.index());
-        let interest = Interest::add(&self.epoll, descriptor, data, flags_for(&known, datagrams))
-            .map_err(Error::system("watching a socket"))?;
-        let mut entry = Entry { interest, socket: socket.id()?, number, epoch: 0, datagrams, fresh: true, id };
+        let arrived = arrivals(descriptor);
+        let add = || Interest::add(&self.epoll, descriptor, data, flags_for(&known, datagrams));
+        let added = match add() {
+            // It is watched under another slot, which was given away meanwhile.
+            Err(Errno::EXIST) => {
+                let same = |entry: &Entry| entry.descriptor() == descriptor.as_raw_fd();
+                let elsewhere = watched.sockets.iter().find(|(_, entry)| same(entry)).map(|(slot, _)| *slot);
+                if let Some(stale) = elsewhere.and_then(|slot| watched.sockets.remove(&slot)) {
+                    stale.interest.remove(&self.epoll);
+                }
+                add()
+            }
+            added => added,
+        };
+        let interest = added.map_err(|errno| {
+            // What is not watched any more must not look as if it were registered.
+            let mine = |record: &Record| record.owner == owner && Some(record.epoch) == former;
+            slot.update(|record| mine(record).then(|| record.cancel()));
+            Error::system("watching a socket")(errno)
+        })?;
+        let socket = socket.id()?;
+        let mut entry = Entry { interest, socket, number, epoch: 0, datagrams, known: Some(arrived), id };
         let observed = look(descriptor, &known, datagrams);
         if let Some(errno) = observed.failure {
             slot.keep_code(errno);
@@ -86,9 +114,9 @@ impl<S: Sink> WatchSet<S> {
             entry.interest.remove(&self.epoll);
             return Ok(None);
         };
-        slot.set_mark(0);
+        slot.set_mark(UNKNOWN);
         entry.epoch = record.epoch;
-        adjust(&self.epoll, &mut entry, slot.index(), &record);
+        adjust(&self.epoll, &mut entry, slot.index(), &record, arrived);
         self.tell(&entry, slot.index(), due);
         watched.sockets.insert(slot.index(), entry);
         Ok(Some((former, number)))
@@ -142,11 +170,12 @@ impl<S: Sink + std::fmt::Debug> Watcher for WatchSet<S> {
 impl<S: Sink> Drop for WatchSet<S> {
     fn drop(&mut self) {
         // A socket that watches has a part in the set: here none is left. In a forked child all is the parent's.
-        if let (Some(place), true) = (self.place.get(), self.mark.is_mine()) {
-            if let Ok(table) = Table::of(&self.domain) {
-                table.strike(place.owner);
-                table.remove_owner(place.owner);
-            }
+        let Some(Place { owner, bell }) = self.place.take().filter(|_| self.mark.is_mine()) else { return };
+        if let Ok(table) = Table::of(&self.domain) {
+            table.strike(owner);
+            // Its name goes before its index can be given to another, which would have the same name.
+            drop(bell);
+            table.remove_owner(owner);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::mail::Listener;
 use crate::network_events::NetworkEvents;
 use crate::process::Process;
-use crate::record::{Record, Slot, Table, observe};
+use crate::record::{NOTHING, Record, Slot, Table, UNKNOWN, arrivals, observe};
 use crate::socket::SocketId;
 use crate::sys::{ForkMark, Interest};
 use rustix::event::Timespec;
@@ -43,6 +43,7 @@ pub(crate) struct Due {
     pub(crate) socket: SocketId,
     pub(crate) owner: u16,
     pub(crate) epoch: u16,
+    pub(crate) events: NetworkEvents,
     pub(crate) descriptor: RawFd,
     pub(crate) id: u32,
 }
@@ -90,8 +91,9 @@ struct Entry {
     number: u32,
     epoch: u16,
     datagrams: bool,
-    /// What is reported next is what was, not what is new.
-    fresh: bool,
+    /// How much had arrived when the kernel was asked to report all that is: what it reports next may be what was, and
+    /// is new if more has arrived.
+    known: Option<u64>,
     id: u32,
 }
 
@@ -139,7 +141,10 @@ impl<S: Sink> WatchSet<S> {
 
     /// What a foreign poll loop waits for.
     pub(crate) fn descriptor(&self) -> &OwnedFd {
-        self.open().show();
+        // A forked child must not wait for its parent's locks.
+        if self.mark.is_mine() {
+            self.open().show();
+        }
         &self.epoll
     }
 
@@ -179,11 +184,15 @@ impl<S: Sink> WatchSet<S> {
         let process = Process::current()?;
         let (owner, bell) =
             table.add_owner(&process, *hears, |number| Listener::bell(&self.domain, &process, number))?;
-        let place = self.place.get_or_init(|| Place { owner, bell });
-        epoll::add(&self.epoll, place.bell.descriptor(), EventData::new_u64(BELL), EventFlags::IN)
-            .map_err(Error::system("making an event object"))?;
-        table.enlist(owner, self.me.clone());
-        Ok(place)
+        let heard = epoll::add(&self.epoll, bell.descriptor(), EventData::new_u64(BELL), EventFlags::IN)
+            .map_err(Error::system("making an event object"))
+            .and_then(|()| table.enlist(owner, self.me.clone()));
+        if let Err(error) = heard {
+            drop(bell);
+            table.remove_owner(owner);
+            return Err(error);
+        }
+        Ok(self.place.get_or_init(|| Place { owner, bell }))
     }
 
     /// Waits until `ready` finds something, recording meanwhile what the kernel reports.
@@ -206,12 +215,14 @@ impl<S: Sink> WatchSet<S> {
             let mut reports = [const { MaybeUninit::uninit() }; REPORTS];
             let waited = wait_for_reports(&self.epoll, &mut reports, left);
             self.open().end_wait();
-            self.record(waited?);
+            let reports = waited?;
+            self.record(reports);
             let mut open = self.open();
             if let Some(found) = ready(&mut open) {
                 return Ok(Some(found));
             }
-            if left.is_some_and(|left| left.is_zero()) {
+            // Behind so many reports there may be others.
+            if left.is_some_and(|left| left.is_zero()) && reports.len() < REPORTS {
                 return Ok(None);
             }
             open.begin_wait();
@@ -266,7 +277,17 @@ impl<S: Sink> WatchSet<S> {
     ) -> Option<(Slot<'a>, crate::record::Seen)> {
         let entry = watched.sockets.get_mut(&index).filter(|entry| entry.number == number)?;
         let slot = table.slot(index, entry.socket.as_u64());
-        let arrived = !std::mem::take(&mut entry.fresh);
+        let arrived = match entry.known.take() {
+            Some(known) => known == UNKNOWN || known != arrivals(entry.interest.socket()),
+            None => true,
+        };
+        // Room is watched for only until it is told: then the kernel is asked again.
+        let adjusts = flags.contains(EventFlags::OUT) && entry.interest.flags().contains(EventFlags::OUT);
+        let known = match adjusts {
+            true if flags.contains(EventFlags::IN) => arrivals(entry.interest.socket()),
+            true => NOTHING,
+            false => UNKNOWN,
+        };
         let record = slot.load().unwrap_or_default();
         let observed = observe(entry.interest.socket(), &record, flags, entry.datagrams);
         if let Some(errno) = observed.failure {
@@ -275,11 +296,14 @@ impl<S: Sink> WatchSet<S> {
         let recorded =
             slot.update(|record| entry.is_mine(record, owner).then(|| (record.see(&observed.seen, arrived), *record)));
         match recorded {
-            Some((due, record)) => {
-                adjust(&self.epoll, entry, index, &record);
-                self.tell(entry, index, due);
+            Some((news, record)) => {
+                adjust(&self.epoll, entry, index, &record, known);
+                // Whoever recorded something may have died before it could say so.
+                self.tell(entry, index, if S::MESSAGES { record.due() } else { news });
                 None
             }
+            // Others change it all the time: it still is ours.
+            None if slot.load().is_some_and(|record| entry.is_mine(&record, owner)) => None,
             None => {
                 self.lose(watched, index);
                 (observed.failure.is_some() || observed.seen.reset).then_some((slot, observed.seen))
@@ -309,7 +333,8 @@ impl<S: Sink> WatchSet<S> {
         let Some(entry) = watched.sockets.get_mut(&index) else { return };
         match table.slot(index, entry.socket.as_u64()).load().filter(|record| entry.is_mine(record, owner)) {
             Some(record) => {
-                adjust(&self.epoll, entry, index, &record);
+                let known = arrivals(entry.interest.socket());
+                adjust(&self.epoll, entry, index, &record, if known == NOTHING { NOTHING } else { UNKNOWN });
                 self.tell(entry, index, record.due());
             }
             None => self.lose(watched, index),
@@ -320,7 +345,7 @@ impl<S: Sink> WatchSet<S> {
         if !due.is_empty() {
             let (Entry { socket, epoch, id, .. }, owner) = (entry, self.place.get().map_or(0, |place| place.owner));
             let descriptor = entry.descriptor();
-            self.open().due(Due { slot, socket: *socket, owner, epoch: *epoch, descriptor, id: *id });
+            self.open().due(Due { slot, socket: *socket, owner, epoch: *epoch, events: due, descriptor, id: *id });
         }
     }
 
@@ -343,10 +368,11 @@ fn flags_for(record: &Record, datagrams: bool) -> EventFlags {
     if record.recorded.contains(awaited) { flags } else { flags | EventFlags::OUT }
 }
 
-fn adjust(epoll: &OwnedFd, entry: &mut Entry, slot: u32, record: &Record) {
+/// Has the kernel report what is to be told; `known` is what had arrived and is recorded by now.
+fn adjust(epoll: &OwnedFd, entry: &mut Entry, slot: u32, record: &Record, known: u64) {
     let flags = flags_for(record, entry.datagrams);
     if flags != entry.interest.flags() {
-        entry.fresh = true;
+        entry.known = Some(known);
         let data = entry.data(slot);
         entry.interest.modify(epoll, data, flags);
     }

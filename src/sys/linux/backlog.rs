@@ -7,6 +7,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 /// States of a TCP connection, by the kernel's numbers, in which the other side has not ended it.
 const OPEN: [u8; 3] = [1, 4, 5]; // ESTABLISHED, FIN_WAIT1, FIN_WAIT2
 const CLOSED: u8 = 7;
+/// SYN_SENT and SYN_RECV.
+const CONNECTING: [u8; 2] = [2, 3];
 
 /// How a TCP connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +17,10 @@ pub(crate) enum TcpState {
     Open,
     /// The other side has ended it.
     Ended,
-    /// It is gone: ended by both sides, or reset.
+    /// It is gone: ended by both sides, or reset. Or there never was one.
     Closed,
+    /// An attempt goes on.
+    Connecting,
 }
 
 /// The state of a TCP connection; nothing for a socket of another protocol.
@@ -26,8 +30,17 @@ pub(crate) fn tcp_state(socket: BorrowedFd<'_>) -> Option<TcpState> {
     Some(match info[0] {
         state if OPEN.contains(&state) => TcpState::Open,
         CLOSED => TcpState::Closed,
+        state if CONNECTING.contains(&state) => TcpState::Connecting,
         _ => TcpState::Ended,
     })
+}
+
+/// Whether a TCP socket that is not connected any more was: then something was received or acknowledged.
+pub(crate) fn was_connected(socket: BorrowedFd<'_>) -> Option<bool> {
+    let mut info = [0_u8; 136];
+    option(socket, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info)?;
+    // `tcpi_bytes_acked` and `tcpi_bytes_received`, in which a SYN and a FIN count, too.
+    Some(info.last_chunk::<16>().is_some_and(|counts| counts.iter().any(|byte| *byte != 0)))
 }
 
 /// How many connections wait at a TCP listener.

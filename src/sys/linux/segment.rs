@@ -113,7 +113,9 @@ pub(crate) fn remove_abandoned_segments(words: usize, lives: impl Fn(u32) -> boo
         // SAFETY: `status` outlives the call.
         let number = unsafe { libc::shmctl(index, SHM_STAT, &raw mut status) };
         let ours = number != -1 && status.shm_segsz == words * 8 && status.shm_perm.__key >> 16 == KEY >> 16;
-        if ours && status.shm_nattch == 0 && !u32::try_from(status.shm_cpid).is_ok_and(&lives) {
+        // A creator in another PID namespace has the id 0 here: nobody can say that it has ended.
+        let may_live = u32::try_from(status.shm_cpid).is_ok_and(|pid| pid == 0 || lives(pid));
+        if ours && status.shm_nattch == 0 && !may_live {
             remove(number);
         }
     }

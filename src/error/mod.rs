@@ -1,5 +1,9 @@
 //! The one error type: what was wrong, what to do, the operating system's code and the Winsock code.
 
+mod codes;
+
+pub use codes::winsock_code;
+
 use crate::Domain;
 use rustix::io::Errno;
 use std::path::PathBuf;
@@ -274,38 +278,9 @@ impl Error {
             Error::SourceSilent { .. } => 10060,
             Error::NoEndpoint { .. } | Error::UntrustedDomain { .. } | Error::BadTable { .. } => 10050,
             Error::Impostor { .. } => 10013,
-            Error::System { os_code, .. } => winsock_code_of(Errno::from_raw_os_error(*os_code)),
+            Error::System { os_code, .. } => winsock_code(*os_code),
             _ => 10022,
         }
-    }
-}
-
-/// The Winsock code of a system call's error.
-pub(crate) fn winsock_code_of(errno: Errno) -> i32 {
-    match errno {
-        Errno::INTR => 10004,
-        Errno::BADF | Errno::NOTSOCK => 10038,
-        Errno::ACCESS | Errno::PERM => 10013,
-        Errno::FAULT => 10014,
-        Errno::INVAL => 10022,
-        Errno::MFILE | Errno::NFILE => 10024,
-        Errno::AGAIN => 10035,
-        Errno::INPROGRESS => 10036,
-        Errno::ALREADY => 10037,
-        Errno::AFNOSUPPORT => 10047,
-        Errno::ADDRINUSE => 10048,
-        Errno::ADDRNOTAVAIL => 10049,
-        Errno::NETUNREACH => 10051,
-        Errno::NETRESET => 10052,
-        Errno::CONNABORTED => 10053,
-        Errno::CONNRESET | Errno::PIPE => 10054,
-        Errno::NOBUFS | Errno::NOMEM | Errno::NOSPC => 10055,
-        Errno::ISCONN => 10056,
-        Errno::NOTCONN => 10057,
-        Errno::TIMEDOUT => 10060,
-        Errno::CONNREFUSED => 10061,
-        Errno::HOSTUNREACH => 10065,
-        _ => 10050,
     }
 }
 
