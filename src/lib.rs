@@ -43,6 +43,7 @@
 
 mod catalog;
 mod commons;
+mod connection;
 mod digest;
 mod domain;
 mod duplicate;
@@ -80,6 +81,7 @@ pub mod fuzzing {
 }
 
 pub use catalog::CatalogEntry;
+pub use connection::Connection;
 pub use domain::Domain;
 pub use duplicate::{DuplicateOptions, Revocation};
 pub use endpoint::Endpoint;

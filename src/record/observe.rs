@@ -1,8 +1,9 @@
 //! What the kernel says of a socket, in terms of network events.
 
 use super::word::{Record, Seen};
+use crate::connection::Connection;
 use crate::network_events::NetworkEvents;
-use crate::sys::{TcpState, queue_memory, tcp_state, waiting_connections, was_connected};
+use crate::sys::{queue_memory, tcp_connection, waiting_connections};
 use rustix::event::epoll::EventFlags;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionread};
@@ -93,13 +94,13 @@ pub(crate) fn observe(socket: BorrowedFd<'_>, record: &Record, flags: EventFlags
                     (observed.seen.failed, observed.failure) = (true, Some(errno));
                 }
                 // There is no error, or somebody took it: a connection has come and gone, or an attempt has failed.
-                _ if flags.contains(EventFlags::RDHUP) && !record.deaf => match was_connected(socket) {
-                    Some(true) => return ended_unseen(socket, record, flags),
-                    Some(false) => {
+                _ if flags.contains(EventFlags::RDHUP) && !record.deaf => match tcp_connection(socket) {
+                    Some(Connection::Over) => return ended_unseen(socket, record, flags),
+                    Some(Connection::Never) => {
                         *holds |= NetworkEvents::CONNECT;
                         (observed.seen.failed, observed.failure) = (true, Some(Errno::CONNREFUSED));
                     }
-                    None => {}
+                    _ => {}
                 },
                 _ => {}
             }
@@ -135,18 +136,18 @@ fn ended_unseen(socket: BorrowedFd<'_>, record: &Record, flags: EventFlags) -> O
 /// Whether the other side has ended the connection, and whether by a reset.
 fn how_ended(socket: BorrowedFd<'_>, record: &Record, flags: EventFlags) -> (bool, bool) {
     let failed = flags.contains(EventFlags::ERR);
-    match tcp_state(socket) {
+    match tcp_connection(socket) {
         // Having ended one's own receiving looks the same to `poll`.
-        Some(TcpState::Open | TcpState::Connecting) => (false, false),
-        Some(TcpState::Ended) => (true, false),
-        Some(TcpState::Closed) => (true, failed),
+        Some(Connection::Open | Connection::Connecting) => (false, false),
+        Some(Connection::Ended) => (true, false),
+        Some(Connection::Over | Connection::Never) => (true, failed),
         None => (!record.deaf, failed),
     }
 }
 
 /// Whether connecting `socket` begins a new attempt: it is neither connected nor being connected.
 pub(crate) fn begins_attempt(socket: BorrowedFd<'_>) -> bool {
-    !is_connected(socket) && tcp_state(socket) != Some(TcpState::Connecting)
+    !is_connected(socket) && tcp_connection(socket) != Some(Connection::Connecting)
 }
 
 /// Whether a socket sends and receives datagrams without a connection.

@@ -7,8 +7,10 @@ mod joined;
 pub(crate) use joined::Watch;
 
 use crate::catalog::CatalogEntry;
+use crate::connection::Connection;
 use crate::domain::Domain;
 use crate::error::{Error, Result};
+use crate::sys::tcp_connection;
 use joined::Joined;
 use rustix::net::sockopt;
 use std::fmt;
@@ -130,6 +132,20 @@ impl Socket {
     #[must_use]
     pub fn as_socket(&self) -> &socket2::Socket {
         &self.socket
+    }
+
+    /// How the TCP connection of this socket stands; nothing for a socket of another protocol.
+    ///
+    /// ```
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// use sharesock::{Connection, Socket};
+    /// let socket = Socket::from(std::net::TcpStream::connect(listener.local_addr()?)?);
+    /// assert_eq!(socket.connection(), Some(Connection::Open));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn connection(&self) -> Option<Connection> {
+        tcp_connection(self.as_fd())
     }
 
     /// The entry of the catalog that describes this socket (`SO_PROTOCOL_INFO`).

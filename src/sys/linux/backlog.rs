@@ -1,6 +1,7 @@
 //! What the kernel tells of a socket beyond readiness.
 #![allow(unsafe_code)]
 
+use crate::connection::Connection;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -10,37 +11,19 @@ const CLOSED: u8 = 7;
 /// SYN_SENT and SYN_RECV.
 const CONNECTING: [u8; 2] = [2, 3];
 
-/// How a TCP connection stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TcpState {
-    /// The other side can still send.
-    Open,
-    /// The other side has ended it.
-    Ended,
-    /// It is gone: ended by both sides, or reset. Or there never was one.
-    Closed,
-    /// An attempt goes on.
-    Connecting,
-}
-
-/// The state of a TCP connection; nothing for a socket of another protocol.
-pub(crate) fn tcp_state(socket: BorrowedFd<'_>) -> Option<TcpState> {
-    let mut info = [0_u8; 4];
-    option(socket, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info)?;
-    Some(match info[0] {
-        state if OPEN.contains(&state) => TcpState::Open,
-        CLOSED => TcpState::Closed,
-        state if CONNECTING.contains(&state) => TcpState::Connecting,
-        _ => TcpState::Ended,
-    })
-}
-
-/// Whether a TCP socket that is not connected any more was: then something was received or acknowledged.
-pub(crate) fn was_connected(socket: BorrowedFd<'_>) -> Option<bool> {
+/// How the TCP connection of a socket stands; nothing for a socket of another protocol.
+pub(crate) fn tcp_connection(socket: BorrowedFd<'_>) -> Option<Connection> {
     let mut info = [0_u8; 136];
     option(socket, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info)?;
-    // `tcpi_bytes_acked` and `tcpi_bytes_received`, in which a SYN and a FIN count, too.
-    Some(info.last_chunk::<16>().is_some_and(|counts| counts.iter().any(|byte| *byte != 0)))
+    Some(match info[0] {
+        state if OPEN.contains(&state) => Connection::Open,
+        state if CONNECTING.contains(&state) => Connection::Connecting,
+        // `tcpi_rtt` was measured when the connection was made; in `tcpi_bytes_acked` and `tcpi_bytes_received` a SYN
+        // that was answered and a FIN count, too.
+        CLOSED if info[68..72].iter().chain(&info[120..136]).all(|byte| *byte == 0) => Connection::Never,
+        CLOSED => Connection::Over,
+        _ => Connection::Ended,
+    })
 }
 
 /// How many connections wait at a TCP listener.
@@ -90,16 +73,16 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert_eq!(waiting_connections(listener.as_fd()), Some(1));
         let (mut server, _) = listener.accept().unwrap();
-        assert_eq!(tcp_state(client.as_fd()), Some(TcpState::Open));
+        assert_eq!(tcp_connection(client.as_fd()), Some(Connection::Open));
         client.shutdown(std::net::Shutdown::Read).unwrap();
-        assert_eq!(tcp_state(client.as_fd()), Some(TcpState::Open));
+        assert_eq!(tcp_connection(client.as_fd()), Some(Connection::Open));
         server.write_all(b"x").unwrap();
         drop(server);
         let _ = client.write_all(b"x");
-        assert_ne!(tcp_state(client.as_fd()), Some(TcpState::Open));
+        assert_ne!(tcp_connection(client.as_fd()), Some(Connection::Open));
 
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        assert_eq!(tcp_state(udp.as_fd()), None);
+        assert_eq!(tcp_connection(udp.as_fd()), None);
         let empty = queue_memory(udp.as_fd()).unwrap();
         udp.send_to(b"x", udp.local_addr().unwrap()).unwrap();
         assert!(queue_memory(udp.as_fd()).unwrap() > empty);

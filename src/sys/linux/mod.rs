@@ -12,7 +12,7 @@ mod receive;
 mod rights;
 mod segment;
 
-pub(crate) use backlog::{TcpState, queue_memory, tcp_state, waiting_connections, was_connected};
+pub(crate) use backlog::{queue_memory, tcp_connection, waiting_connections};
 pub(crate) use gate::{new_gate, take_gate};
 pub(crate) use headroom::Headroom;
 pub(crate) use inherit::{adopt_listening, beyond_standard, spawn_listening};
