@@ -1,0 +1,25 @@
+//! Winsock for Linux: C programs that use shared sockets compile and run unchanged.
+//!
+//! `shell` has the functions that C programs call, `provider` what they do to sockets, `system` event objects, waiting
+//! and windows, `names` hosts and addresses. Below lie `sock` (a socket with the calls that block on it), `transfer`
+//! (bytes with the caller's buffers), `state` (what a process has) with `handle`, `address` and `layout` (what lies
+//! in a C program's memory), and at the bottom `memory` (that memory), `boundary` and `code`.
+//!
+//! This crate is a C library; its Rust names are of no use outside. Rust programs use the crate `sharesock`.
+#![allow(unreachable_pub)] // C reaches what Rust does not.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod address;
+mod boundary;
+mod code;
+mod handle;
+mod layout;
+mod memory;
+mod names;
+mod provider;
+mod shell;
+mod sign;
+mod sock;
+mod state;
+mod system;
+mod transfer;

@@ -1,0 +1,187 @@
+//! What a process has: how often Winsock was started, its handles, its domain and endpoint.
+#![allow(unsafe_code)]
+
+use crate::code::{Code, Result};
+use crate::handle::{Handles, Object};
+use crate::sock::Sock;
+use crate::system::window::Windows;
+use sharesock::{Domain, Endpoint, Event};
+use std::cell::UnsafeCell;
+use std::os::fd::RawFd;
+use std::sync::{Arc, Once, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+/// So long a process that ends waits for targets to claim what it holds for them.
+const FLUSH_AT_EXIT: Duration = Duration::from_secs(5);
+
+/// The state of the process: Winsock has one for each.
+#[derive(Debug)]
+struct State {
+    starts: u32,
+    handles: Handles,
+    place: Option<Place>,
+    windows: Option<Windows>,
+}
+
+/// Where this process meets others.
+#[derive(Debug, Clone)]
+struct Place {
+    domain: Domain,
+    endpoint: Endpoint,
+}
+
+static STATE: RwLock<State> = RwLock::new(State { starts: 0, handles: Handles::new(), place: None, windows: None });
+
+fn read() -> RwLockReadGuard<'static, State> {
+    STATE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write() -> RwLockWriteGuard<'static, State> {
+    STATE.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts one more start.
+///
+/// The endpoint is opened here, so that what others duplicate for this process reaches it from now on. A program that
+/// shares nothing runs without one: why there is none is told by the first call that needs it.
+pub(crate) fn start() {
+    static HOOKS: Once = Once::new();
+    HOOKS.call_once(|| {
+        // SAFETY: the three functions have the type that is asked for, and stay as long as the library does.
+        unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork)) };
+        // SAFETY: as above.
+        unsafe { libc::atexit(at_exit) };
+    });
+    write().starts += 1;
+    let _ = place();
+}
+
+/// Counts one start less; the last closes all sockets.
+pub(crate) fn clean_up() -> Result<()> {
+    let closed = {
+        let mut state = write();
+        state.starts = state.starts.checked_sub(1).ok_or(Code::NOTINITIALISED)?;
+        if state.starts == 0 { state.handles.remove_sockets() } else { Vec::new() }
+    };
+    closed.iter().for_each(|sock| sock.close());
+    Ok(())
+}
+
+/// Refuses before the first start.
+pub(crate) fn check_started() -> Result<()> {
+    if read().starts > 0 { Ok(()) } else { Err(Code::NOTINITIALISED) }
+}
+
+fn started() -> Result<RwLockReadGuard<'static, State>> {
+    let state = read();
+    if state.starts > 0 { Ok(state) } else { Err(Code::NOTINITIALISED) }
+}
+
+pub(crate) fn socket(handle: usize) -> Result<Arc<Sock>> {
+    match started()?.handles.get(handle) {
+        Some(Object::Socket(sock)) => Ok(sock.clone()),
+        _ => Err(Code::NOTSOCK),
+    }
+}
+
+pub(crate) fn event(handle: usize) -> Result<Event> {
+    match read().handles.get(handle) {
+        Some(Object::Event(event)) => Ok(event.clone()),
+        _ => Err(Code::INVALID_HANDLE),
+    }
+}
+
+pub(crate) fn insert_socket(sock: Arc<Sock>) -> Result<usize> {
+    write().handles.insert(Object::Socket(sock))
+}
+
+pub(crate) fn insert_event(event: Event) -> Result<usize> {
+    write().handles.insert(Object::Event(event)).map_err(|_| Code::NOT_ENOUGH_MEMORY)
+}
+
+/// Closes a socket.
+pub(crate) fn close_socket(handle: usize) -> Result<()> {
+    let closed = {
+        let mut state = write();
+        if state.starts == 0 {
+            return Err(Code::NOTINITIALISED);
+        }
+        state.handles.remove(handle, |object| matches!(object, Object::Socket(_)))
+    };
+    match closed {
+        Some(Object::Socket(sock)) => sock.close(),
+        _ => return Err(Code::NOTSOCK),
+    }
+    Ok(())
+}
+
+/// Closes an event object.
+pub(crate) fn close_event(handle: usize) -> Result<()> {
+    let closed = write().handles.remove(handle, |object| matches!(object, Object::Event(_)));
+    closed.map(drop).ok_or(Code::INVALID_HANDLE)
+}
+
+/// The handle of the socket with this descriptor.
+pub(crate) fn handle_of(descriptor: RawFd) -> Option<usize> {
+    read().handles.of_descriptor(descriptor)
+}
+
+/// Has `act` use the windows of the process. Nothing of the program's is called meanwhile.
+pub(crate) fn with_windows<T>(act: impl FnOnce(&mut Windows) -> T) -> T {
+    act(write().windows.get_or_insert_default())
+}
+
+fn place() -> Result<Place> {
+    if let Some(place) = &read().place {
+        return Ok(place.clone());
+    }
+    let mut state = write();
+    if let Some(place) = &state.place {
+        return Ok(place.clone());
+    }
+    let domain = Domain::open()?;
+    let endpoint = Endpoint::open(&domain)?;
+    let place = Place { domain, endpoint };
+    state.place = Some(place.clone());
+    Ok(place)
+}
+
+/// The domain of this process.
+pub(crate) fn domain() -> Result<Domain> {
+    place().map(|place| place.domain)
+}
+
+/// The endpoint of this process.
+pub(crate) fn endpoint() -> Result<Endpoint> {
+    place().map(|place| place.endpoint)
+}
+
+/// Lets targets claim what is held for them, and removes the endpoint's name.
+extern "C" fn at_exit() {
+    // Another thread may be stopped in the middle of something: then the name is left for others to remove.
+    let place = STATE.try_write().ok().and_then(|mut state| state.place.take());
+    if let Some(place) = place {
+        let _ = place.endpoint.flush(FLUSH_AT_EXIT);
+    }
+}
+
+/// The state's lock, held by the thread that forks from before until after: so the child, in which there is no other
+/// thread, finds it free.
+struct Forking(UnsafeCell<Option<RwLockWriteGuard<'static, State>>>);
+
+// SAFETY: only the thread that forks comes here, between `before_fork` and `after_fork`, and it holds the lock.
+unsafe impl Sync for Forking {}
+
+static FORKING: Forking = Forking(UnsafeCell::new(None));
+
+extern "C" fn before_fork() {
+    let guard = write();
+    // SAFETY: the guard that has just been taken excludes every other thread from being here.
+    unsafe { *FORKING.0.get() = Some(guard) };
+}
+
+extern "C" fn after_fork() {
+    // SAFETY: this thread has the lock since `before_fork`; so has the child's only thread.
+    let guard = unsafe { (*FORKING.0.get()).take() };
+    drop(guard);
+}

@@ -1,0 +1,131 @@
+//! C programs, built against the installed library as a user's are, and run.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+fn here() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Where the library is installed for these tests, once.
+fn prefix() -> &'static Path {
+    static PREFIX: OnceLock<PathBuf> = OnceLock::new();
+    PREFIX.get_or_init(|| {
+        let prefix = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("prefix");
+        run(Command::new(env!("CARGO"))
+            .args(["run", "--quiet", "--locked", "--package", "xtask", "--", "install", "--profile", "dev", "--prefix"])
+            .arg(&prefix)
+            .current_dir(here()));
+        prefix
+    })
+}
+
+/// Runs a command that must succeed; what it prints.
+#[track_caller]
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+    assert!(output.status.success(), "{command:?}: {}\n{out}\n{err}", output.status);
+    out
+}
+
+/// Builds a program of `tests/linux` with what pkg-config says, as the manual does.
+fn build(sources: &[&str], libraries: &[&str]) -> PathBuf {
+    let name = sources.first().unwrap().trim_end_matches(".c");
+    let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let library = prefix().join("lib");
+    run(Command::new("cc")
+        .args(["-std=gnu17", "-Wall", "-Wextra", "-Werror", "-g", "-pthread", "-o"])
+        .arg(&program)
+        .args(sources.iter().map(|source| here().join("tests/linux").join(source)))
+        .arg(format!("-I{}", prefix().join("include/sharesock").display()))
+        .arg(format!("-L{}", library.display()))
+        .arg(format!("-Wl,-rpath,{}", library.display()))
+        .arg("-lsharesock")
+        .args(libraries));
+    program
+}
+
+/// A domain that is removed at the end, in which nothing may be left but the table of events.
+struct Domain(PathBuf);
+
+impl Domain {
+    fn new(name: &str) -> Self {
+        Domain(std::env::temp_dir().join(format!("sharesock-c-{name}-{}", std::process::id())))
+    }
+
+    fn of(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.env("SHARESOCK_DOMAIN", &self.0);
+        command
+    }
+}
+
+impl Drop for Domain {
+    fn drop(&mut self) {
+        let names = std::fs::read_dir(&self.0).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let left: Vec<_> = names.filter(|name| name != "events").collect();
+        let _ = std::fs::remove_dir_all(&self.0);
+        assert!(left.is_empty() || std::thread::panicking(), "left in the domain: {left:?}");
+    }
+}
+
+#[test]
+fn samples_and_rows_print_what_they_must() {
+    // Everything but the half under Wine.
+    prefix();
+    let printed = run(Command::new(here().join("compare")).arg("--linux"));
+    assert!(printed.contains("all print what they must"), "{printed}");
+}
+
+#[test]
+fn winsock_and_posix_sockets_work_in_one_process() {
+    let domain = Domain::new("posix");
+    let program = build(&["beside_posix.c", "beside_posix.posix.c"], &["-ldl"]);
+    assert_eq!(run(&mut domain.of(&program)), "both work in one process\n");
+}
+
+#[test]
+fn libcurl_fetches_from_a_winsock_server_in_the_same_process() {
+    if !Command::new("curl-config").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        eprintln!("not run: it needs libcurl's headers (libcurl4-openssl-dev)");
+        return;
+    }
+    let domain = Domain::new("curl");
+    let program = build(&["beside_curl.c"], &["-lcurl"]);
+    assert_eq!(run(&mut domain.of(&program)), "from Winsock\n");
+}
+
+#[test]
+fn closing_a_socket_ends_the_calls_that_wait_on_it() {
+    let domain = Domain::new("closing");
+    assert_eq!(run(&mut domain.of(&build(&["closing.c"], &[]))), "every call that waited was ended\n");
+}
+
+#[test]
+fn a_forked_child_is_a_process_of_its_own() {
+    let domain = Domain::new("forking");
+    assert_eq!(run(&mut domain.of(&build(&["forking.c"], &[]))), "parent and child are two processes\n");
+}
+
+#[test]
+fn a_source_that_ends_waits_for_a_target_that_has_not_started_winsock() {
+    let domain = Domain::new("early");
+    let program = build(&["early_exit.c"], &[]);
+    let mut target = domain.of(&program).arg("target").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(target.stdout.take().unwrap());
+    let mut pid = String::new();
+    said.read_line(&mut pid).unwrap();
+    let mut source = domain.of(&program).args(["source", pid.trim()]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut info = String::new();
+    BufReader::new(source.stdout.take().unwrap()).read_line(&mut info).unwrap();
+    assert_eq!(info.trim().len(), 2 * 628);
+    // It has returned from main by now, or will at once; the duplicate is with it.
+    target.stdin.take().unwrap().write_all(info.as_bytes()).unwrap();
+    let mut redeemed = String::new();
+    said.read_line(&mut redeemed).unwrap();
+    assert_eq!(redeemed, "redeemed\n");
+    assert!(target.wait().unwrap().success() && source.wait().unwrap().success());
+}

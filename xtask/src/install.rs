@@ -1,0 +1,105 @@
+//! Installing the C library.
+
+use crate::{archive, root};
+use anyhow::{Context, Result};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where to, and how built.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Where the library is to be found.
+    #[arg(long, default_value = "/usr/local")]
+    prefix: PathBuf,
+    /// Put it below this folder instead: for making packages.
+    #[arg(long)]
+    destdir: Option<PathBuf>,
+    /// How to build it: `release` or `dev`.
+    #[arg(long, default_value = "release")]
+    profile: String,
+}
+
+/// The interface's number: it changes when programs must be linked anew.
+const SONAME: &str = "libsharesock.so.0";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+pub(crate) fn link_shared(archive: &Path, shared: &Path) -> Result<()> {
+    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let map = root().join("winsock/sharesock.map");
+    let mut link = Command::new(compiler);
+    link.args(["-shared", "-o"]).arg(shared);
+    link.args([&format!("-Wl,-soname,{SONAME}"), &format!("-Wl,--version-script={}", map.display())]);
+    link.args(["-Wl,--gc-sections", "-Wl,-z,relro,-z,now,-z,defs", "-Wl,--whole-archive"]).arg(archive);
+    link.args(["-Wl,--no-whole-archive", "-lgcc_s", "-lc"]);
+    crate::run(&mut link)
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let prefix = std::path::absolute(&options.prefix)?;
+    let place = |folder: &str| -> Result<PathBuf> {
+        let there = prefix.join(folder);
+        let there = match &options.destdir {
+            Some(destdir) => destdir.join(there.strip_prefix("/").unwrap_or(&there)),
+            None => there,
+        };
+        fs::create_dir_all(&there).with_context(|| format!("creating {}", there.display()))?;
+        Ok(there)
+    };
+    let archive = archive(&options.profile)?;
+    let lib = place("lib")?;
+    let shared = format!("libsharesock.so.{VERSION}");
+    // Programs that run have the old file open: it is replaced, not overwritten.
+    replace(&lib.join("libsharesock.a"), |to| Ok(fs::copy(&archive, to).map(drop)?))?;
+    replace(&lib.join(&shared), |to| link_shared(&archive, to))?;
+    replace(&lib.join(SONAME), |to| Ok(symlink(&shared, to)?))?;
+    replace(&lib.join("libsharesock.so"), |to| Ok(symlink(SONAME, to)?))?;
+
+    copy_headers(&root().join("winsock/include"), &place("include/sharesock")?)?;
+    let description = PC.replace("@prefix@", &prefix.display().to_string()).replace("@version@", VERSION);
+    replace(&place("lib/pkgconfig")?.join("sharesock.pc"), |to| Ok(fs::write(to, &description)?))?;
+    let page = root().join("winsock/man/sharesock_winsock.7");
+    replace(&place("share/man/man7")?.join("sharesock_winsock.7"), |to| Ok(fs::copy(&page, to).map(drop)?))?;
+    println!("installed below {}; a program is built by", prefix.display());
+    let flags = "$(pkg-config --cflags --libs sharesock)";
+    println!("  PKG_CONFIG_PATH={}/lib/pkgconfig; cc program.c {flags}", prefix.display());
+    Ok(())
+}
+
+fn copy_headers(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let there = to.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true => copy_headers(&entry.path(), &there)?,
+            false => replace(&there, |to| Ok(fs::copy(entry.path(), to).map(drop)?))?,
+        }
+    }
+    Ok(())
+}
+
+/// Makes a file beside its place, then moves it there.
+fn replace(place: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let mut name = place.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let beside = place.with_file_name(name);
+    let _ = fs::remove_file(&beside);
+    make(&beside).with_context(|| format!("making {}", place.display()))?;
+    fs::rename(&beside, place).with_context(|| format!("making {}", place.display()))
+}
+
+/// The runtime search path is in it, so that a program finds the library outside of the system's folders.
+const PC: &str = "\
+prefix=@prefix@
+libdir=${prefix}/lib
+includedir=${prefix}/include/sharesock
+
+Name: sharesock
+Description: Winsock for Linux, with sockets that processes share
+Version: @version@
+Cflags: -I${includedir}
+Libs: -L${libdir} -Wl,-rpath,${libdir} -lsharesock
+Libs.private: -lpthread -ldl -lgcc_s -lm
+";

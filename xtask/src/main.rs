@@ -1,0 +1,59 @@
+//! What is done with the sources, beyond building and testing.
+
+mod abi;
+mod install;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What is done with the sources, beyond building and testing.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    /// Install the C library: headers, shared and static library, pkg-config file and manual page.
+    #[command(after_help = "Example:\n  cargo xtask install --prefix ~/.local")]
+    Install(install::Options),
+    /// Compare what the shared library exports with `winsock/sharesock.map`.
+    Abi,
+}
+
+fn main() -> Result<()> {
+    match Task::parse() {
+        Task::Install(options) => install::run(&options),
+        Task::Abi => abi::run(),
+    }
+}
+
+/// The folder of the whole project.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned)
+}
+
+/// Builds the archive of the C library; where it lies.
+fn archive(profile: &str) -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--quiet", "--locked", "--package", "sharesock-winsock", "--lib", "--profile", profile]);
+    run(build.current_dir(root()))?;
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(target().join(folder).join("libsharesock_winsock.a"))
+}
+
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("running {command:?}"))?;
+    ensure!(status.success(), "{command:?} ended with {status}");
+    Ok(())
+}
+
+/// What a command prints.
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("running {command:?}"))?;
+    ensure!(output.status.success(), "{command:?} ended with {}", output.status);
+    Ok(String::from_utf8(output.stdout)?)
+}
