@@ -8,6 +8,7 @@ mod neighbours;
 mod roles;
 mod rows;
 mod table;
+mod winsock;
 
 pub(crate) use roles::{Role, play};
 
@@ -18,8 +19,10 @@ use std::process::ExitCode;
 
 /// Options of `sharesock bench`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  sharesock bench\n  sharesock bench --quick --json\n  sharesock bench --peers\n\n\
-    Exit codes: 0 when all was measured, 1 when something failed. A ratio above its bound is marked, and is no failure.")]
+#[command(
+    after_help = "Examples:\n  sharesock bench\n  sharesock bench --quick --json\n  sharesock bench --peers\n  sharesock bench --only nothing --winsock ~/.local\n\n\
+    Exit codes: 0 when all was measured, 1 when something failed. A ratio above its bound is marked, and is no failure."
+)]
 pub(crate) struct Options {
     /// Print one JSON object instead of a table.
     #[arg(long)]
@@ -30,6 +33,9 @@ pub(crate) struct Options {
     /// Also measure Python's and Node's ways to pass a socket, when they are installed.
     #[arg(long)]
     peers: bool,
+    /// Also measure the C library that is installed below this folder, beside Wine's if MinGW and Wine are installed.
+    #[arg(long, value_name = "PREFIX")]
+    winsock: Option<PathBuf>,
     /// Measure only what has this in its name.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -68,10 +74,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let rows = rows::all(&bench)?;
     let idle = if options.only.is_none() { Some(idle::measure(&bench)?) } else { None };
     let neighbours = if options.peers { neighbours::all(&bench)? } else { Vec::new() };
+    let calls = options.winsock.as_ref().map_or(Ok(Vec::new()), |prefix| winsock::all(&bench, prefix))?;
     bench.progress.end();
+    let measured = table::Measured { rows, idle, neighbours, calls };
     match options.json {
-        true => table::print_json(&rows, idle.as_ref(), &neighbours)?,
-        false => table::print(&rows, idle.as_ref(), &neighbours),
+        true => table::print_json(&measured)?,
+        false => table::print(&measured),
     }
     Ok(ExitCode::SUCCESS)
 }

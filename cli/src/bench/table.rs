@@ -4,17 +4,29 @@ use super::idle::Idle;
 use super::measure::Figure;
 use super::neighbours::Neighbour;
 use super::rows::Row;
+use super::winsock::Call;
 use anyhow::{Context, Result};
 use std::fmt::Write;
 
+/// All that was measured.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Measured {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) idle: Option<Idle>,
+    pub(crate) neighbours: Vec<Neighbour>,
+    pub(crate) calls: Vec<Call>,
+}
+
 /// Prints a table.
-pub(crate) fn print(rows: &[Row], idle: Option<&Idle>, neighbours: &[Neighbour]) {
+pub(crate) fn print(Measured { rows, idle, neighbours, calls }: &Measured) {
     let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "{:<52} {:>22} {:>22} {:>6}  {:<12}",
-        "work (µs each: median, lowest–highest)", "floor", "sharesock", "ratio", "must / aim"
-    );
+    if !rows.is_empty() {
+        let _ = writeln!(
+            text,
+            "{:<52} {:>22} {:>22} {:>6}  {:<12}",
+            "work (µs each: median, lowest–highest)", "floor", "sharesock", "ratio", "must / aim"
+        );
+    }
     for row in rows {
         let floor = row.floor.as_ref().map(show).unwrap_or_default();
         let ratio = row.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
@@ -46,6 +58,13 @@ pub(crate) fn print(rows: &[Row], idle: Option<&Idle>, neighbours: &[Neighbour])
         let figure = neighbour.figure.as_ref().map_or("not installed".to_owned(), show);
         let _ = writeln!(text, "{:<52} {figure:>22}", neighbour.way);
     }
+    if !calls.is_empty() {
+        let _ = writeln!(text, "\n{:<52} {:>22} {:>26}", "calls of the C library (µs)", "sharesock", "Wine");
+    }
+    for call in calls {
+        let wine = call.wine.as_ref().map_or("not installed".to_owned(), show);
+        let _ = writeln!(text, "{:<52} {:>22} {wine:>26}", call.work(), show(&call.ours));
+    }
     print!("{text}");
 }
 
@@ -54,10 +73,13 @@ fn show(figure: &Figure) -> String {
 }
 
 /// Prints one JSON object.
-pub(crate) fn print_json(rows: &[Row], idle: Option<&Idle>, neighbours: &[Neighbour]) -> Result<()> {
+pub(crate) fn print_json(measured: &Measured) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let whole = serde_json::json!({ "kernel": kernel.trim(), "cores": cores, "rows": rows, "idle": idle, "neighbours": neighbours });
+    let mut whole = serde_json::json!({ "kernel": kernel.trim(), "cores": cores });
+    if let (Some(whole), serde_json::Value::Object(rest)) = (whole.as_object_mut(), serde_json::to_value(measured)?) {
+        whole.extend(rest);
+    }
     println!("{}", serde_json::to_string_pretty(&whole).context("writing JSON")?);
     Ok(())
 }
