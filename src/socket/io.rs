@@ -55,6 +55,11 @@ impl Socket {
         if let Some(slot) = self.slot() {
             if let Err(error) = &result {
                 note_failure(&slot, error);
+                // A bad buffer re-enables messages, and nothing for an event object.
+                let bad_buffer = error.raw_os_error() == Some(Errno::FAULT.raw_os_error());
+                if bad_buffer && slot.load().is_some_and(|record| !record.messages) {
+                    return result;
+                }
             }
             self.took(event, &slot);
         }

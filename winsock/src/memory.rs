@@ -10,6 +10,12 @@ use std::ffi::CStr;
 /// Addresses below are nobody's.
 const FIRST_PAGE: usize = 4096;
 
+/// Whether nothing can be at an address: null, or in the first page, which is never mapped: a member of a structure at
+/// null.
+pub(crate) fn is_nowhere(address: usize) -> bool {
+    address < FIRST_PAGE
+}
+
 /// A pointer to something to be read.
 #[repr(transparent)]
 #[derive(Debug)]
@@ -37,9 +43,9 @@ impl<T> Clone for Out<T> {
 impl<T> Copy for Out<T> {}
 
 impl<T: Copy> In<T> {
-    /// Null, or in the first page, which is never mapped: a member of a structure at null.
+    /// Whether it points to nothing.
     pub(crate) fn is_null(self) -> bool {
-        self.0.addr() < FIRST_PAGE
+        is_nowhere(self.0.addr())
     }
 
     pub(crate) fn address(self) -> usize {
@@ -114,7 +120,7 @@ impl In<u16> {
 impl<T: Copy> Out<T> {
     /// As that of [`In`].
     pub(crate) fn is_null(self) -> bool {
-        self.0.addr() < FIRST_PAGE
+        is_nowhere(self.0.addr())
     }
 
     pub(crate) fn as_in(self) -> In<T> {

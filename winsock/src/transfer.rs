@@ -3,7 +3,7 @@
 
 use crate::code::{Code, Result};
 use crate::layout::WsaBuf;
-use crate::memory::In;
+use crate::memory::{In, is_nowhere};
 use socket2::{SockAddr, SockAddrStorage};
 use std::io;
 use std::mem::MaybeUninit;
@@ -17,16 +17,22 @@ const MOST: usize = 1024;
 pub(crate) struct Buffers {
     parts: Vec<libc::iovec>,
     only: Option<libc::iovec>,
+    /// One of them is nowhere.
+    lost: bool,
+}
+
+/// One buffer, and whether it is nowhere.
+fn part(bytes: usize, iov_len: usize) -> (libc::iovec, bool) {
+    let iov_base = std::ptr::with_exposed_provenance_mut(bytes);
+    (libc::iovec { iov_base, iov_len }, iov_len > 0 && is_nowhere(bytes))
 }
 
 impl Buffers {
     /// One buffer.
     pub(crate) fn one(bytes: *mut u8, length: i32) -> Result<Self> {
-        let iov_len = usize::try_from(length).map_err(|_| Code::FAULT)?;
-        if bytes.is_null() && iov_len > 0 {
-            return Err(Code::FAULT);
-        }
-        Ok(Buffers { parts: Vec::new(), only: Some(libc::iovec { iov_base: bytes.cast(), iov_len }) })
+        let length = usize::try_from(length).map_err(|_| Code::FAULT)?;
+        let (only, lost) = part(bytes.expose_provenance(), length);
+        Ok(Buffers { parts: Vec::new(), only: Some(only), lost })
     }
 
     /// Several.
@@ -38,15 +44,15 @@ impl Buffers {
         if count > MOST {
             return Err(Code::NOBUFS);
         }
-        let parts = buffers.many(count)?;
-        if parts.iter().any(|part| part.bytes == 0 && part.length > 0) {
-            return Err(Code::FAULT);
-        }
-        let to_part = |part: &WsaBuf| libc::iovec {
-            iov_base: std::ptr::with_exposed_provenance_mut(part.bytes),
-            iov_len: usize::try_from(part.length).unwrap_or(0),
-        };
-        Ok(Buffers { parts: parts.iter().map(to_part).collect(), only: None })
+        let parts = buffers.many(count)?.into_iter();
+        let parts = parts.map(|given| part(given.bytes, usize::try_from(given.length).unwrap_or(0)));
+        let (parts, lost): (Vec<_>, Vec<_>) = parts.unzip();
+        Ok(Buffers { parts, only: None, lost: lost.contains(&true) })
+    }
+
+    /// Refuses buffers that are nowhere.
+    fn check(&self) -> io::Result<()> {
+        if self.lost { Err(io::Error::from_raw_os_error(libc::EFAULT)) } else { Ok(()) }
     }
 
     fn parts(&mut self) -> &mut [libc::iovec] {
@@ -82,6 +88,7 @@ pub(crate) struct Received {
 
 /// Receives without waiting.
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffers: &mut Buffers, flags: i32, from: bool) -> io::Result<Received> {
+    buffers.check()?;
     let parts = buffers.parts();
     let mut storage = SockAddrStorage::zeroed();
     // SAFETY: a msghdr of zeroes is one without anything.
@@ -107,6 +114,7 @@ pub(crate) fn send(
     flags: i32,
     to: Option<&SockAddr>,
 ) -> io::Result<usize> {
+    buffers.check()?;
     let parts = buffers.parts();
     // SAFETY: a msghdr of zeroes is one without anything.
     let mut header: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
