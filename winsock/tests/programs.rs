@@ -111,6 +111,47 @@ fn a_forked_child_is_a_process_of_its_own() {
 }
 
 #[test]
+fn an_ioctl_waits_until_an_address_comes() {
+    let inside = |program: &Path| {
+        let mut command = Command::new("unshare");
+        command.args(["--net", "--map-root-user"]).arg(program);
+        command
+    };
+    if !inside(Path::new("ip")).arg("link").output().is_ok_and(|output| output.status.success()) {
+        eprintln!("not run: it needs a network namespace of its own, and `ip` (iproute2)");
+        return;
+    }
+    let domain = Domain::new("address");
+    let printed = run(inside(&build(&["address_change.c"], &[])).env("SHARESOCK_DOMAIN", &domain.0));
+    assert_eq!(printed, "an address came: 0\nclosed: 10004\nwithout blocking: 10045\n");
+}
+
+#[test]
+fn programs_link_the_archive_too() {
+    let domain = Domain::new("static");
+    let describe = |what: &str| {
+        let mut command = Command::new("pkg-config");
+        command.env("PKG_CONFIG_PATH", prefix().join("lib/pkgconfig")).args(["--static", what, "sharesock"]);
+        command
+    };
+    if !describe("--exists").status().is_ok_and(|status| status.success()) {
+        eprintln!("not run: it needs pkg-config");
+        return;
+    }
+    let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("static");
+    let flags = |what: &str| run(&mut describe(what)).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let libraries = flags("--libs").join(" ").replace("-lsharesock", "-l:libsharesock.a");
+    run(Command::new("cc")
+        .arg(here().join("samples/event_server.c"))
+        .arg("-o")
+        .arg(&program)
+        .args(flags("--cflags"))
+        .args(libraries.split(' ')));
+    assert!(!run(Command::new("ldd").arg(&program)).contains("libsharesock"));
+    assert!(run(&mut domain.of(&program)).contains("FD_ACCEPT"));
+}
+
+#[test]
 fn a_source_that_ends_waits_for_a_target_that_has_not_started_winsock() {
     let domain = Domain::new("early");
     let program = build(&["early_exit.c"], &[]);

@@ -1,7 +1,7 @@
 //! Accepting connections, with a condition or without.
 #![allow(unsafe_code)]
 
-use super::socket;
+use super::{is_listening, is_stream, socket};
 use crate::address::{check_room, to_bytes, to_caller};
 use crate::code::{Code, Result};
 use crate::layout::{Condition, WsaBuf};
@@ -28,6 +28,9 @@ pub(crate) fn accept(
     data: usize,
 ) -> Result<usize> {
     let listener = socket(handle)?;
+    if !is_listening(&listener) {
+        return Err(if is_stream(&listener) { Code::INVAL } else { Code::OPNOTSUPP });
+    }
     let (accepted, address) = next(&listener)?;
     if let Err(code) = check_room(&address, place, length) {
         listener.deferred().push_front((accepted, address));
