@@ -87,6 +87,14 @@ impl Handles {
         Some(object)
     }
 
+    /// All sockets.
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = &Arc<Sock>> {
+        self.places.iter().filter_map(|place| match &place.object {
+            Some(Object::Socket(sock)) => Some(sock),
+            _ => None,
+        })
+    }
+
     /// The handle of the socket with this descriptor.
     pub(crate) fn of_descriptor(&self, descriptor: RawFd) -> Option<usize> {
         self.by_descriptor.as_ref()?.get(&descriptor).copied()

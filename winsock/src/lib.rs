@@ -1,7 +1,7 @@
 //! Winsock for Linux: C programs that use shared sockets compile and run unchanged.
 //!
 //! `shell` has the functions that C programs call, `provider` what they do to sockets, `system` event objects, waiting
-//! and windows, `names` hosts and addresses. Below lie `sock` (a socket with the calls that block on it), `transfer`
+//! and windows, `names` hosts and addresses. Below lie `sock` (a socket), `waiting` (the calls that block), `transfer`
 //! (bytes with the caller's buffers), `state` (what a process has) with `handle`, `address` and `layout` (what lies
 //! in a C program's memory), and at the bottom `memory` (that memory), `boundary` and `code`.
 //!
@@ -23,3 +23,4 @@ mod sock;
 mod state;
 mod system;
 mod transfer;
+mod waiting;

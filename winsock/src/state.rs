@@ -3,12 +3,12 @@
 
 use crate::code::{Code, Result};
 use crate::handle::{Handles, Object};
-use crate::sock::Sock;
+use crate::sock::{Memory, Sock};
 use crate::system::window::Windows;
 use sharesock::{Domain, Endpoint, Event};
 use std::cell::UnsafeCell;
 use std::os::fd::RawFd;
-use std::sync::{Arc, Once, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, MutexGuard, Once, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 /// So long a process that ends waits for targets to claim what it holds for them.
@@ -48,7 +48,7 @@ pub(crate) fn start() {
     static HOOKS: Once = Once::new();
     HOOKS.call_once(|| {
         // SAFETY: the three functions have the type that is asked for, and stay as long as the library does.
-        unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork)) };
+        unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) };
         // SAFETY: as above.
         unsafe { libc::atexit(at_exit) };
     });
@@ -131,6 +131,11 @@ pub(crate) fn with_windows<T>(act: impl FnOnce(&mut Windows) -> T) -> T {
     act(write().windows.get_or_insert_default())
 }
 
+/// The same to look at them alone.
+pub(crate) fn see_windows<T>(act: impl FnOnce(&Windows) -> T) -> Option<T> {
+    read().windows.as_ref().map(act)
+}
+
 fn place() -> Result<Place> {
     if let Some(place) = &read().place {
         return Ok(place.clone());
@@ -165,9 +170,16 @@ extern "C" fn at_exit() {
     }
 }
 
-/// The state's lock, held by the thread that forks from before until after: so the child, in which there is no other
-/// thread, finds it free.
-struct Forking(UnsafeCell<Option<RwLockWriteGuard<'static, State>>>);
+/// The locks of the process, held by the thread that forks from before until after: so the child, in which there is no
+/// other thread, finds them free.
+struct Forking(UnsafeCell<Option<Held>>);
+
+struct Held {
+    // First, for each is of the socket beside it.
+    memories: Vec<(MutexGuard<'static, Memory>, Arc<Sock>)>,
+    _state: RwLockWriteGuard<'static, State>,
+    _names: MutexGuard<'static, ()>,
+}
 
 // SAFETY: only the thread that forks comes here, between `before_fork` and `after_fork`, and it holds the lock.
 unsafe impl Sync for Forking {}
@@ -175,13 +187,28 @@ unsafe impl Sync for Forking {}
 static FORKING: Forking = Forking(UnsafeCell::new(None));
 
 extern "C" fn before_fork() {
-    let guard = write();
-    // SAFETY: the guard that has just been taken excludes every other thread from being here.
-    unsafe { *FORKING.0.get() = Some(guard) };
+    // In the order in which others take them.
+    let names = crate::names::hosts::asking();
+    let state = write();
+    let hold = |sock: Arc<Sock>| {
+        // SAFETY: the guard is dropped before the socket beside it, which does not move.
+        let guard =
+            unsafe { std::mem::transmute::<MutexGuard<'_, Memory>, MutexGuard<'static, Memory>>(sock.memory()) };
+        (guard, sock)
+    };
+    let memories = state.handles.sockets().cloned().map(hold).collect();
+    // SAFETY: the state's lock, which has just been taken, excludes every other thread from being here.
+    unsafe { *FORKING.0.get() = Some(Held { memories, _state: state, _names: names }) };
 }
 
-extern "C" fn after_fork() {
-    // SAFETY: this thread has the lock since `before_fork`; so has the child's only thread.
-    let guard = unsafe { (*FORKING.0.get()).take() };
-    drop(guard);
+extern "C" fn after_fork_in_parent() {
+    // SAFETY: this thread has the locks since `before_fork`.
+    drop(unsafe { (*FORKING.0.get()).take() });
+}
+
+extern "C" fn after_fork_in_child() {
+    // SAFETY: the only thread of the child has the locks that its parent took.
+    let held = unsafe { (*FORKING.0.get()).take() };
+    // Those who wait are the parent's threads.
+    held.into_iter().flat_map(|held| held.memories).for_each(|(mut memory, _)| memory.waiting.clear());
 }

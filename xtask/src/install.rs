@@ -101,5 +101,5 @@ Description: Winsock for Linux, with sockets that processes share
 Version: @version@
 Cflags: -I${includedir}
 Libs: -L${libdir} -Wl,-rpath,${libdir} -lsharesock
-Libs.private: -lpthread -ldl -lgcc_s -lm
+Libs.private: -lgcc_eh -lpthread -ldl -lm -lc
 ";

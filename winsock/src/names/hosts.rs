@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
 use std::net::IpAddr;
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// `struct hostent`.
 #[repr(C)]
@@ -65,6 +65,11 @@ thread_local! {
     static ANSWERS: RefCell<Answers> = RefCell::new(Answers::default());
 }
 
+/// Has a thread keep an answer. One that is ending keeps none.
+fn keep<T>(act: impl FnOnce(&mut Answers) -> T) -> Result<T> {
+    ANSWERS.try_with(|answers| act(&mut answers.borrow_mut())).map_err(|_| Code::SYSCALLFAILURE)
+}
+
 /// The host with this name.
 pub(crate) fn host_by_name(name: &str) -> Result<*const HostEnt> {
     let hints = Hints { flags: 0x2, family: INET, kind: 1, protocol: 0 };
@@ -108,11 +113,16 @@ fn keep_host(name: &str, family: i32, length: i16, bytes: Vec<Box<[u8]>>) -> Res
         addresses: addresses.as_ptr(),
     };
     let held = Box::new(Held { answer, _names: names, _bytes: bytes, _lists: (aliases, addresses) });
-    Ok(ANSWERS.with_borrow_mut(|answers| &raw const answers.host.insert(held).answer))
+    keep(|answers| &raw const answers.host.insert(held).answer)
 }
 
 /// The system's own answers lie in memory that all threads share.
 static ASKING: Mutex<()> = Mutex::new(());
+
+/// One thread asks the system at a time.
+pub(crate) fn asking() -> MutexGuard<'static, ()> {
+    ASKING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Copies a text of the system's, and its list of others.
 fn texts(first: *const c_char, more: *const *mut c_char) -> Vec<CString> {
@@ -139,7 +149,7 @@ pub(crate) fn service(name: Option<String>, port: i32, protocol: Option<String>)
     let protocol = protocol.map(CString::new).transpose().map_err(|_| Code::NO_DATA)?;
     let wanted = protocol.as_ref().map_or(ptr::null(), |protocol| protocol.as_ptr());
     let name = name.map(CString::new).transpose().map_err(|_| Code::NO_DATA)?;
-    let asking = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let asking = asking();
     // SAFETY: the texts end with a null, and live until after the call.
     let found = unsafe {
         match &name {
@@ -162,13 +172,13 @@ pub(crate) fn service(name: Option<String>, port: i32, protocol: Option<String>)
     };
     names.extend(others);
     let held = Box::new(Held { answer, _names: names, _bytes: Vec::new(), _lists: (aliases, Vec::new()) });
-    Ok(ANSWERS.with_borrow_mut(|answers| &raw const answers.service.insert(held).answer))
+    keep(|answers| &raw const answers.service.insert(held).answer)
 }
 
 /// A protocol by its name or number.
 pub(crate) fn protocol(name: Option<String>, number: i32) -> Result<*const ProtoEnt> {
     let name = name.map(CString::new).transpose().map_err(|_| Code::NO_DATA)?;
-    let asking = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let asking = asking();
     // SAFETY: the text ends with a null, and lives until after the call.
     let found = unsafe {
         match &name {
@@ -184,19 +194,20 @@ pub(crate) fn protocol(name: Option<String>, number: i32) -> Result<*const Proto
     let answer =
         ProtoEnt { name: names.first().map_or(ptr::null(), |name| name.as_ptr()), aliases: aliases.as_ptr(), number };
     let held = Box::new(Held { answer, _names: names, _bytes: Vec::new(), _lists: (aliases, Vec::new()) });
-    Ok(ANSWERS.with_borrow_mut(|answers| &raw const answers.protocol.insert(held).answer))
+    keep(|answers| &raw const answers.protocol.insert(held).answer)
 }
 
 /// A text that lasts until the thread's next (`inet_ntoa`, `gai_strerror`).
 pub(crate) fn keep_text(text: &str) -> *const c_char {
     let text = CString::new(text).unwrap_or_default();
-    ANSWERS.with_borrow_mut(|answers| answers.text.insert(text).as_ptr())
+    keep(|answers| answers.text.insert(text).as_ptr()).unwrap_or(ptr::null())
 }
 
 /// The same in wide letters.
 pub(crate) fn keep_wide(text: &str) -> *const u16 {
-    ANSWERS.with_borrow_mut(|answers| {
+    let kept = keep(|answers| {
         answers.wide = text.encode_utf16().chain([0]).collect();
         answers.wide.as_ptr()
-    })
+    });
+    kept.unwrap_or(ptr::null())
 }

@@ -8,7 +8,8 @@ use crate::layout::{Condition, WsaBuf};
 use crate::memory::{In, Out};
 use crate::sock::Sock;
 use crate::state;
-use rustix::event::PollFlags;
+use crate::waiting::poll_until;
+use rustix::event::{PollFd, PollFlags};
 use sharesock::Socket;
 use socket2::SockAddr;
 use std::io;
@@ -33,7 +34,7 @@ pub(crate) fn accept(
     }
     let (accepted, address) = next(&listener)?;
     if let Err(code) = check_room(&address, place, length) {
-        listener.deferred().push_front((accepted, address));
+        listener.memory().deferred.push_front((accepted, address));
         return Err(code);
     }
     match condition.map_or(ACCEPT, |condition| ask(condition, &address, accepted.as_socket(), data)) {
@@ -43,7 +44,9 @@ pub(crate) fn accept(
             return Err(Code::CONNREFUSED);
         }
         DEFER => {
-            listener.deferred().push_back((accepted, address));
+            listener.memory().deferred.push_back((accepted, address));
+            // Whoever waits in another thread may want it.
+            listener.wake();
             return Err(Code::TRY_AGAIN);
         }
         _ => return Err(Code::NOTSOCK),
@@ -51,8 +54,11 @@ pub(crate) fn accept(
     to_caller(&address, place, length)?;
     inherit_options(&listener, &accepted);
     let sock = Arc::new(Sock::new(accepted));
-    let _ = sock.peer.set(address);
-    sock.told_by(listener.who_is_told());
+    {
+        let told_by = listener.memory().told_by;
+        let mut memory = sock.memory();
+        (memory.peer, memory.told_by) = (Some(address), told_by);
+    }
     // The handle is there before the first event is told of it.
     let accepted = state::insert_socket(sock.clone())?;
     listener.socket.pass_registration(&sock.socket)?;
@@ -61,20 +67,30 @@ pub(crate) fn accept(
 
 /// The next connection: one that was deferred comes first.
 fn next(listener: &Sock) -> Result<(Socket, SockAddr)> {
-    if let Some(deferred) = listener.deferred().pop_front() {
-        return Ok(deferred);
-    }
-    let attempt = || match waits(listener) {
-        Ok(false) if listener.is_blocking() => Err(io::ErrorKind::WouldBlock.into()),
-        _ => listener.socket.accept_apart(),
+    let attempt = || {
+        if let Some(deferred) = listener.memory().deferred.pop_front() {
+            return Ok(deferred);
+        }
+        if !listener.is_blocking() {
+            return listener.socket.accept_apart();
+        }
+        // A blocking listener is asked only when a connection waits, by one thread at a time: the system would have the
+        // others wait where closing the handle does not end it. So would it if another process was faster.
+        let accepted = listener.alone(|| match waits(listener) {
+            Ok(true) => listener.socket.accept_apart(),
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        });
+        accepted.unwrap_or_else(|| {
+            std::thread::yield_now();
+            Err(io::ErrorKind::WouldBlock.into())
+        })
     };
     listener.block(PollFlags::IN, |_| Ok(None), attempt)
 }
 
-/// Whether a connection waits: a blocking listener is asked only then, or closing it would not end the call.
+/// Whether a connection waits.
 fn waits(listener: &Sock) -> Result<bool> {
-    use rustix::event::PollFd;
-    crate::sock::poll_until(&mut [PollFd::new(listener, PollFlags::IN)], Some(std::time::Instant::now()))
+    poll_until(&mut [PollFd::new(listener, PollFlags::IN)], Some(std::time::Instant::now()))
 }
 
 fn ask(condition: Condition, caller: &SockAddr, accepted: &socket2::Socket, data: usize) -> i32 {

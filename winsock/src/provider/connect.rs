@@ -5,6 +5,8 @@ use crate::address::{self, from_caller, is_nowhere, is_unnamed};
 use crate::code::{Code, Result};
 use crate::memory::{In, Out};
 use crate::sock::Sock;
+use rustix::event::PollFlags;
+use sharesock::Connection;
 use socket2::SockAddr;
 use std::net::Shutdown;
 
@@ -26,7 +28,11 @@ pub(crate) fn bind(handle: usize, address: In<u8>, length: i32) -> Result<()> {
     if i32::from(address.family()) != i32::from(family) {
         return Err(Code::AFNOSUPPORT);
     }
-    Ok(sock.socket.bind(&address)?)
+    sock.socket.bind(&address).map_err(|error| match error.raw_os_error() {
+        // A path that cannot be made.
+        Some(libc::ENOENT | libc::ENOTDIR | libc::EROFS) => Code::ADDRNOTAVAIL,
+        _ => error.into(),
+    })
 }
 
 pub(crate) fn listen(handle: usize, backlog: i32) -> Result<()> {
@@ -41,7 +47,9 @@ pub(crate) fn listen(handle: usize, backlog: i32) -> Result<()> {
         return Err(Code::INVAL);
     }
     // SOMAXCONN_HINT(n) is -n.
-    Ok(sock.socket.as_socket().listen(backlog.checked_abs().unwrap_or(LONGEST_BACKLOG).min(LONGEST_BACKLOG))?)
+    sock.socket.as_socket().listen(backlog.checked_abs().unwrap_or(LONGEST_BACKLOG).min(LONGEST_BACKLOG))?;
+    sock.wake();
+    Ok(())
 }
 
 pub(crate) fn connect(handle: usize, address: In<u8>, length: i32) -> Result<()> {
@@ -53,11 +61,40 @@ pub(crate) fn connect(handle: usize, address: In<u8>, length: i32) -> Result<()>
     if is_stream(&sock) && is_nowhere(&address) {
         return Err(Code::ADDRNOTAVAIL);
     }
-    sock.socket.connect(&address).map_err(|error| match error.raw_os_error() {
-        // An attempt that goes on has this code in Winsock.
-        Some(libc::EINPROGRESS) => Code::WOULDBLOCK,
-        _ => error.into(),
-    })
+    sock.memory().peer = None;
+    let done = match is_stream(&sock) && address.as_socket().is_some() && sock.is_blocking() {
+        true => connect_and_wait(&sock, &address),
+        false => sock.socket.connect(&address).map_err(|error| match error.raw_os_error() {
+            // An attempt that goes on has this code in Winsock.
+            Some(libc::EINPROGRESS) => Code::WOULDBLOCK,
+            _ => error.into(),
+        }),
+    };
+    // Whoever waits for the socket in another thread was not told by the system that there is an attempt now.
+    sock.wake();
+    done
+}
+
+/// Connects a blocking socket. The attempt is begun without waiting, for the system's waiting ends at signals and with
+/// the time to send, and does not end when the handle is closed.
+fn connect_and_wait(sock: &Sock, address: &SockAddr) -> Result<()> {
+    let inner = sock.socket.as_socket();
+    inner.set_nonblocking(true)?;
+    let begun = sock.socket.connect(address);
+    // If somebody has registered the socket meanwhile, it stays as that needs it.
+    let _ = sock.socket.set_nonblocking(false);
+    match begun {
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+        done => return Ok(done?),
+    }
+    while sock.socket.connection() == Some(Connection::Connecting) {
+        sock.wait(PollFlags::OUT, None)?;
+    }
+    // Once more, it says how the attempt went.
+    match sock.socket.connect(address) {
+        Err(error) if error.raw_os_error() != Some(libc::EISCONN) => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn shutdown(handle: usize, how: i32) -> Result<()> {
@@ -72,7 +109,7 @@ pub(crate) fn shutdown(handle: usize, how: i32) -> Result<()> {
         return Err(Code::NOTCONN);
     }
     if let Ok(peer) = sock.socket.as_socket().peer_addr() {
-        let _ = sock.peer.set(peer);
+        sock.memory().peer = Some(peer);
     }
     match sock.socket.shutdown(how) {
         // A socket for datagrams needs no connection to be shut down.
@@ -110,8 +147,10 @@ pub(crate) fn peer_name(handle: usize, name: Out<u8>, length: Out<i32>) -> Resul
         return Err(Code::FAULT);
     }
     let peer = match sock.socket.as_socket().peer_addr() {
-        Ok(peer) => sock.peer.get_or_init(|| peer),
-        Err(error) => sock.peer.get().ok_or(error)?,
+        Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) && is_stream(&sock) => {
+            sock.memory().peer.clone().ok_or(error)?
+        }
+        peer => peer?,
     };
-    address::to_caller(peer, name, length)
+    address::to_caller(&peer, name, length)
 }

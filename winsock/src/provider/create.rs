@@ -8,7 +8,6 @@ use crate::sign::WithoutSign;
 use crate::sock::Sock;
 use crate::state;
 use sharesock::{CatalogEntry, Process, ProtocolInfo, Socket};
-use std::sync::atomic::Ordering;
 
 const STREAM: i32 = 1;
 const DGRAM: i32 = 2;
@@ -144,7 +143,7 @@ pub(crate) fn describe(sock: &Sock) -> Result<&'static CatalogEntry> {
 pub(crate) fn close(handle: usize) -> Result<()> {
     let sock = state::socket(handle)?;
     let lingers = sock.socket.as_socket().linger().ok().flatten().is_some_and(|time| !time.is_zero());
-    if lingers && !sock.is_blocking() && !sock.sending_ended.load(Ordering::Relaxed) && has_unsent(&sock) {
+    if lingers && !sock.is_blocking() && has_unsent(&sock) {
         return Err(Code::WOULDBLOCK);
     }
     state::close_socket(handle)

@@ -27,11 +27,11 @@ pub(crate) fn event_select(handle: usize, event: usize, mask: i32) -> Result<()>
     if events.is_empty() {
         sock.socket.join(&state::domain()?)?;
         sock.socket.as_socket().set_nonblocking(true)?;
-        sock.told_by(None);
+        sock.memory().told_by = None;
         return Ok(sock.socket.cancel_select()?);
     }
     let event = state::event(event).map_err(|_| Code::INVAL)?;
-    sock.told_by(None);
+    sock.memory().told_by = None;
     Ok(sock.socket.event_select(&event, events)?)
 }
 
@@ -63,14 +63,14 @@ pub(crate) fn async_select(handle: usize, window: usize, message: u32, mask: i32
     let number = u16::try_from(message).map_err(|_| Code::INVAL)?;
     let (queue, place) = window::queue_of(window).map_err(|_| Code::INVAL)?;
     sock.socket.async_select(&queue, u32::from(place) << 16 | u32::from(number), events)?;
-    sock.told_by(Some((window, message)));
+    sock.memory().told_by = Some((window, message));
     Ok(())
 }
 
 /// A socket's handle is closed past Winsock, by `CloseHandle`: its window is told that the connection has ended.
 pub(crate) fn tell_closed(handle: usize) {
     let Ok(sock) = socket(handle) else { return };
-    let Some((window, message)) = sock.who_is_told() else { return };
+    let Some((window, message)) = sock.memory().told_by else { return };
     let is_told = sock.socket.registration().ok().flatten().is_some_and(|registration| {
         registration.messages
             && registration.process.pid() == std::process::id()

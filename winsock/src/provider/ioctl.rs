@@ -6,7 +6,7 @@ use crate::code::{Code, Result};
 use crate::memory::{In, Out};
 use crate::sock::Sock;
 use rustix::event::PollFlags;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 /// Commands by Winsock's numbers.
@@ -132,5 +132,5 @@ fn await_address_change(sock: &Sock) -> Result<()> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let changes = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
     bind(&changes, &SocketAddrNetlink::new(0, GROUPS))?;
-    sock.wait_for(&changes, PollFlags::IN)
+    sock.wait_for(changes.as_fd(), PollFlags::IN, None)
 }

@@ -50,7 +50,9 @@ pub(crate) fn get(handle: usize, level: i32, name: i32, value: Out<u8>, length: 
     let bytes = match answer(&sock, level, name)? {
         Value::Number(number) if room >= 4 => number.to_ne_bytes().to_vec(),
         // A truth value fits into one byte.
-        Value::Number(number) if room >= 1 && number <= 1 => vec![u8::from(number == 1)],
+        Value::Number(number) if room >= 1 && (number <= 1 || level == IP && number <= 255) => {
+            vec![u8::try_from(number).unwrap_or(0)]
+        }
         Value::Linger(Linger { on, seconds }) => [on, seconds].map(u16::to_ne_bytes).concat(),
         Value::Bytes(bytes) => bytes,
         Value::Number(_) => return Err(Code::FAULT),
@@ -71,7 +73,7 @@ fn answer(sock: &Sock, level: i32, name: i32) -> Result<Value> {
     if level == SOCKET {
         match name {
             REUSEADDR => return number(reuses(sock)?),
-            EXCLUSIVEADDRUSE => return number(is_stream(sock) && is_inet(sock) && !inner.reuse_address()?),
+            EXCLUSIVEADDRUSE => return number(is_exclusive(sock)?),
             LINGER => {
                 let time = inner.linger()?;
                 let seconds = time.map_or(0, |time| u16::try_from(time.as_secs()).unwrap_or(u16::MAX));
@@ -122,7 +124,12 @@ pub(crate) fn set(handle: usize, level: i32, name: i32, value: In<u8>, length: i
         1..4 => Ok(bytes.first().is_some_and(|byte| *byte != 0)),
         _ => Ok(number_of(&bytes) != 0),
     };
-    let number = || if bytes.len() < 4 { Err(Code::FAULT) } else { Ok(number_of(&bytes)) };
+    let number = || match bytes.first() {
+        // Programs give a TTL in a char.
+        Some(byte) if level == IP && bytes.len() < 4 => Ok(u32::from(*byte)),
+        _ if bytes.len() < 4 => Err(Code::FAULT),
+        _ => Ok(number_of(&bytes)),
+    };
     let time = || number().map(|number| (number > 0).then(|| Duration::from_millis(number.into())));
     let inner = sock.socket.as_socket();
     if level == SOCKET {
@@ -202,11 +209,22 @@ fn set_reuse(sock: &Sock, on: bool) -> Result<()> {
     if !is_inet(sock) {
         return Ok(inner.set_reuse_address(on)?);
     }
+    if on && is_exclusive(sock)? {
+        return Err(Code::INVAL);
+    }
     if !is_stream(sock) {
         // What lets datagrams to a group reach all that have its port.
         inner.set_reuse_address(on)?;
     }
     system_set(sock, (libc::SOL_SOCKET, libc::SO_REUSEPORT), &u32::from(on).to_ne_bytes())
+}
+
+fn is_exclusive(sock: &Sock) -> Result<bool> {
+    match is_stream(sock) && is_inet(sock) {
+        true => Ok(!sock.socket.as_socket().reuse_address()?),
+        // That is how sockets for datagrams are, unless they say that they reuse.
+        false => Ok(sock.exclusive.load(Ordering::Relaxed)),
+    }
 }
 
 /// `SO_EXCLUSIVEADDRUSE` keeps even connections in TIME_WAIT from being passed over.
@@ -217,6 +235,7 @@ fn set_exclusive(sock: &Sock, on: bool) -> Result<()> {
     if is_stream(sock) && is_inet(sock) {
         sock.socket.as_socket().set_reuse_address(!on)?;
     }
+    sock.exclusive.store(on, Ordering::Relaxed);
     Ok(())
 }
 

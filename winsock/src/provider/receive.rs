@@ -1,6 +1,6 @@
 //! Receiving.
 
-use super::socket;
+use super::{is_stream, socket};
 use crate::address::{is_unnamed, to_caller};
 use crate::code::{Code, Result};
 use crate::memory::Out;
@@ -39,19 +39,21 @@ pub(crate) fn receive(
     also(OOB, libc::MSG_OOB);
     also(PEEK, libc::MSG_PEEK);
     let wanted = buffers.length();
-    let asks_all = flags & WAITALL != 0 && flags & PEEK == 0;
+    let asks_all = flags & WAITALL != 0;
+    if asks_all && !is_stream(&sock) {
+        return Err(Code::OPNOTSUPP);
+    }
+    if let Some((place, length)) = from {
+        check_room_for(&sock, place, length)?;
+    }
     let mut received = once(&sock, buffers, system, from.is_some())?;
-    while asks_all && received.length > 0 && received.length < wanted && sock.is_blocking() {
-        buffers.advance(received.length);
-        let wanted_still = buffers.length();
-        match once(&sock, buffers, system, false) {
-            Ok(more) if more.length > 0 => received.length += more.length.min(wanted_still),
-            // What has come before is not lost.
-            _ => break,
-        }
-        if received.length >= wanted {
-            break;
-        }
+    let mut last = received.length;
+    while asks_all && flags & PEEK == 0 && last > 0 && received.length < wanted && sock.is_blocking() {
+        buffers.advance(last);
+        // What has come before is not lost when no more comes.
+        let Ok(more) = once(&sock, buffers, system, false) else { break };
+        last = more.length;
+        received.length += last;
     }
     if let (Some((place, length)), Some(address)) = (from, &received.from) {
         to_caller(address, place, length)?;
@@ -61,6 +63,20 @@ pub(crate) fn receive(
     }
     let flags = if received.flags & libc::MSG_OOB != 0 { OOB } else { 0 };
     Ok((u32::try_from(received.length).unwrap_or(u32::MAX), flags))
+}
+
+/// Whether the address of a sender would fit: a datagram whose sender cannot be told is not taken.
+fn check_room_for(sock: &Sock, place: Out<u8>, length: Out<i32>) -> Result<()> {
+    if length.is_null() {
+        return Ok(());
+    }
+    let least = match super::create::describe(sock)?.address_family {
+        2 => size_of::<libc::sockaddr_in>(),
+        23 => size_of::<libc::sockaddr_in6>(),
+        _ => 0,
+    };
+    let room = usize::try_from(length.get()?).map_err(|_| Code::FAULT)?;
+    if !place.is_null() && room < least { Err(Code::FAULT) } else { Ok(()) }
 }
 
 fn once(sock: &Sock, buffers: &mut Buffers, flags: i32, from: bool) -> Result<Received> {

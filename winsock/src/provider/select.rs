@@ -4,10 +4,12 @@ use super::{is_stream, socket};
 use crate::code::{Code, Result};
 use crate::layout::{TimeVal, WsaPollFd};
 use crate::memory::{In, Out};
-use crate::sock::{Sock, poll_until};
+use crate::sock::Sock;
 use crate::state;
-use rustix::event::{PollFd, PollFlags};
+use crate::waiting::{Wanted, wait_on};
+use rustix::event::PollFlags;
 use sharesock::Connection;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -98,17 +100,22 @@ fn wait(members: &[(Asked, usize, Arc<Sock>)], timeout: Option<Duration>) -> Res
         Asked::Write => PollFlags::OUT,
         Asked::Except => PollFlags::PRI,
     };
-    // What is reported of a socket and is not ready in Winsock's sense would be reported for ever: it is asked no more.
+    // What is reported of a socket and is not ready in Winsock's sense would be reported for ever: it is asked no more
+    // until there is a reason to look again.
     let mut silent = vec![false; members.len()];
+    let socks = unique(members.iter().map(|(.., sock)| sock));
     loop {
-        let mut polled: Vec<PollFd<'_>> = members
-            .iter()
-            .zip(&silent)
-            .filter(|(_, silent)| !**silent)
-            .map(|((asked, _, sock), _)| PollFd::new(&**sock, flags(*asked)))
-            .collect();
-        let any = poll_until(&mut polled, until)?;
-        let mut found = polled.iter().map(PollFd::revents);
+        let asked = || members.iter().zip(&silent).filter(|(_, silent)| !**silent);
+        let wanted: Vec<Wanted<'_>> = asked().map(|((asked, _, sock), _)| (sock.as_fd(), flags(*asked))).collect();
+        let Some(found) = wait_on(&socks, &wanted, until)? else { return Ok(vec![false; members.len()]) };
+        if socks.iter().any(|sock| sock.memory().closed) {
+            return Err(Code::NOTSOCK);
+        }
+        if found.iter().all(PollFlags::is_empty) {
+            silent.fill(false);
+            continue;
+        }
+        let mut found = found.into_iter();
         let mut ready = Vec::with_capacity(members.len());
         for ((asked, _, sock), silent) in members.iter().zip(&mut silent) {
             let bits = if *silent { PollFlags::empty() } else { found.next().unwrap_or(PollFlags::empty()) };
@@ -116,10 +123,18 @@ fn wait(members: &[(Asked, usize, Arc<Sock>)], timeout: Option<Duration>) -> Res
             *silent |= !bits.is_empty() && !is_ready;
             ready.push(is_ready);
         }
-        if !any || ready.contains(&true) {
+        if ready.contains(&true) {
             return Ok(ready);
         }
     }
+}
+
+/// Each socket once: a thread waits for each with one bell.
+fn unique<'a>(socks: impl Iterator<Item = &'a Arc<Sock>>) -> Vec<&'a Sock> {
+    let mut all: Vec<&Sock> = socks.map(|sock| &**sock).collect();
+    all.sort_by_key(|sock| std::ptr::from_ref(*sock).addr());
+    all.dedup_by_key(|sock| std::ptr::from_ref(*sock).addr());
+    all
 }
 
 fn is_ready(asked: Asked, bits: PollFlags, sock: &Sock) -> bool {
@@ -175,14 +190,23 @@ pub(crate) fn poll(sockets: Out<WsaPollFd>, count: u32, timeout: i32) -> Result<
         flags
     };
     let known = || members.iter().zip(&asked).filter_map(|(sock, one)| Some((sock.as_deref()?, one.events)));
-    let mut polled: Vec<PollFd<'_>> = known().map(|(sock, events)| PollFd::new(sock, flags(events))).collect();
-    poll_until(&mut polled, until)?;
-    let mut found = polled.iter().map(PollFd::revents);
+    let wanted: Vec<Wanted<'_>> = known().map(|(sock, events)| (sock.as_fd(), flags(events))).collect();
+    let socks = unique(members.iter().flatten());
+    let found = loop {
+        let found = wait_on(&socks, &wanted, until)?;
+        let closed = socks.iter().any(|sock| sock.memory().closed);
+        match found {
+            Some(found) if !closed && !invalid && found.iter().all(PollFlags::is_empty) => {}
+            found => break found.unwrap_or_default(),
+        }
+    };
+    let mut found = found.into_iter();
     let mut ready = 0;
     let mut answers = Vec::new();
     for (sock, one) in members.iter().zip(&asked) {
         let answer = match sock {
             None => POLLNVAL,
+            Some(sock) if sock.memory().closed => POLLNVAL,
             Some(sock) => reported(sock, one.events, found.next().unwrap_or(PollFlags::empty())),
         };
         ready += u32::from(answer != 0);

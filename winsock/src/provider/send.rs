@@ -58,6 +58,7 @@ pub(crate) fn send(handle: usize, buffers: &mut Buffers, flags: i32, to: Option<
 fn told(sock: &Sock, code: Code) -> Code {
     match (code, sock.socket.connection()) {
         (Code::CONNRESET, Some(Connection::Open | Connection::Ended)) => Code::SHUTDOWN,
+        (Code::CONNRESET, Some(Connection::Never)) | (Code::DESTADDRREQ, _) => Code::NOTCONN,
         (Code::CONNRESET, None) if !is_stream(sock) => Code::SHUTDOWN,
         _ => code,
     }

@@ -155,6 +155,7 @@ winsock! {
             return Err(Code::NOTSOCK);
         }
         rustix::net::sockopt::socket_type(borrow(descriptor))?;
+        rustix::io::fcntl_setfd(borrow(descriptor), rustix::io::FdFlags::CLOEXEC)?;
         // SAFETY: it is open, and the program gives it away.
         let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
         crate::provider::new_handle(Sock::new(sharesock::Socket::try_from(owned)?))

@@ -41,7 +41,8 @@ pub(crate) fn this_thread() -> u32 {
 
 /// Has `act` use what this thread has, which is made at first use.
 fn with_thread<T>(act: impl FnOnce(&mut Thread) -> Result<T>) -> Result<T> {
-    THREAD.with_borrow_mut(|thread| {
+    let done = THREAD.try_with(|thread| {
+        let mut thread = thread.try_borrow_mut().map_err(|_| Code::SYSCALLFAILURE)?;
         let process = std::process::id();
         if let Some(thread) = thread.as_mut().filter(|thread| thread.process == process) {
             return act(thread);
@@ -51,7 +52,9 @@ fn with_thread<T>(act: impl FnOnce(&mut Thread) -> Result<T>) -> Result<T> {
         drop(thread.take());
         state::with_windows(|windows| windows.threads.get_or_insert_default().insert(id, queue.clone()));
         act(thread.insert(Thread { process, id, queue, waiting: VecDeque::new(), quit: None }))
-    })
+    });
+    // A thread that is ending has no messages any more.
+    done.unwrap_or(Err(Code::SYSCALLFAILURE))
 }
 
 /// The queue of this thread.
@@ -99,7 +102,7 @@ fn translate(message: &Message) -> Option<Msg> {
         _ => return None,
     };
     let place = u16::try_from(id >> 16).ok()?;
-    let window = if place == 0 { 0 } else { state::with_windows(|windows| windows.handle_at(place))? };
+    let window = if place == 0 { 0 } else { state::see_windows(|windows| windows.handle_at(place))?? };
     let time = u32::try_from(ticks() & u64::from(u32::MAX)).unwrap_or(0);
     Some(Msg { window, message: id & 0xffff, w, l, time, ..Msg::default() })
 }

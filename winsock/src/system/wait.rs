@@ -2,8 +2,8 @@
 
 use super::message;
 use crate::code::{Code, Result};
-use crate::sock::poll_until;
 use crate::state;
+use crate::waiting::poll_until;
 use rustix::event::{PollFd, PollFlags};
 use sharesock::Event;
 use std::time::{Duration, Instant};
@@ -52,20 +52,32 @@ pub(crate) fn wait_or_message(handles: &[usize], all: bool, milliseconds: u32, h
     let queue = message::queue()?;
     let until = time(milliseconds).and_then(|time| Instant::now().checked_add(time));
     loop {
-        if !handles.is_empty() {
+        let heard = hears && message::is_waiting()?;
+        // All is all objects, and a message.
+        if (!all || heard) && !handles.is_empty() {
             let found = wait(handles, all, 0)?;
             if found != TIMED_OUT {
                 return Ok(found);
             }
         }
-        if hears && message::is_waiting()? {
+        if heard && (!all || handles.is_empty()) {
             return Ok(behind);
         }
-        let mut polled: Vec<PollFd<'_>> = events.iter().map(|event| PollFd::new(event, PollFlags::IN)).collect();
-        polled.push(PollFd::new(&queue, PollFlags::IN));
-        if !poll_until(&mut polled, until)? {
+        if until.is_some_and(|until| Instant::now() >= until) {
             return Ok(TIMED_OUT);
         }
+        // What is there already is not waited for.
+        let mut polled = Vec::new();
+        for event in &events {
+            if !all || !event.is_set()? {
+                polled.push(PollFd::new(event, PollFlags::IN));
+            }
+        }
+        if hears && !heard {
+            polled.push(PollFd::new(&queue, PollFlags::IN));
+        }
+        // With nothing left to wait for, only the time ends it.
+        let _ = poll_until(&mut polled, until)?;
     }
 }
 

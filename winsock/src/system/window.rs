@@ -59,6 +59,8 @@ struct Window {
     queue: MessageQueue,
     user_data: isize,
     extra: Vec<u8>,
+    /// It is being told that it ends.
+    ending: bool,
 }
 
 /// What names a class: its name, or its atom.
@@ -150,8 +152,9 @@ impl Windows {
 
     /// The number of a message, or of another thing, by its name: the same for the same name.
     pub(crate) fn atom_of(&mut self, name: &str) -> Result<u16> {
-        let at = self.names.iter().position(|known| known == name).unwrap_or_else(|| {
-            self.names.push(name.to_owned());
+        let name = name.to_lowercase();
+        let at = self.names.iter().position(|known| *known == name).unwrap_or_else(|| {
+            self.names.push(name);
             self.names.len() - 1
         });
         u16::try_from(at).ok().and_then(|at| FIRST_ATOM.checked_add(at)).ok_or(Code::NOT_ENOUGH_MEMORY)
@@ -192,7 +195,7 @@ pub(crate) fn create(class: &ClassName, mut told: CreateStruct) -> Result<usize>
     let window = state::with_windows(|windows| {
         let (name, class) = windows.class(class).ok_or(Code::CANNOT_FIND_WND_CLASS)?;
         let (name, procedure, extra) = (name.clone(), class.procedure, vec![0; class.extra]);
-        windows.insert(Window { class: name, procedure, thread, queue, user_data: 0, extra })
+        windows.insert(Window { class: name, procedure, thread, queue, user_data: 0, extra, ending: false })
     })?;
     let told = (&raw mut told).expose_provenance().with_sign();
     if send(window, NCCREATE, 0, told)? == 0 {
@@ -203,7 +206,8 @@ pub(crate) fn create(class: &ClassName, mut told: CreateStruct) -> Result<usize>
         destroy(window)?;
         return Err(Code::NOT_ENOUGH_MEMORY);
     }
-    Ok(window)
+    // Its procedure may have ended it.
+    if exists(window) { Ok(window) } else { Err(Code::INVALID_WINDOW_HANDLE) }
 }
 
 /// Ends a window of this thread.
@@ -212,6 +216,12 @@ pub(crate) fn destroy(window: usize) -> Result<()> {
     if thread != message::this_thread() {
         return Err(Code::ACCESS_DENIED);
     }
+    let ending = state::with_windows(|windows| {
+        windows.get_mut(window).map(|window| std::mem::replace(&mut window.ending, true))
+    })?;
+    if ending {
+        return Ok(());
+    }
     send(window, DESTROY, 0, 0)?;
     send(window, NCDESTROY, 0, 0)?;
     state::with_windows(|windows| windows.remove(window));
@@ -219,7 +229,7 @@ pub(crate) fn destroy(window: usize) -> Result<()> {
 }
 
 pub(crate) fn exists(window: usize) -> bool {
-    state::with_windows(|windows| windows.place(window).is_some())
+    state::see_windows(|windows| windows.place(window).is_some()).unwrap_or(false)
 }
 
 /// The queue of the thread that has a window, and the window's place.

@@ -73,6 +73,10 @@ int main(void)
     close_pair(client, accepted);
 
     client = connecting(&address);
+    check("accept: a length without an address", 0, outcome_socket(accept(listener, NULL, &length)));
+    closesocket(client);
+
+    client = connecting(&address);
     length = 4;
     check("accept: no room for the address", WSAEFAULT, outcome_socket(accept(listener, (struct sockaddr *)&from, &length)));
     closesocket(client);
