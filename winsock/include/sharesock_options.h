@@ -1,6 +1,7 @@
 /* Options of sockets, flags of calls, and ioctls, by Winsock's numbers. Private; include winsock2.h.
  *
- * An option that Linux has nothing for is refused with WSAENOPROTOOPT, an ioctl with WSAEOPNOTSUPP. */
+ * An option that is not known here, or that Linux has nothing for, is refused with WSAENOPROTOOPT, an ioctl with
+ * WSAEOPNOTSUPP: of IP and IPV6 those of packet information, of the path's MTU, of unicast interfaces and MCAST_*. */
 #ifndef SHARESOCK_OPTIONS_H
 #define SHARESOCK_OPTIONS_H
 

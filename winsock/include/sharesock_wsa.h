@@ -21,7 +21,7 @@ void WSASetLastError(int code);
 /* FALSE: there are no blocking hooks. */
 BOOL WSAIsBlocking(void);
 
-/* WSAEINVAL, for the same reason. Closing a socket ends what blocks on it. */
+/* WSAEINVAL, for the same reason. Closing a socket's handle ends what waits for it in this process. */
 int WSACancelBlockingCall(void);
 
 /* Makes a socket, or redeems a protocol info from WSADuplicateSocket, once and only in the process it is for. */
