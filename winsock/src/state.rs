@@ -5,11 +5,14 @@ use crate::code::{Code, Result};
 use crate::handle::{Handles, Object};
 use crate::sock::{Memory, Sock};
 use crate::system::window::Windows;
-use sharesock::{Domain, Endpoint, Event};
+use crate::waiting::poll_until;
+use rustix::event::{PollFd, PollFlags};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use sharesock::{Domain, Endpoint, Event, Process};
 use std::cell::UnsafeCell;
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::sync::{Arc, MutexGuard, Once, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// So long a process that ends waits for targets to claim what it holds for them.
 const FLUSH_AT_EXIT: Duration = Duration::from_secs(5);
@@ -21,7 +24,15 @@ struct State {
     handles: Handles,
     place: Option<Place>,
     windows: Option<Windows>,
+    targets: Targets,
 }
+
+/// Processes that were duplicated for, each with a descriptor that tells whether it still lives. While it does, nobody
+/// else has its id.
+type Targets = Vec<(u32, Process, OwnedFd)>;
+
+/// So many are remembered.
+const MOST_TARGETS: usize = 64;
 
 /// Where this process meets others.
 #[derive(Debug, Clone)]
@@ -30,7 +41,8 @@ struct Place {
     endpoint: Endpoint,
 }
 
-static STATE: RwLock<State> = RwLock::new(State { starts: 0, handles: Handles::new(), place: None, windows: None });
+static STATE: RwLock<State> =
+    RwLock::new(State { starts: 0, handles: Handles::new(), place: None, windows: None, targets: Vec::new() });
 
 fn read() -> RwLockReadGuard<'static, State> {
     STATE.read().unwrap_or_else(PoisonError::into_inner)
@@ -124,6 +136,30 @@ pub(crate) fn close_event(handle: usize) -> Result<()> {
 /// The handle of the socket with this descriptor.
 pub(crate) fn handle_of(descriptor: RawFd) -> Option<usize> {
     read().handles.of_descriptor(descriptor)
+}
+
+/// The process with this id. Finding out who that is takes ten times as long as duplicating.
+pub(crate) fn target(pid: u32) -> Result<Process> {
+    let lives =
+        |pidfd: &OwnedFd| poll_until(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(Instant::now())) == Ok(false);
+    let known =
+        read().targets.iter().find(|(known, ..)| *known == pid).map(|(_, process, pidfd)| (*process, lives(pidfd)));
+    if let Some((process, true)) = known {
+        return Ok(process);
+    }
+    // First who is there, then who that is: whoever ends in between is found not to live.
+    let pidfd = Pid::from_raw(i32::try_from(pid).map_err(|_| Code::INVAL)?)
+        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    let process = Process::from_pid(pid)?;
+    let mut state = write();
+    state.targets.retain(|(known, ..)| *known != pid);
+    if let Some(pidfd) = pidfd.filter(lives) {
+        if state.targets.len() == MOST_TARGETS {
+            state.targets.remove(0);
+        }
+        state.targets.push((pid, process, pidfd));
+    }
+    Ok(process)
 }
 
 /// Has `act` use the windows of the process. Nothing of the program's is called meanwhile.

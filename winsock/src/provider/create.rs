@@ -7,7 +7,7 @@ use crate::code::{Code, Result};
 use crate::sign::WithoutSign;
 use crate::sock::Sock;
 use crate::state;
-use sharesock::{CatalogEntry, Process, ProtocolInfo, Socket};
+use sharesock::{CatalogEntry, ProtocolInfo, Socket};
 
 const STREAM: i32 = 1;
 const DGRAM: i32 = 2;
@@ -127,7 +127,7 @@ fn create(asked: Triple) -> Result<usize> {
 /// checked first, then the process, then the place.
 pub(crate) fn duplicate(handle: usize, pid: u32, place_is_there: bool) -> Result<ProtocolInfo> {
     let sock = state::socket(handle)?;
-    let target = Process::from_pid(pid)?;
+    let target = state::target(pid)?;
     if !place_is_there {
         return Err(Code::FAULT);
     }

@@ -32,6 +32,11 @@ pub(crate) fn wait(handles: &[usize], all: bool, milliseconds: u32) -> Result<u3
     let events = handles.iter().map(|handle| state::event(*handle)).collect::<Result<Vec<_>>>()?;
     let events: Vec<&Event> = events.iter().collect();
     let found = match all {
+        // One alone is waited for without telling other threads of it.
+        _ if events.len() == 1 => match events.first() {
+            Some(event) => event.wait(time(milliseconds))?.then_some(0),
+            None => None,
+        },
         true => Event::wait_all(&events, time(milliseconds))?.then_some(0),
         false => Event::wait_any(&events, time(milliseconds))?,
     };
