@@ -81,6 +81,18 @@ fn samples_and_rows_print_what_they_must() {
 }
 
 #[test]
+fn the_readmes_program_compiles() {
+    let readme = std::fs::read_to_string(here().join("../README.md")).unwrap();
+    let program = readme.split("```c\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let mut compiler = Command::new("cc");
+    compiler.args(["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", "c", "-"]);
+    compiler.arg(format!("-I{}", prefix().join("include/sharesock").display()));
+    let mut compiler = compiler.stdin(Stdio::piped()).spawn().unwrap();
+    compiler.stdin.take().unwrap().write_all(program.as_bytes()).unwrap();
+    assert!(compiler.wait().unwrap().success());
+}
+
+#[test]
 fn winsock_and_posix_sockets_work_in_one_process() {
     let domain = Domain::new("posix");
     let program = build(&["beside_posix.c", "beside_posix.posix.c"], &["-ldl"]);
