@@ -5,8 +5,8 @@
 mod occurring;
 mod peer;
 
-use occurring::{accepted, expect, fill, listener, nothing, stage, udp, unconnected};
-use sharesock::{Event, NetworkEvents, Socket};
+use occurring::{ALL, accepted, expect, fill, listener, nothing, quiet, stage, udp, unconnected};
+use sharesock::{NetworkEvents, Socket};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
@@ -17,23 +17,6 @@ const OOB: NetworkEvents = NetworkEvents::OOB;
 const ACCEPT: NetworkEvents = NetworkEvents::ACCEPT;
 const CONNECT: NetworkEvents = NetworkEvents::CONNECT;
 const CLOSE: NetworkEvents = NetworkEvents::CLOSE;
-/// All that Linux can report.
-const ALL: NetworkEvents = NetworkEvents::READ
-    .union(NetworkEvents::WRITE)
-    .union(NetworkEvents::OOB)
-    .union(NetworkEvents::ACCEPT)
-    .union(NetworkEvents::CONNECT)
-    .union(NetworkEvents::CLOSE);
-
-/// A connection whose first FD_WRITE has been reported.
-fn quiet(domain: &str) -> (peer::Place, Event, TcpStream, Socket) {
-    let (place, _, event) = stage(domain);
-    let (client, socket) = accepted();
-    socket.event_select(&event, ALL).unwrap();
-    expect(&socket, &event, WRITE);
-    nothing(&socket, &event);
-    (place, event, client, socket)
-}
 
 // FD_READ, FD_ACCEPT, FD_OOB.
 

@@ -5,7 +5,7 @@
 mod occurring;
 mod peer;
 
-use occurring::{LONG, accepted, expect, listener, nothing, stage, udp, unconnected};
+use occurring::{ALL, LONG, accepted, expect, listener, nothing, quiet, stage, udp, unconnected};
 use sharesock::{Error, Event, NetworkEvents, Socket};
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -17,23 +17,6 @@ const ACCEPT: NetworkEvents = NetworkEvents::ACCEPT;
 const CONNECT: NetworkEvents = NetworkEvents::CONNECT;
 const CLOSE: NetworkEvents = NetworkEvents::CLOSE;
 const NONE: NetworkEvents = NetworkEvents::empty();
-/// All that Linux can report.
-const ALL: NetworkEvents = NetworkEvents::READ
-    .union(NetworkEvents::WRITE)
-    .union(NetworkEvents::OOB)
-    .union(NetworkEvents::ACCEPT)
-    .union(NetworkEvents::CONNECT)
-    .union(NetworkEvents::CLOSE);
-
-/// A connection whose first FD_WRITE has been reported.
-fn quiet(domain: &str) -> (peer::Place, Event, TcpStream, Socket) {
-    let (place, _, event) = stage(domain);
-    let (client, socket) = accepted();
-    socket.event_select(&event, ALL).unwrap();
-    expect(&socket, &event, WRITE);
-    nothing(&socket, &event);
-    (place, event, client, socket)
-}
 
 // The call itself.
 

@@ -8,6 +8,14 @@ use std::time::{Duration, Instant};
 /// Far longer than anything takes: only a failure waits so long.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
+/// All that Linux can report.
+pub(crate) const ALL: NetworkEvents = NetworkEvents::READ
+    .union(NetworkEvents::WRITE)
+    .union(NetworkEvents::OOB)
+    .union(NetworkEvents::ACCEPT)
+    .union(NetworkEvents::CONNECT)
+    .union(NetworkEvents::CLOSE);
+
 /// A domain that is removed at the end, and an event object in it.
 pub(crate) fn stage(name: &str) -> (super::peer::Place, Domain, Event) {
     let place = super::peer::Place::new(name);
@@ -77,4 +85,14 @@ pub(crate) fn fill(socket: &Socket) -> usize {
             Err(error) => panic!("{error}"),
         }
     }
+}
+
+/// A connection whose first FD_WRITE has been reported.
+pub(crate) fn quiet(domain: &str) -> (super::peer::Place, Event, TcpStream, Socket) {
+    let (place, _, event) = stage(domain);
+    let (client, socket) = accepted();
+    socket.event_select(&event, ALL).unwrap();
+    expect(&socket, &event, NetworkEvents::WRITE);
+    nothing(&socket, &event);
+    (place, event, client, socket)
 }
