@@ -3,7 +3,8 @@
 //! A *source process* duplicates a socket for a *target process* and gets a [`ProtocolInfo`]: 628 plain bytes.
 //! The bytes travel over any channel; the target redeems them for one more descriptor of the same *underlying
 //! socket*. Nothing stands in between: the kernel keeps the descriptor in the receive queue of the target's own
-//! endpoint, so the source may close its socket or exit as soon as [`Endpoint::duplicate`] has returned.
+//! endpoint, so the source may close its socket or exit as soon as [`Endpoint::duplicate`] has returned, if the target
+//! has opened its endpoint.
 //!
 //! ```
 //! use sharesock::{Domain, Endpoint, ProtocolInfo, Socket};

@@ -62,8 +62,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let page = root().join("winsock/man/sharesock_winsock.7");
     replace(&place("share/man/man7")?.join("sharesock_winsock.7"), |to| Ok(fs::copy(&page, to).map(drop)?))?;
     println!("installed below {}; a program is built by", prefix.display());
-    let flags = "$(pkg-config --cflags --libs sharesock)";
-    println!("  PKG_CONFIG_PATH={}/lib/pkgconfig; cc program.c {flags}", prefix.display());
+    println!("  export PKG_CONFIG_PATH={}/lib/pkgconfig", prefix.display());
+    println!("  cc program.c -o program $(pkg-config --cflags --libs sharesock)");
     Ok(())
 }
 

@@ -229,7 +229,8 @@ impl Front {
                 .and_then(|()| std::fs::rename(&new, path))
                 .with_context(|| format!("writing {}", path.display()))?;
         }
-        self.reporter.say(&Report::Ready { generation: self.current.number, workers });
+        let (pid, generation) = (std::process::id(), self.current.number);
+        self.reporter.say(&Report::Ready { pid, generation, workers });
         Ok(())
     }
 

@@ -13,6 +13,8 @@ pub(crate) enum Report<'a> {
         bound: &'a Bound,
     },
     Ready {
+        /// The front's own id: where signals go.
+        pid: u32,
         generation: u32,
         workers: Vec<u32>,
     },
@@ -57,7 +59,9 @@ impl Reporter {
             Report::Listening { bound: Bound::Path(path) } => {
                 writeln!(std::io::stdout(), "listening on unix:{}", path.display())
             }
-            Report::Ready { workers, .. } => say(format_args!("ready, with workers {workers:?}")),
+            Report::Ready { pid, workers, .. } => {
+                say(format_args!("process {pid} is ready, with workers {workers:?}; SIGHUP reloads, SIGTERM ends"))
+            }
             Report::WorkerEnded { pid, why, another_in_ms: Some(pause) } => {
                 say(format_args!("worker {pid} ended ({why}); another starts in {pause} ms"))
             }
