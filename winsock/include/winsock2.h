@@ -1,6 +1,8 @@
 /* Winsock 2 for Linux: programs written for it compile and run as they are. As on Windows this brings windows.h along.
  *
- *     cc -I$PREFIX/include/sharesock prog.c -lsharesock
+ *     cc prog.c $(pkg-config --cflags --libs sharesock)
+ *
+ * or, where the library lies where the linker looks: cc -I$PREFIX/include/sharesock prog.c -lsharesock
  *
  * Numbers, structures and error codes are Winsock's. Include this before headers of other libraries that include
  * <sys/socket.h> and the like: they then use the types that are declared here. Functions of such a library that have an
