@@ -123,8 +123,8 @@ fn create(asked: Triple) -> Result<usize> {
     Ok(handle)
 }
 
-/// Duplicates a socket for a process: `take` gets the info, and says when there is no place for it. The socket is
-/// checked first, then the process, then the place.
+/// Duplicates a socket for a process, if there is a place for the info. The socket is checked first, then the process,
+/// then the place.
 pub(crate) fn duplicate(handle: usize, pid: u32, place_is_there: bool) -> Result<ProtocolInfo> {
     let sock = state::socket(handle)?;
     let target = state::target(pid)?;

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::startup::{HIGHEST, negotiate};
+use super::texts::{read_address, write_address};
 use super::transfer::{receive_scattered, send_gathered};
 use crate::boundary::{returned, spi};
 use crate::code::{Code, Result};
@@ -9,7 +10,7 @@ use crate::layout::{Condition, TimeVal, WsaBuf, WsaNetworkEvents, WspData};
 use crate::memory::{In, Out};
 use crate::provider::{accept, connect, create, events, ioctl, options, refuse_overlapped, select, socket};
 use crate::sign::WithoutSign;
-use crate::{address, names, state};
+use crate::state;
 
 /// `WSPUPCALLTABLE`: what a layered provider would call; this one is a base provider, and its sockets are handles.
 #[repr(C)]
@@ -76,12 +77,7 @@ procedures! {
     fn address_to_string(
         address: In<u8>, address_length: u32, _info: In<u8>, text: Out<u16>, length: Out<u32>,
     ) -> i32, else -1; {
-        let room = usize::try_from(length.get()?).unwrap_or(0);
-        let found = address::from_caller(address, i32::try_from(address_length).map_err(|_| Code::FAULT)?)?;
-        let written = names::text::format(&found)?;
-        length.put(u32::try_from(written.len() + 1).unwrap_or(u32::MAX))?;
-        names::lookup::put_text(&written, text, room)?;
-        Ok(0)
+        write_address(address, address_length, text, length)
     }
     fn async_select(s: usize, window: usize, message: u32, mask: i32) -> i32, else -1; {
         events::async_select(s, window, message, mask)?;
@@ -217,7 +213,6 @@ procedures! {
     fn string_to_address(
         text: In<u16>, family: i32, _info: In<u8>, address: Out<u8>, length: Out<i32>,
     ) -> i32, else -1; {
-        address::to_caller(&names::text::parse(family, &text.text()?)?, address, length)?;
-        Ok(0)
+        read_address(text.text(), family, address, length)
     }
 }

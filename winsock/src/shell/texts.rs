@@ -33,7 +33,12 @@ orders! {
 }
 
 /// Writes an address as text, and how many letters that takes with the null.
-fn write_address<T: Letter>(address: In<u8>, address_length: u32, text: Out<T>, length: Out<u32>) -> Result<i32> {
+pub(super) fn write_address<T: Letter>(
+    address: In<u8>,
+    address_length: u32,
+    text: Out<T>,
+    length: Out<u32>,
+) -> Result<i32> {
     state::check_started()?;
     let room = length.get()?;
     let address = from_caller(address, i32::try_from(address_length).map_err(|_| Code::FAULT)?)?;
@@ -44,7 +49,7 @@ fn write_address<T: Letter>(address: In<u8>, address_length: u32, text: Out<T>, 
     Ok(0)
 }
 
-fn read_address(text: Result<String>, family: i32, address: Out<u8>, length: Out<i32>) -> Result<i32> {
+pub(super) fn read_address(text: Result<String>, family: i32, address: Out<u8>, length: Out<i32>) -> Result<i32> {
     state::check_started()?;
     let room = length.get()?;
     let found = parse(family, &text?)?;
