@@ -26,9 +26,10 @@ fn main() -> Result<()> {
     }
 }
 
-/// The folder of the whole project.
+/// The folder of the whole project: that from which cargo runs this, for two checkouts may share what was built.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned)
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&here).parent().map_or_else(PathBuf::new, Path::to_owned)
 }
 
 /// Builds the archive of the C library; where it lies.

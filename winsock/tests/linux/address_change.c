@@ -17,6 +17,7 @@ static void *wait_for_change(void *given)
 
 int main(void)
 {
+    alarm(120); /* what hangs fails */
     WSADATA data;
     u_long nonblocking = 1;
     pthread_t waits;

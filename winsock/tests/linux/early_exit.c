@@ -4,6 +4,7 @@
 #include <windows.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <string.h>
 
 static void check(int succeeded, const char *what)
@@ -53,6 +54,7 @@ static int target(void)
 
 int main(int count, char **arguments)
 {
+    alarm(120); /* what hangs fails */
     if (count == 3 && !strcmp(arguments[1], "source"))
         return source((DWORD)strtoul(arguments[2], NULL, 10));
     return target();

@@ -54,6 +54,7 @@ static void fork_among_threads(void)
 
 int main(void)
 {
+    alarm(120); /* what hangs fails */
     WSADATA data;
     WSAPROTOCOL_INFOW info;
     struct sockaddr_in address = { .sin_family = AF_INET };
