@@ -1,238 +1,53 @@
 //! The directory in which processes meet.
 
-use crate::commons::Commons;
-use crate::digest::digest32;
-use crate::error::{Error, Result};
-use crate::process::Who;
-use rustix::fs::{self, AtFlags, Mode, OFlags};
-use rustix::io::Errno;
-use rustix::net::{self, AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
-use rustix::process::{getegid, geteuid, getgroups};
-use std::os::fd::{AsRawFd, OwnedFd};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
+use crate::provider::Place;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// A domain: a directory in which the processes that share sockets meet.
 ///
-/// Only who may enter the directory can share in it. By default it belongs to one user and is closed to all others;
-/// processes of different users name one directory whose group admits them, set up by an administrator:
-/// `mkdir -m 3770 DIR && chgrp GROUP DIR`.
+/// Only who may enter the directory can share in it. By default it belongs to one user and is closed to all others.
+/// On Linux processes of different users name one directory whose group admits them, set up by an administrator:
+/// `mkdir -m 3770 DIR && chgrp GROUP DIR`. On Windows a domain is one user's: only who may put handles into a process
+/// can share with it.
 #[derive(Debug, Clone)]
-pub struct Domain(Arc<Place>);
-
-#[derive(Debug)]
-struct Place {
-    path: PathBuf,
-    folder: OwnedFd,
-    digest: u32,
-    /// Mode of an endpoint's name, and the group that it must have when others are admitted.
-    name_mode: Mode,
-    group: Option<rustix::process::Gid>,
-    /// The memory that its processes have in common, once it was needed; and that it could not be had.
-    commons: OnceLock<Commons>,
-    no_commons: AtomicBool,
-    /// Sends datagrams to names of the domain.
-    sender: OnceLock<OwnedFd>,
-}
+pub struct Domain(pub(crate) Arc<Place>);
 
 impl Domain {
-    /// The domain that is meant when none is named: `$SHARESOCK_DOMAIN` if set, else `/dev/shm/sharesock-<uid>`, or
-    /// `/tmp/sharesock-<uid>` where there is no `/dev/shm`. It is created, mode 0700, when it does not exist.
+    /// The domain that is meant when none is named: `$SHARESOCK_DOMAIN` if set, else on Linux
+    /// `/dev/shm/sharesock-<uid>`, or `/tmp/sharesock-<uid>` where there is no `/dev/shm`, and on Windows
+    /// `%LOCALAPPDATA%\sharesock`. It is created, for this user alone, when it does not exist.
     ///
     /// # Errors
     /// As [`Domain::at`]; besides, the default directory must belong to this user and be closed to everybody else.
     pub fn open() -> Result<Self> {
-        if let Some(path) = std::env::var_os("SHARESOCK_DOMAIN").filter(|path| !path.is_empty()) {
-            return Self::at(path);
-        }
-        let base = if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" };
-        let domain = Self::at(format!("{base}/sharesock-{}", geteuid().as_raw()))?;
-        match domain.0.group {
-            None => Ok(domain),
-            Some(_) => Err(domain.untrusted("the default domain must be closed to its group: chmod 700 it")),
+        match std::env::var_os("SHARESOCK_DOMAIN").filter(|path| !path.is_empty()) {
+            Some(path) => Self::at(path),
+            None => Place::open_default().map(Arc::new).map(Domain),
         }
     }
 
-    /// The domain in the directory `path`, which is created, mode 0700, when it does not exist.
+    /// The domain in the directory `path`, which is created, for this user alone, when it does not exist.
     ///
     /// # Errors
-    /// [`Error::UntrustedDomain`] when it is not a real directory, is open to everybody, or belongs to another user
-    /// and does not admit this process by its group; [`Error::System`] when it cannot be created or opened.
+    /// [`Error::UntrustedDomain`] when it is not a real directory, is open to everybody,
+    /// or belongs to another user and does not admit this process by its group;
+    /// [`Error::System`] when it cannot be created or opened.
     pub fn at(path: impl Into<PathBuf>) -> Result<Self> {
-        let path = path.into();
-        match fs::mkdir(&path, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(Error::system("creating the domain's directory")(errno)),
-        }
-        let untrusted = |why| Error::UntrustedDomain { path: path.clone(), why };
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-        let folder = fs::open(&path, flags, Mode::empty()).map_err(|errno| match errno {
-            Errno::NOTDIR | Errno::LOOP => untrusted("it is not a real directory: name one, or remove what is there"),
-            Errno::ACCESS => untrusted("this user may not enter it: ask its owner, or name another domain"),
-            errno => Error::system("opening the domain's directory")(errno),
-        })?;
-        let stat = fs::fstat(&folder).map_err(Error::system("looking at the domain's directory"))?;
-        let mode = Mode::from_raw_mode(stat.st_mode);
-        if mode.intersects(Mode::RWXO) {
-            return Err(untrusted("it is open to everybody: chmod o-rwx it"));
-        }
-        let group = rustix::process::Gid::from_raw(stat.st_gid);
-        let admits_group = mode.contains(Mode::RWXG);
-        let is_member = || getegid() == group || getgroups().is_ok_and(|groups| groups.contains(&group));
-        if stat.st_uid != geteuid().as_raw() && !(admits_group && is_member()) {
-            return Err(untrusted(
-                "it belongs to another user and admits no group of this process: name another domain",
-            ));
-        }
-        let digest = digest32(&[&stat.st_dev.to_le_bytes(), &stat.st_ino.to_le_bytes()]);
-        let (name_mode, group) = match admits_group {
-            true => (Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP, Some(group)),
-            false => (Mode::RUSR | Mode::WUSR, None),
-        };
-        let place = Place {
-            path,
-            folder,
-            digest,
-            name_mode,
-            group,
-            commons: OnceLock::new(),
-            no_commons: AtomicBool::new(false),
-            sender: OnceLock::new(),
-        };
-        Ok(Domain(Arc::new(place)))
+        Place::open(path.into()).map(Arc::new).map(Domain)
     }
 
     /// Its directory, as it was named.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.0.path
+        self.0.path()
     }
 
     /// Short digest of the directory itself: the same in every process, however it named the directory.
     pub(crate) fn digest(&self) -> u32 {
-        self.0.digest
+        self.0.digest()
     }
-
-    fn untrusted(&self, why: &'static str) -> Error {
-        Error::UntrustedDomain { path: self.0.path.clone(), why }
-    }
-
-    /// A path to `name` that is short enough for the address of a Unix socket, however long the domain's own path.
-    pub(crate) fn short_path(&self, name: &str) -> PathBuf {
-        format!("/proc/self/fd/{}/{name}", self.0.folder.as_raw_fd()).into()
-    }
-
-    /// Gives a name to the members of the domain alone, then moves it to where they look for it.
-    ///
-    /// Nobody meets a name before its socket listens: so a name that refuses connections is always stale.
-    pub(crate) fn publish(&self, born: &str, name: &str) -> Result<()> {
-        let refused = Error::system("publishing an endpoint's name");
-        let folder = &self.0.folder;
-        if self.0.group.is_some() {
-            fs::chownat(folder, born, None, self.0.group, AtFlags::SYMLINK_NOFOLLOW).map_err(&refused)?;
-        }
-        fs::chmodat(folder, born, self.0.name_mode, AtFlags::empty()).map_err(&refused)?;
-        fs::renameat(folder, born, folder, name).map_err(&refused)
-    }
-
-    /// Opens the shared file `name`, made for the members of the domain when it does not exist.
-    pub(crate) fn open_file(&self, name: &str) -> Result<OwnedFd> {
-        let refused = Error::system("opening a file of the domain");
-        let folder = &self.0.folder;
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        match fs::openat(folder, name, flags | OFlags::CREATE | OFlags::EXCL, self.0.name_mode) {
-            Ok(file) => {
-                if self.0.group.is_some() {
-                    fs::fchown(&file, None, self.0.group).map_err(&refused)?;
-                }
-                fs::fchmod(&file, self.0.name_mode).map_err(&refused)?;
-                Ok(file)
-            }
-            Err(Errno::EXIST) => fs::openat(folder, name, flags, Mode::empty()).map_err(&refused),
-            Err(errno) => Err(refused(errno)),
-        }
-    }
-
-    /// The memory that the processes of the domain have in common.
-    pub(crate) fn commons(&self, words: usize) -> Result<&Commons> {
-        if let Some(commons) = self.0.commons.get() {
-            return Ok(commons);
-        }
-        let opened = Commons::open(self, words)?;
-        Ok(self.0.commons.get_or_init(|| opened))
-    }
-
-    /// The same for those who do well without: that the table cannot be used is remembered, so that it costs nothing.
-    /// What the system refuses now it may grant later.
-    pub(crate) fn commons_if_any(&self, words: usize) -> Option<&Commons> {
-        if let Some(commons) = self.0.commons.get() {
-            return Some(commons);
-        }
-        if self.0.no_commons.load(Ordering::Relaxed) {
-            return None;
-        }
-        let opened = self.commons(words);
-        self.0.no_commons.store(matches!(opened, Err(Error::BadTable { .. })), Ordering::Relaxed);
-        opened.ok()
-    }
-
-    /// Whether both are the same directory.
-    pub(crate) fn is(&self, other: &Domain) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0.digest == other.0.digest
-    }
-
-    /// Whether both are clones of one value.
-    pub(crate) fn is_same_value(&self, other: &Domain) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    /// The group whose members are admitted.
-    pub(crate) fn group(&self) -> Option<u32> {
-        self.0.group.map(rustix::process::Gid::as_raw)
-    }
-
-    /// Sends a datagram to whoever listens under `name`, without waiting.
-    pub(crate) fn send_to(&self, name: &str, bytes: &[u8]) -> Result<(), Errno> {
-        let sender = match self.0.sender.get() {
-            Some(sender) => sender,
-            None => {
-                let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-                let made = net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
-                self.0.sender.get_or_init(|| made)
-            }
-        };
-        net::sendto(sender, bytes, SendFlags::DONTWAIT, &SocketAddrUnix::new(self.short_path(name))?).map(drop)
-    }
-
-    /// Removes a name. That it is gone already, or that only its owner may do so, is no mistake.
-    pub(crate) fn remove(&self, name: &str) {
-        let _ = fs::unlinkat(&self.0.folder, name, AtFlags::empty());
-    }
-
-    /// All names in the domain that could be an endpoint's.
-    pub(crate) fn names(&self) -> Vec<String> {
-        let entries = fs::Dir::read_from(&self.0.folder).into_iter().flatten().flatten();
-        entries.filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned)).collect()
-    }
-}
-
-/// The name under which a process listens in its domain.
-pub(crate) fn endpoint_name((pid, tag): Who, suffix: &str) -> String {
-    format!("{pid}-{tag:08x}{suffix}")
-}
-
-/// The name that it has before it listens.
-pub(crate) fn birth_name(who: Who, suffix: &str) -> String {
-    format!("new-{}", endpoint_name(who, suffix))
-}
-
-/// The process that a name made by [`endpoint_name`] or [`birth_name`] is of.
-pub(crate) fn parse_name(name: &str) -> Option<Who> {
-    let rest = name.strip_prefix("new-").unwrap_or(name);
-    let (pid, rest) = rest.split_once('-')?;
-    let (tag, suffix) = rest.split_at_checked(8)?;
-    (matches!(suffix, "" | "-claims" | "-hand-off") || suffix.starts_with("-child-") || suffix.starts_with("-events-"))
-        .then_some(())?;
-    Some((pid.parse().ok()?, u32::from_str_radix(tag, 16).ok()?))
 }

@@ -1,10 +1,9 @@
 //! What a source may ask of a duplicate: that it expires, that it can be revoked.
 
-use crate::error::{Error, Result};
-use crate::mail::{Held, Token, since_boot};
-use crate::sys::take_gate;
-use std::os::fd::OwnedFd;
-use std::sync::Weak;
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
+use crate::provider::Revoker;
 use std::time::Duration;
 
 /// Options of [`Endpoint::duplicate_with`](crate::Endpoint::duplicate_with).
@@ -34,21 +33,18 @@ impl DuplicateOptions {
         self
     }
 
-    /// When it expires, in nanoseconds since boot; 0 is never.
-    pub(crate) fn expiry(&self) -> u64 {
+    /// When it expires, in nanoseconds since boot, of which `now` is the present; 0 is never.
+    pub(crate) fn expiry(&self, now: u64) -> u64 {
         let Some(time) = self.expires_in else { return 0 };
-        since_boot().saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+        now.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
     }
 }
 
 /// The means to take a duplicate back before it is redeemed.
 ///
-/// Dropping it gives that up. It works from any process that inherits it, and costs one descriptor.
+/// Dropping it gives that up. On Linux it works from any process that inherits it, and costs one descriptor.
 #[derive(Debug)]
-pub struct Revocation {
-    pub(crate) gate: OwnedFd,
-    pub(crate) held: Option<(Weak<Held>, Token)>,
-}
+pub struct Revocation(pub(crate) Revoker);
 
 impl Revocation {
     /// Revokes the duplicate. When this has returned `Ok`, no redemption succeeds any more.
@@ -70,14 +66,6 @@ impl Revocation {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn revoke(self) -> Result<()> {
-        match take_gate(&self.gate) {
-            Ok(true) => {}
-            Ok(false) => return Err(Error::AlreadyRedeemed),
-            Err(errno) => return Err(Error::system("revoking a duplicate")(errno)),
-        }
-        if let Some((held, token)) = self.held.and_then(|(held, token)| Some((held.upgrade()?, token))) {
-            held.revoke(&token);
-        }
-        Ok(())
+        self.0.revoke()
     }
 }

@@ -1,9 +1,9 @@
-//! Who holds a descriptor of an underlying socket, from `/proc`, and who is registered for its events.
+//! Who holds a descriptor of an underlying socket, and who is registered for its events.
 
 use crate::error::{Error, Result};
 use crate::notify::Registration;
+use crate::provider;
 use crate::socket::Socket;
-use std::fs;
 
 /// One descriptor of an underlying socket, in some process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +11,7 @@ use std::fs;
 pub struct Holder {
     /// Id of the process.
     pub pid: u32,
-    /// Its command, as `/proc/<pid>/comm` has it: at most 15 bytes.
+    /// Its command: on Linux as `/proc/<pid>/comm` has it, at most 15 bytes; on Windows the name of its program's file.
     pub command: String,
     /// The number of the descriptor in that process.
     pub descriptor: u32,
@@ -23,7 +23,7 @@ pub struct Holder {
 pub struct Holders {
     /// All descriptors that could be seen, by process id and number.
     pub seen: Vec<Holder>,
-    /// Who is registered for its network events, as [`Socket::registration`] says.
+    /// Who is registered for its network events, as [`Socket::registration`] says; nobody where the system cannot tell.
     pub registration: Option<Registration>,
     /// How many processes did not let this one look, because they belong to other users.
     pub hidden: usize,
@@ -32,11 +32,12 @@ pub struct Holders {
 impl Socket {
     /// Every descriptor of this socket in every process that this one may look at.
     ///
-    /// A duplicate that waits to be redeemed is in no process's table and so is not listed. What is returned was true
-    /// at some moment of the call: processes go on meanwhile.
+    /// On Linux a duplicate that waits to be redeemed is in no process's table and so is not listed; on Windows it is
+    /// in its target's. What is returned was true at some moment of the call: processes go on meanwhile.
     ///
     /// # Errors
-    /// [`Error::System`] when `/proc` cannot be read; [`Error::BadTable`].
+    /// [`Error::System`] when `/proc` cannot be read; [`Error::BadTable`]; [`Error::NotOnThisSystem`] on Windows where
+    /// it hides from ordinary users which handles are of one object.
     ///
     /// ```
     /// let socket = sharesock::Socket::from(std::net::UdpSocket::bind("127.0.0.1:0")?);
@@ -46,28 +47,11 @@ impl Socket {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn holders(&self) -> Result<Holders> {
-        let stat = rustix::fs::fstat(self).map_err(Error::system("looking at a socket"))?;
-        let wanted = format!("socket:[{}]", stat.st_ino);
-        let mut holders = Holders { registration: self.registration()?, ..Holders::default() };
-        for process in fs::read_dir("/proc").map_err(Error::io("reading /proc"))?.flatten() {
-            let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            let descriptors = match fs::read_dir(process.path().join("fd")) {
-                Ok(descriptors) => descriptors,
-                Err(error) => {
-                    holders.hidden += usize::from(error.kind() == std::io::ErrorKind::PermissionDenied);
-                    continue;
-                }
-            };
-            for entry in descriptors.flatten() {
-                if fs::read_link(entry.path()).is_ok_and(|link| link.as_os_str() == wanted.as_str()) {
-                    let command = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-                    let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
-                    let Some(descriptor) = number else { continue };
-                    holders.seen.push(Holder { pid, command: command.trim_end().to_owned(), descriptor });
-                }
-            }
-        }
-        holders.seen.sort_by_key(|holder| (holder.pid, holder.descriptor));
-        Ok(holders)
+        let (seen, hidden) = provider::descriptors(self)?;
+        let registration = match self.registration() {
+            Err(Error::NotOnThisSystem { .. }) => None,
+            registration => registration?,
+        };
+        Ok(Holders { seen, registration, hidden })
     }
 }

@@ -33,9 +33,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! To give a socket away instead, with application bytes, in one message and without a protocol info, see
-//! [`Sender`] and [`Receiver`]. To be told of network events, in the one process that is registered for them, see
-//! [`Socket::event_select`] and [`Socket::async_select`]. To take turns on a socket, see [`Turn`]; to see who holds it, [`Socket::holders`].
+//! To give a socket away instead, with application bytes, in one message and without a protocol info, see [`Sender`]
+//! and [`Receiver`]. To be told of network events, in the one process that is registered for them, see
+//! [`Socket::event_select`] and [`Socket::async_select`]. To take turns on a socket, see [`Turn`]; to see who holds it,
+//! [`Socket::holders`].
 //!
 //! Platform: Linux 5.10 or later with `/proc` mounted.
 
@@ -43,7 +44,6 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod catalog;
-mod commons;
 mod connection;
 mod digest;
 mod domain;
@@ -52,15 +52,13 @@ mod endpoint;
 mod error;
 mod hand_off;
 mod holders;
-mod mail;
 mod network_events;
 mod notify;
 mod process;
 mod protocol_info;
-mod record;
+mod provider;
 mod socket;
 mod spawn;
-mod sys;
 mod turn;
 
 /// The examples of the README are compiled with the others.
@@ -74,7 +72,7 @@ struct Readme;
 pub mod fuzzing {
     /// Reads `bytes` as every message that a peer can send.
     pub fn messages(bytes: &[u8]) {
-        if let Some(frame) = bytes.first_chunk().and_then(crate::mail::Frame::from_bytes) {
+        if let Some(frame) = bytes.first_chunk().and_then(crate::provider::mail::Frame::from_bytes) {
             assert_eq!(Some(&frame.to_bytes()), bytes.first_chunk());
         }
         crate::hand_off::fuzz(bytes);
@@ -97,6 +95,7 @@ pub use notify::{AsyncEvent, AsyncMessageQueue};
 pub use notify::{Event, Message, MessageQueue, Registration};
 pub use process::{Process, Target};
 pub use protocol_info::{Delivery, ProtocolInfo};
+pub use provider::RawDescriptor;
 pub use socket::{Socket, SocketId};
 pub use spawn::SpawnExt;
 pub use turn::{Direction, Turn};

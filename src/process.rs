@@ -2,16 +2,14 @@
 
 use crate::digest::digest32;
 use crate::error::{Error, Result};
-use rustix::io::Errno;
+use crate::provider;
 use std::fmt;
-use std::fs;
-use std::os::linux::fs::MetadataExt;
 use std::str::FromStr;
 
 /// Id and tag of a process.
 pub(crate) type Who = (u32, u32);
 
-/// A process: its id, when it started, and the PID namespace in which it has that id.
+/// A process: its id, when it started, and the PID namespace in which it has that id (0 on Windows).
 ///
 /// It is how a process names itself to others across PID namespaces, where a bare id means nothing: its text form,
 /// such as `4711:913374:4026531836`, comes back by [`FromStr`].
@@ -25,55 +23,32 @@ pub(crate) type Who = (u32, u32);
 pub struct Process {
     pid: u32,
     start: u64,
-    namespace: u64,
+    pub(crate) namespace: u64,
 }
 
 impl Process {
     /// This process.
     ///
     /// # Errors
-    /// [`Error::System`] when `/proc` is not mounted.
+    /// [`Error::System`] when the system refuses: on Linux when `/proc` is not mounted.
     pub fn current() -> Result<Self> {
-        let unreadable = Error::io("reading /proc/self (is /proc mounted?)");
-        let stat = fs::read_to_string("/proc/self/stat").map_err(&unreadable)?;
-        let namespace = fs::metadata("/proc/self/ns/pid").map_err(&unreadable)?.st_ino();
-        let pid = std::process::id();
-        let start = start_time(&stat).ok_or(Error::NoSuchProcess { pid })?;
-        Ok(Process { pid, start, namespace })
+        provider::process::current()
     }
 
-    /// The process that has the id `pid` in this PID namespace.
+    /// The process that has the id `pid`; on Linux, in this PID namespace.
     ///
     /// A process in a PID namespace below this one is found under the id it has here, and returned under the name
     /// that it gives itself.
     ///
     /// # Errors
     /// [`Error::NoSuchProcess`] for id 0, for all ones, for an id nobody has, and for a process that has ended;
-    /// [`Error::System`] when `/proc` cannot be read, such as with `EMFILE` when no descriptor is free.
+    /// [`Error::System`] when the system refuses, such as with `EMFILE` when no descriptor is free to read `/proc`.
     pub fn from_pid(pid: u32) -> Result<Self> {
-        let gone = || Error::NoSuchProcess { pid };
-        let unreadable = |error: std::io::Error| match error.raw_os_error().map(Errno::from_raw_os_error) {
-            Some(Errno::NOENT | Errno::SRCH) | None => gone(),
-            Some(_) => Error::io("looking for a process in /proc")(error),
-        };
-        let folder = format!("/proc/{pid}");
-        let stat = fs::read_to_string(format!("{folder}/stat")).map_err(unreadable)?;
-        let start = start_time(&stat).ok_or_else(gone)?;
-        let status = fs::read_to_string(format!("{folder}/status")).map_err(unreadable)?;
-        let inner = status
-            .lines()
-            .find_map(|line| line.strip_prefix("NSpid:"))
-            .and_then(|ids| ids.split_ascii_whitespace().next_back().and_then(|id| id.parse().ok()));
-        // Another user's namespace link is not readable: then it is taken to be ours.
-        let namespace = fs::metadata(format!("{folder}/ns/pid"))
-            .or_else(|_| fs::metadata("/proc/self/ns/pid"))
-            .map_err(|_| gone())?
-            .st_ino();
-        match inner {
-            // It is just being reaped.
-            Some(0) => Err(gone()),
-            inner => Ok(Process { pid: inner.unwrap_or(pid), start, namespace }),
-        }
+        provider::process::find(pid)
+    }
+
+    pub(crate) fn from_parts(pid: u32, start: u64, namespace: u64) -> Self {
+        Process { pid, start, namespace }
     }
 
     /// Its id, as it sees itself.
@@ -90,10 +65,6 @@ impl Process {
     /// Its id and tag, as names and protocol infos give them.
     pub(crate) fn who(&self) -> Who {
         (self.pid, self.tag())
-    }
-
-    pub(crate) fn shares_namespace_with(&self, other: &Process) -> bool {
-        self.namespace == other.namespace
     }
 
     pub(crate) fn to_bytes(self) -> [u8; 20] {
@@ -127,15 +98,6 @@ impl FromStr for Process {
         let (pid, start, namespace) = (number()?, number()?, number()?);
         Ok(Process { pid: u32::try_from(pid).map_err(|_| Error::NotAProcess)?, start, namespace })
     }
-}
-
-/// The start time in `/proc/<pid>/stat`, in clock ticks since boot; nothing for a process that has ended.
-fn start_time(stat: &str) -> Option<u64> {
-    // The command, in parentheses, may hold anything, parentheses among it.
-    let (_, fields) = stat.rsplit_once(") ")?;
-    let mut fields = fields.split(' ');
-    let state = fields.next()?;
-    (!matches!(state, "Z" | "X" | "x")).then(|| fields.nth(18)?.parse().ok())?
 }
 
 /// What may be named as the target of a duplicate.
@@ -177,14 +139,6 @@ impl<T: Target + ?Sized> Target for &T {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_command_may_hold_parentheses() {
-        let fields = (4..=30).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
-        assert_eq!(start_time(&format!("1 (a) b (c) S {fields}")), Some(22));
-        assert_eq!(start_time(&format!("1 (a) Z {fields}")), None);
-        assert_eq!(start_time("noise"), None);
-    }
 
     #[test]
     fn nobody_is_not_a_process() {

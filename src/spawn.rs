@@ -1,11 +1,10 @@
 //! Children that have their endpoint from birth.
 
-use crate::domain::endpoint_name;
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Result};
-use crate::mail::{BIRTH_VARIABLE, Listener, MOST_LINKS, Purpose};
-use crate::process::Process;
-use crate::sys::{beyond_standard, spawn_listening};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
+use crate::provider;
 use std::process::{Child, Command};
 
 /// Spawning a child process with an endpoint.
@@ -37,21 +36,6 @@ pub trait SpawnExt {
 
 impl SpawnExt for Command {
     fn spawn_with_endpoint(&mut self, endpoint: &Endpoint) -> Result<Child> {
-        let refused = Error::system("making a child's endpoint");
-        let (domain, me) = endpoint.with_live(|live| Ok((live.domain.clone(), live.me)))?;
-        let unborn = Listener::unborn(&domain, &me)?;
-        let socket = beyond_standard(unborn.descriptor()).map_err(&refused)?;
-        let cookie = rustix::net::sockopt::socket_cookie(&socket).map_err(&refused)?;
-        let number = std::os::fd::AsRawFd::as_raw_fd(&socket);
-        self.env(BIRTH_VARIABLE, format!("{number}:{cookie}:{}:{}", domain.digest(), unborn.name()));
-        let backlog = i32::try_from(MOST_LINKS).unwrap_or(i32::MAX);
-        let spawned = spawn_listening(self, &socket, backlog).map_err(Error::io("spawning a child"));
-        self.env_remove(BIRTH_VARIABLE);
-        let child = spawned?;
-        // One that ended already needs no name, and one that was faster has it.
-        if let Ok(process) = Process::from_pid(child.id()) {
-            unborn.pass_on(&endpoint_name(process.who(), Purpose::Mail.suffix()));
-        }
-        Ok(child)
+        provider::spawn_with_endpoint(self, &endpoint.0)
     }
 }

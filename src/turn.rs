@@ -1,14 +1,12 @@
 //! Turns: locks on one direction of an underlying socket, for programs that choose to coordinate (R6).
 //!
-//! A turn is a byte-range lock of an open file description, in a file of the domain, at a place made from the
-//! socket's identity. There is no state to repair: the kernel lets go when the holder ends.
+//! A turn is a byte-range lock of an open file, in a file of the domain, at a place made from the socket's identity.
+//! There is no state to repair: the kernel lets go when the holder ends.
 
 use crate::domain::Domain;
 use crate::error::{Error, Result};
+use crate::provider::LockFile;
 use crate::socket::Socket;
-use crate::sys::{lock_range, try_lock_range, unlock_range};
-use rustix::io::Errno;
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 /// The longest pause between two attempts while waiting with a timeout.
@@ -27,7 +25,7 @@ pub enum Direction {
 #[derive(Debug)]
 #[must_use = "a turn is given up when it is dropped"]
 pub struct Turn {
-    file: OwnedFd,
+    file: LockFile,
     place: u64,
 }
 
@@ -54,7 +52,7 @@ impl Turn {
     /// ```
     pub fn take(domain: &Domain, socket: &Socket, direction: Direction) -> Result<Turn> {
         let turn = Self::at(domain, socket, direction)?;
-        lock_range(&turn.file, turn.place).map_err(Error::system("waiting for a turn"))?;
+        turn.file.lock(turn.place).map_err(Error::io("waiting for a turn"))?;
         Ok(turn)
     }
 
@@ -96,21 +94,17 @@ impl Turn {
     fn at(domain: &Domain, socket: &Socket, direction: Direction) -> Result<Turn> {
         let place = socket.id()?.as_u64() << 1 | u64::from(direction == Direction::Send);
         // A lock belongs to the open file: each turn has its own, so that threads exclude each other, too.
-        Ok(Turn { file: domain.open_file("turns")?, place: place & (u64::MAX >> 1) })
+        Ok(Turn { file: LockFile::open(domain, "turns")?, place: place & (u64::MAX >> 1) })
     }
 
     fn attempt(&self) -> Result<bool> {
-        match try_lock_range(&self.file, self.place) {
-            Ok(()) => Ok(true),
-            Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
-            Err(errno) => Err(Error::system("asking for a turn")(errno)),
-        }
+        self.file.try_lock(self.place).map_err(Error::io("asking for a turn"))
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
         // A forked child may hold the same open file: closing ours would not let go.
-        let _ = unlock_range(&self.file, self.place);
+        let _ = self.file.unlock(self.place);
     }
 }

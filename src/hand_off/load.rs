@@ -1,28 +1,29 @@
 //! The message that carries parcels: a head, the length of each parcel's bytes, then the bytes, one descriptor each.
 
 use super::Parcel;
-use crate::sys::MOST_RIGHTS;
 
 /// The first word of a load, and its version.
 const LOAD: [u8; 4] = *b"SSL\x01";
+/// The most parcels in one load: as many descriptors as Linux passes in one message.
+pub(crate) const MOST_PARCELS: usize = 253;
 /// Bytes before the lengths.
 const HEAD: usize = 8;
 
 /// The most bytes that a load has.
-pub(super) const MOST: usize = HEAD + 4 * MOST_RIGHTS + Parcel::MOST_BYTES;
+pub(crate) const MOST: usize = HEAD + 4 * MOST_PARCELS + Parcel::MOST_BYTES;
 
 /// How many parcels from the front of `lengths` go into one load.
-pub(super) fn fitting(lengths: impl Iterator<Item = usize>) -> usize {
+pub(crate) fn fitting(lengths: impl Iterator<Item = usize>) -> usize {
     let mut total = 0_usize;
     let fits = |length: &usize| {
         total = total.saturating_add(*length);
         total <= Parcel::MOST_BYTES
     };
-    lengths.take(MOST_RIGHTS).take_while(fits).count()
+    lengths.take(MOST_PARCELS).take_while(fits).count()
 }
 
 /// Writes what goes before the bytes of parcels with these lengths.
-pub(super) fn write_head(head: &mut Vec<u8>, lengths: impl ExactSizeIterator<Item = usize>) {
+pub(crate) fn write_head(head: &mut Vec<u8>, lengths: impl ExactSizeIterator<Item = usize>) {
     let word = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes();
     head.clear();
     head.extend(LOAD);
@@ -31,7 +32,7 @@ pub(super) fn write_head(head: &mut Vec<u8>, lengths: impl ExactSizeIterator<Ite
 }
 
 /// The bytes of each parcel of a load that came with `descriptors` descriptors; nothing when it is none of ours.
-pub(super) fn read(message: &[u8], descriptors: usize) -> Option<Parts<'_>> {
+pub(crate) fn read(message: &[u8], descriptors: usize) -> Option<Parts<'_>> {
     let (count, rest) = message.strip_prefix(&LOAD)?.split_first_chunk()?;
     let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
     (count > 0 && count == descriptors).then_some(())?;
@@ -42,7 +43,7 @@ pub(super) fn read(message: &[u8], descriptors: usize) -> Option<Parts<'_>> {
 
 /// The bytes of parcels, one after the other.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Parts<'a> {
+pub(crate) struct Parts<'a> {
     lengths: &'a [u8],
     bytes: &'a [u8],
 }
@@ -92,8 +93,8 @@ mod tests {
         #[test]
         fn what_fits_keeps_the_bounds(lengths in prop::collection::vec(0..70_000_usize, 0..400)) {
             let count = fitting(lengths.iter().copied());
-            prop_assert!(count <= MOST_RIGHTS && lengths[..count].iter().sum::<usize>() <= Parcel::MOST_BYTES);
-            prop_assert!(count == lengths.len() || count == MOST_RIGHTS || lengths[..=count].iter().sum::<usize>() > Parcel::MOST_BYTES);
+            prop_assert!(count <= MOST_PARCELS && lengths[..count].iter().sum::<usize>() <= Parcel::MOST_BYTES);
+            prop_assert!(count == lengths.len() || count == MOST_PARCELS || lengths[..=count].iter().sum::<usize>() > Parcel::MOST_BYTES);
         }
     }
 }

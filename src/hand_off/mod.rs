@@ -3,8 +3,7 @@
 //! The sender keeps its descriptor until the receiver's program has taken the parcel, which the two count in memory
 //! that they share. So when a receiver ends, its sender knows exactly which sockets nobody took, and still has them.
 
-mod load;
-mod outbox;
+pub(crate) mod load;
 mod parcel;
 mod receiver;
 mod sender;

@@ -9,9 +9,9 @@ use crate::socket::Socket;
 /// The bytes are the application's own: unread input, the state of a session.
 #[derive(Debug)]
 pub struct Parcel {
-    pub(super) socket: Socket,
-    pub(super) bytes: Vec<u8>,
-    pub(super) source: Option<Process>,
+    pub(crate) socket: Socket,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) source: Option<Process>,
 }
 
 impl Parcel {

@@ -2,10 +2,10 @@
 
 use super::{Parcel, Receiver};
 use crate::error::{Error, Result};
+use crate::provider::Polled;
 use futures_core::Stream;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use tokio::io::unix::AsyncFd;
+use std::task::{Context, Poll};
 
 /// A [`Receiver`] as a stream of parcels, which ends only with the program.
 ///
@@ -24,7 +24,7 @@ use tokio::io::unix::AsyncFd;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct ReceiverStream(AsyncFd<Receiver>);
+pub struct ReceiverStream(Polled<Receiver>);
 
 impl Receiver {
     /// This receiver as a stream of the tokio runtime in which this is called.
@@ -35,9 +35,7 @@ impl Receiver {
     /// # Panics
     /// Outside of a tokio runtime with I/O enabled, as everything in tokio does.
     pub fn into_stream(self) -> Result<ReceiverStream> {
-        // The objection to it is that a descriptor might change under tokio: that of a receiver does not.
-        #[allow(deprecated)]
-        AsyncFd::new(self).map(ReceiverStream).map_err(Error::io("registering a receiver with tokio"))
+        Polled::new(self).map(ReceiverStream).map_err(Error::io("registering a receiver with tokio"))
     }
 }
 
@@ -51,14 +49,7 @@ impl ReceiverStream {
     }
 
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Parcel>> {
-        loop {
-            let mut ready = ready!(self.0.poll_read_ready(context)).map_err(Error::io("waiting for parcels"))?;
-            match self.0.get_ref().try_receive() {
-                Ok(Some(parcel)) => return Poll::Ready(Ok(parcel)),
-                Ok(None) => ready.clear_ready(),
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+        self.0.poll(context, Receiver::try_receive)
     }
 }
 

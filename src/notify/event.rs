@@ -1,15 +1,13 @@
 //! Event objects.
 
-use super::watch_set::{Due, Lost, Sink, WatchSet};
 use crate::domain::Domain;
-use crate::error::{Error, Result};
-use crate::notify::desk::{Content, Open};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
+use crate::provider::EventObject;
 use crate::socket::SocketId;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// An event object: set or not set, and set by the network events of the sockets registered on it (`WSAEVENT`).
 ///
@@ -17,10 +15,9 @@ use std::time::{Duration, Instant};
 /// thread that waits is the one that learns from the kernel what has happened, so there is no thread behind it, and an
 /// object that nobody waits on costs nothing.
 ///
-/// As a descriptor ([`AsFd`]) it can be waited on in any poll loop: when it is readable, ask [`Event::is_set`]. It may
-/// be readable without being set.
-///
-/// A forked child cannot use its parent's event objects.
+/// On Linux, as a descriptor (`AsFd`), it can be waited on in any poll loop: when it is readable, ask
+/// [`Event::is_set`]; it may be readable without being set. A forked child cannot use its parent's event objects. On
+/// Windows it is the system's own event object, and a handle (`AsHandle`).
 ///
 /// ```
 /// use sharesock::{Domain, Event, NetworkEvents, Socket};
@@ -41,44 +38,7 @@ use std::time::{Duration, Instant};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Event(pub(super) Arc<WatchSet<Signal>>);
-
-/// The state of an event object.
-#[derive(Debug, Default)]
-pub(crate) struct Signal {
-    set: bool,
-    /// Reset by the thread whose wait it ends.
-    automatic: bool,
-    lost: Vec<SocketId>,
-}
-
-impl Content for Signal {
-    fn is_on(&self) -> bool {
-        self.set
-    }
-}
-
-impl Sink for Signal {
-    const MESSAGES: bool = false;
-
-    fn due(&mut self, _: Due) {
-        self.set = true;
-    }
-
-    fn lost(&mut self, lost: Lost) {
-        self.set = true;
-        self.lost.push(lost.socket);
-    }
-}
-
-impl Signal {
-    /// Whether a wait is over.
-    fn take(&mut self) -> bool {
-        let set = self.set;
-        self.set &= !self.automatic;
-        set
-    }
-}
+pub struct Event(pub(crate) Arc<EventObject>);
 
 impl Event {
     /// An event object that stays set until it is reset (`WSACreateEvent`); not set yet.
@@ -86,7 +46,7 @@ impl Event {
     /// # Errors
     /// [`Error::System`] when no descriptor is free. It needs two, and one more from the first registration on.
     pub fn manual(domain: &Domain) -> Result<Self> {
-        WatchSet::new(domain, Signal::default()).map(Event)
+        EventObject::manual(domain).map(Event)
     }
 
     /// An event object that the thread resets whose wait it ends; not set yet.
@@ -94,7 +54,7 @@ impl Event {
     /// # Errors
     /// As [`Event::manual`].
     pub fn automatic(domain: &Domain) -> Result<Self> {
-        WatchSet::new(domain, Signal { automatic: true, ..Signal::default() }).map(Event)
+        EventObject::automatic(domain).map(Event)
     }
 
     /// Sets it (`WSASetEvent`).
@@ -102,9 +62,7 @@ impl Event {
     /// # Errors
     /// [`Error::Forked`].
     pub fn set(&self) -> Result<()> {
-        self.0.check()?;
-        self.0.open().set = true;
-        Ok(())
+        self.0.set()
     }
 
     /// Resets it (`WSAResetEvent`).
@@ -115,10 +73,7 @@ impl Event {
     /// # Errors
     /// [`Error::Forked`].
     pub fn reset(&self) -> Result<()> {
-        self.0.check()?;
-        self.0.gather_all();
-        self.0.open().set = false;
-        Ok(())
+        self.0.reset()
     }
 
     /// Whether it is set now. An automatic one is not reset by asking.
@@ -126,9 +81,7 @@ impl Event {
     /// # Errors
     /// [`Error::Forked`].
     pub fn is_set(&self) -> Result<bool> {
-        self.0.check()?;
-        self.0.gather_all();
-        Ok(self.0.open().set)
+        self.0.is_set()
     }
 
     /// Waits until it is set: for ever without a timeout, not at all with a timeout of zero. Whether it was.
@@ -136,8 +89,7 @@ impl Event {
     /// # Errors
     /// [`Error::Forked`]; [`Error::System`] when the system refuses.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<bool> {
-        let waited = self.0.wait(timeout, |signal| signal.take().then_some(()))?;
-        Ok(waited.is_some())
+        self.0.wait(timeout)
     }
 
     /// Waits until one of `events` is set; the lowest index of those that are, or nothing when the time is over
@@ -148,7 +100,7 @@ impl Event {
     /// # Errors
     /// [`Error::BadWait`] without events; [`Error::Forked`]; [`Error::System`] when the system refuses.
     pub fn wait_any(events: &[&Event], timeout: Option<Duration>) -> Result<Option<usize>> {
-        wait_for(events, timeout, false, || events.iter().position(|event| event.0.open().take()))
+        EventObject::wait_any(&objects(events), timeout)
     }
 
     /// Waits until all of `events` are set at once; whether they were (`WSAWaitForMultipleEvents`).
@@ -159,24 +111,14 @@ impl Event {
     /// [`Error::BadWait`] without events or when one is given twice; [`Error::Forked`]; [`Error::System`] when the
     /// system refuses.
     pub fn wait_all(events: &[&Event], timeout: Option<Duration>) -> Result<bool> {
-        // One order for all who lock several.
-        let mut ordered: Vec<&Event> = events.to_vec();
-        ordered.sort_by_key(|event| Arc::as_ptr(&event.0).addr());
-        if ordered.windows(2).any(|pair| matches!(pair, [one, two] if one == two)) {
-            return Err(Error::BadWait);
-        }
-        let all = wait_for(events, timeout, true, || {
-            let mut open: Vec<Open<'_, Signal>> = ordered.iter().map(|event| event.0.open()).collect();
-            let all = open.iter().all(|signal| signal.set);
-            (all && open.iter_mut().all(|signal| signal.take())).then_some(())
-        })?;
-        Ok(all.is_some())
+        EventObject::wait_all(&objects(events), timeout)
     }
 
     /// Whether to be told when a registration on this object is taken over by another process or event object, which
     /// Winsock keeps silent. Then the object is set, and [`Event::losses`] has the socket. Off at first.
     ///
     /// # Errors
+    /// [`Error::NotOnThisSystem`] on Windows;
     /// [`Error::Forked`]; [`Error::BadTable`]; [`Error::System`] when the system refuses.
     pub fn hear_losses(&self, hear: bool) -> Result<()> {
         self.0.hear_losses(hear)
@@ -187,65 +129,12 @@ impl Event {
     /// # Errors
     /// [`Error::Forked`].
     pub fn losses(&self) -> Result<Vec<SocketId>> {
-        self.0.check()?;
-        self.0.gather_all();
-        Ok(std::mem::take(&mut self.0.open().lost))
-    }
-
-    /// Resets it in one with what `act` does.
-    pub(super) fn reset_with<T>(event: Option<&Event>, act: impl FnOnce() -> T) -> T {
-        let open = event.map(|event| event.0.open());
-        let result = act();
-        if let Some(mut signal) = open {
-            signal.set = false;
-        }
-        result
+        self.0.losses()
     }
 }
 
-/// Waits for `ready` to find something, asked again whenever something happens to one of the events; with `all`, to one
-/// of those that are not set.
-fn wait_for<T>(
-    events: &[&Event],
-    timeout: Option<Duration>,
-    all: bool,
-    ready: impl Fn() -> Option<T>,
-) -> Result<Option<T>> {
-    if events.is_empty() {
-        return Err(Error::BadWait);
-    }
-    for event in events {
-        event.0.check()?;
-        event.0.gather_all();
-    }
-    let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    loop {
-        // Counted as waiting first: what is set from now on shows in the kernel, too.
-        events.iter().for_each(|event| event.0.open().begin_wait());
-        // Chosen before `ready` looks: one that is set after that shows, and one that another thread resets meanwhile
-        // is asked about again when those that were not set are.
-        let awaited: Vec<_> = events.iter().filter(|event| !all || !event.0.open().set).collect();
-        let found = ready();
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let over = found.is_some() || left.is_some_and(|left| left.is_zero());
-        let waited = if over || awaited.is_empty() { Ok(()) } else { wait_in_kernel(&awaited, left) };
-        events.iter().for_each(|event| event.0.open().end_wait());
-        if over {
-            return Ok(found);
-        }
-        waited?;
-        events.iter().for_each(|event| event.0.gather_all());
-    }
-}
-
-/// Waits until the kernel has something for one of the events.
-fn wait_in_kernel(events: &[&&Event], time: Option<Duration>) -> Result<()> {
-    let mut polled: Vec<_> = events.iter().map(|event| PollFd::new(event.0.epoll(), PollFlags::IN)).collect();
-    let time = time.map(|time| Timespec::try_from(time).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 }));
-    match poll(&mut polled, time.as_ref()) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(errno) => Err(Error::system("waiting for events")(errno)),
-    }
+fn objects<'a>(events: &[&'a Event]) -> Vec<&'a EventObject> {
+    events.iter().map(|event| &*event.0).collect()
 }
 
 /// Two are equal when they are the same object.
@@ -256,16 +145,3 @@ impl PartialEq for Event {
 }
 
 impl Eq for Event {}
-
-/// Readable when something has happened: then ask [`Event::is_set`].
-impl AsFd for Event {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.descriptor().as_fd()
-    }
-}
-
-impl AsRawFd for Event {
-    fn as_raw_fd(&self) -> RawFd {
-        self.as_fd().as_raw_fd()
-    }
-}

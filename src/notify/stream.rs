@@ -2,7 +2,8 @@
 
 use super::{Event, Message, MessageQueue};
 use crate::error::{Error, Result};
-use tokio::io::unix::AsyncFd;
+use crate::provider::Polled;
+use std::time::Duration;
 
 /// An [`Event`] that can be awaited.
 ///
@@ -22,7 +23,7 @@ use tokio::io::unix::AsyncFd;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct AsyncEvent(AsyncFd<Event>);
+pub struct AsyncEvent(Polled<Event>);
 
 impl AsyncEvent {
     /// The event object in the tokio runtime in which this is called.
@@ -33,9 +34,7 @@ impl AsyncEvent {
     /// # Panics
     /// Outside of a tokio runtime with I/O enabled, as everything in tokio does.
     pub fn new(event: Event) -> Result<Self> {
-        // The objection to it is that a descriptor might change under tokio: that of an event object does not.
-        #[allow(deprecated)]
-        AsyncFd::new(event).map(AsyncEvent).map_err(Error::io("registering an event object with tokio"))
+        Polled::new(event).map(AsyncEvent).map_err(Error::io("registering an event object with tokio"))
     }
 
     /// Waits until the object is set; an automatic one is reset. Dropping the future loses nothing.
@@ -43,13 +42,7 @@ impl AsyncEvent {
     /// # Errors
     /// As [`Event::wait`].
     pub async fn wait(&self) -> Result<()> {
-        loop {
-            let mut ready = self.0.readable().await.map_err(Error::io("waiting for events"))?;
-            if self.0.get_ref().wait(Some(std::time::Duration::ZERO))? {
-                return Ok(());
-            }
-            ready.clear_ready();
-        }
+        self.0.wait(|event| Ok(event.wait(Some(Duration::ZERO))?.then_some(()))).await
     }
 }
 
@@ -70,7 +63,7 @@ impl AsyncEvent {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct AsyncMessageQueue(AsyncFd<MessageQueue>);
+pub struct AsyncMessageQueue(Polled<MessageQueue>);
 
 impl AsyncMessageQueue {
     /// The queue in the tokio runtime in which this is called.
@@ -81,9 +74,7 @@ impl AsyncMessageQueue {
     /// # Panics
     /// Outside of a tokio runtime with I/O enabled, as everything in tokio does.
     pub fn new(queue: MessageQueue) -> Result<Self> {
-        // As for event objects.
-        #[allow(deprecated)]
-        AsyncFd::new(queue).map(AsyncMessageQueue).map_err(Error::io("registering a message queue with tokio"))
+        Polled::new(queue).map(AsyncMessageQueue).map_err(Error::io("registering a message queue with tokio"))
     }
 
     /// The next message. Dropping the future loses nothing.
@@ -91,12 +82,6 @@ impl AsyncMessageQueue {
     /// # Errors
     /// As [`MessageQueue::get`].
     pub async fn get(&self) -> Result<Message> {
-        loop {
-            let mut ready = self.0.readable().await.map_err(Error::io("waiting for messages"))?;
-            if let Some(message) = self.0.get_ref().try_get()? {
-                return Ok(message);
-            }
-            ready.clear_ready();
-        }
+        self.0.wait(MessageQueue::try_get).await
     }
 }

@@ -1,28 +1,21 @@
 //! A descriptor of an underlying socket.
 
-mod convert;
 mod io;
-mod joined;
-
-pub(crate) use joined::Watch;
 
 use crate::catalog::CatalogEntry;
 use crate::connection::Connection;
 use crate::domain::Domain;
 use crate::error::{Error, Result};
-use crate::sys::tcp_connection;
-use joined::Joined;
-use rustix::net::sockopt;
+use crate::provider::{self, Shared};
 use std::fmt;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 /// Identity of an underlying socket: equal for all its descriptors in all processes, and never used again.
 ///
-/// On Linux it is the kernel's socket cookie (`SO_COOKIE`).
+/// On Linux it is the kernel's socket cookie (`SO_COOKIE`). Winsock has none: there the first process that shares the
+/// socket gives it 64 random bits, which duplicates and parcels carry. A descriptor that got into a process in another
+/// way has another identity there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SocketId(u64);
+pub struct SocketId(pub(crate) u64);
 
 impl SocketId {
     /// The number itself.
@@ -52,16 +45,8 @@ impl SocketId {
 /// ```
 pub struct Socket {
     // First, because its registration ends before the descriptor is closed.
-    joined: OnceLock<Box<Joined>>,
-    socket: socket2::Socket,
-    /// Whether it is known that another side connected to it.
-    accepted: bool,
-    /// The domain in which its events are shared; and the same for those who were cloned before it was known.
-    domain: OnceLock<Domain>,
-    clones: OnceLock<Arc<OnceLock<Domain>>>,
-    /// The identity and the id of the catalog's entry: asked once, as neither ever changes; 0 is not known yet.
-    id: AtomicU64,
-    entry: AtomicU16,
+    pub(crate) shared: Shared,
+    pub(crate) socket: socket2::Socket,
 }
 
 impl Socket {
@@ -73,29 +58,8 @@ impl Socket {
         socket2::Socket::new(domain, kind, protocol).map(Self::from).map_err(Error::io("creating a socket"))
     }
 
-    /// A descriptor of which its sender said that it is a socket's; if it is not, its operations fail.
-    pub(crate) fn from_trusted(descriptor: OwnedFd) -> Self {
-        Self::from_inner(descriptor.into())
-    }
-
-    fn from_inner(socket: socket2::Socket) -> Self {
-        let (id, entry) = (AtomicU64::new(0), AtomicU16::new(0));
-        let (joined, domain, clones) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Socket { joined, socket, accepted: false, domain, clones, id, entry }
-    }
-
-    /// A socket that was accepted from a listener which shares its events in `domain`.
-    pub(crate) fn accepted(socket: socket2::Socket, domain: Option<&Domain>) -> Self {
-        let mut accepted = Self::from_inner(socket);
-        accepted.accepted = true;
-        if let Some(domain) = domain {
-            accepted.share_in(domain);
-        }
-        accepted
-    }
-
-    pub(crate) fn was_accepted(&self) -> bool {
-        self.accepted
+    pub(crate) fn from_parts(socket: socket2::Socket, shared: Shared) -> Self {
+        Socket { shared, socket }
     }
 
     /// The identity of the underlying socket.
@@ -103,15 +67,7 @@ impl Socket {
     /// # Errors
     /// [`Error::System`] when the operating system refuses.
     pub fn id(&self) -> Result<SocketId> {
-        match self.id.load(Ordering::Relaxed) {
-            0 => {
-                let asked = sockopt::socket_cookie(&self.socket);
-                let id = asked.map_err(Error::system("asking for a socket's identity"))?;
-                self.id.store(id, Ordering::Relaxed);
-                Ok(SocketId(id))
-            }
-            id => Ok(SocketId(id)),
-        }
+        self.shared.id(&self.socket).map(SocketId)
     }
 
     /// One more descriptor of the same underlying socket in this process, close-on-exec.
@@ -120,12 +76,7 @@ impl Socket {
     /// [`Error::System`] when no descriptor is free.
     pub fn try_clone(&self) -> Result<Self> {
         let socket = self.socket.try_clone().map_err(Error::io("duplicating a descriptor"))?;
-        let mut clone = Self::from_inner(socket);
-        clone.accepted = self.accepted;
-        *clone.id.get_mut() = self.id.load(Ordering::Relaxed);
-        *clone.entry.get_mut() = self.entry.load(Ordering::Relaxed);
-        self.join_clone(&mut clone);
-        Ok(clone)
+        Ok(Socket { shared: self.shared.for_clone()?, socket })
     }
 
     /// The socket with all the operations and options of [`socket2::Socket`].
@@ -145,7 +96,7 @@ impl Socket {
     /// ```
     #[must_use]
     pub fn connection(&self) -> Option<Connection> {
-        tcp_connection(self.as_fd())
+        provider::connection(self)
     }
 
     /// The entry of the catalog that describes this socket (`SO_PROTOCOL_INFO`).
@@ -153,46 +104,35 @@ impl Socket {
     /// # Errors
     /// [`Error::System`] when the operating system refuses.
     pub fn catalog_entry(&self) -> Result<&'static CatalogEntry> {
-        if let Some(entry) = CatalogEntry::by_id(self.entry.load(Ordering::Relaxed).into()) {
-            return Ok(entry);
-        }
-        let refused = Error::system("asking for a socket's kind");
-        let family = match sockopt::socket_domain(&self.socket).map_err(&refused)? {
-            rustix::net::AddressFamily::INET => 2,
-            rustix::net::AddressFamily::INET6 => 23,
-            rustix::net::AddressFamily::UNIX => 1,
-            _ => 0,
-        };
-        let kind = sockopt::socket_type(&self.socket).map_err(&refused)?;
-        let entry = CatalogEntry::describing(family, kind.as_raw());
-        // Ids are far below the bound.
-        self.entry.store(u16::try_from(entry.id).unwrap_or(0), Ordering::Relaxed);
-        Ok(entry)
+        self.shared.catalog_entry(&self.socket)
+    }
+
+    /// Shares the network events of this socket in `domain`: from now on what is received, accepted and sent through
+    /// this `Socket` re-enables events that any process of the domain has registered.
+    ///
+    /// A socket that is duplicated, redeemed, handed off, received, accepted from one that has joined, or registered
+    /// joins by itself, and so do its clones: this is for one that was inherited, or got in another way.
+    ///
+    /// On Windows the system itself keeps the events of a socket together, so there is nothing to do.
+    ///
+    /// # Errors
+    /// [`Error::OtherDomain`] when it has joined another.
+    pub fn join(&self, domain: &Domain) -> Result<()> {
+        provider::join(self, domain)
     }
 }
 
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Socket").field(&self.as_raw_fd()).finish()
+        f.debug_tuple("Socket").field(&provider::raw(self)).finish()
     }
 }
 
 impl PartialEq for Socket {
     fn eq(&self, other: &Self) -> bool {
-        self.as_raw_fd() == other.as_raw_fd() || matches!((self.id(), other.id()), (Ok(one), Ok(two)) if one == two)
+        provider::raw(self) == provider::raw(other)
+            || matches!((self.id(), other.id()), (Ok(one), Ok(two)) if one == two)
     }
 }
 
 impl Eq for Socket {}
-
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
-
-impl AsRawFd for Socket {
-    fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
-    }
-}

@@ -147,14 +147,14 @@ impl Front {
             return self.pending.push_back(parcel);
         }
         if let Err(parcel) = self.current.give(parcel, &self.starter) {
-            self.pending.push_back(parcel);
+            self.pending.push_back(*parcel);
         }
     }
 
     fn retry(&mut self) {
         while let Some(parcel) = self.pending.pop_front() {
             if let Err(parcel) = self.current.give(parcel, &self.starter) {
-                return self.pending.push_front(parcel);
+                return self.pending.push_front(*parcel);
             }
         }
     }

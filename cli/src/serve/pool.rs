@@ -153,17 +153,17 @@ impl Worker {
     }
 
     /// Gives it a connection; it comes back when there is no room, or nobody.
-    fn give(&mut self, parcel: Parcel, via: Via, endpoint: &Endpoint) -> Result<(), Parcel> {
-        let Some(sender) = &self.sender else { return Err(parcel) };
+    fn give(&mut self, parcel: Parcel, via: Via, endpoint: &Endpoint) -> Result<(), Box<Parcel>> {
+        let Some(sender) = &self.sender else { return Err(Box::new(parcel)) };
         let fresh = parcel.bytes().len() == envelope::SIZE;
         if let (Via::Info, true, Some((envelope, _))) = (via, fresh, Envelope::open(parcel.bytes())) {
-            let Ok(info) = endpoint.duplicate(parcel.socket(), sender.target()) else { return Err(parcel) };
+            let Ok(info) = endpoint.duplicate(parcel.socket(), sender.target()) else { return Err(Box::new(parcel)) };
             self.given += 1;
             self.tell(&ToWorker::Info { id: self.given, info: info.to_string(), envelope: envelope.sent_now() });
             self.unredeemed.insert(self.given, parcel);
             return Ok(());
         }
-        sender.try_hand_off(parcel).map_err(|refused| refused.parcel)?;
+        sender.try_hand_off(parcel).map_err(|refused| Box::new(refused.parcel))?;
         self.given += 1;
         Ok(())
     }
@@ -219,7 +219,7 @@ impl Generation {
     }
 
     /// Gives a connection to the worker that the policy chooses, or to another if that has no room.
-    pub(crate) fn give(&mut self, mut parcel: Parcel, starter: &Starter) -> Result<(), Parcel> {
+    pub(crate) fn give(&mut self, mut parcel: Parcel, starter: &Starter) -> Result<(), Box<Parcel>> {
         self.turn = self.turn.wrapping_add(1);
         let count = self.places.len().max(1);
         let mut order: Vec<usize> = (0..count).map(|place| (place + self.turn) % count).collect();
@@ -232,10 +232,10 @@ impl Generation {
             let Some(worker) = self.places.get_mut(place).and_then(|place| place.worker.as_mut()) else { continue };
             match worker.give(parcel, starter.options.via, &starter.endpoint) {
                 Ok(()) => return Ok(()),
-                Err(back) => parcel = back,
+                Err(back) => parcel = *back,
             }
         }
-        Err(parcel)
+        Err(Box::new(parcel))
     }
 
     /// Takes a worker that has ended out of its place: the place, and the pause before another should start there.

@@ -1,0 +1,267 @@
+//! What a process has in a domain: its inbox, its links, what it holds for others.
+
+use super::Revoker;
+use crate::domain::Domain;
+use crate::duplicate::DuplicateOptions;
+use crate::error::{Error, Result};
+use crate::process::{Process, Target};
+use crate::protocol_info::{Delivery, ProtocolInfo};
+use crate::provider::linux::mail::{Courier, Frame, Held, Inbox, Links, Mail, Purpose, Token, connect, since_boot};
+use crate::provider::linux::sys::{ForkMark, new_gate, send_rights};
+use crate::socket::Socket;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a source may take to answer a claim.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// So many tokens are fetched from the kernel at a time.
+const RANDOM: usize = 16;
+
+/// An endpoint, and those of the processes that were forked while they held it.
+#[derive(Debug, Clone)]
+pub(crate) struct Mailbox(Arc<Generation>);
+
+/// The endpoint of one process, and those of the processes forked from it while they held it.
+#[derive(Debug)]
+struct Generation {
+    live: Live,
+    forked: OnceLock<Arc<Generation>>,
+}
+
+/// What one process has in a domain.
+#[derive(Debug)]
+pub(crate) struct Live {
+    mark: ForkMark,
+    pub(crate) domain: Domain,
+    pub(crate) me: Process,
+    inbox: Mutex<Inbox>,
+    links: Arc<Links>,
+    held: Mutex<Option<Arc<Held>>>,
+    pub(crate) courier: Arc<Courier>,
+    random: Mutex<Vec<Token>>,
+}
+
+impl Mailbox {
+    pub(crate) fn open(domain: &Domain) -> Result<Self> {
+        Ok(Mailbox(Arc::new(Generation { live: Live::open(domain)?, forked: OnceLock::new() })))
+    }
+
+    pub(crate) fn process(&self) -> Result<Process> {
+        self.with_live(|live| Ok(live.me))
+    }
+
+    pub(crate) fn duplicate(
+        &self,
+        socket: &Socket,
+        target: &impl Target,
+        options: &DuplicateOptions,
+    ) -> Result<ProtocolInfo> {
+        let cookie = socket.id()?.as_u64();
+        let target = target.process()?;
+        let mail = |token| Mail { token, cookie, expires: options.expiry(since_boot()) };
+        self.with_live(|live| Ok(live.duplicate(socket, &target, mail(live.token()?), None)?.0))
+    }
+
+    pub(crate) fn duplicate_revocable(
+        &self,
+        socket: &Socket,
+        target: &impl Target,
+        options: &DuplicateOptions,
+    ) -> Result<(ProtocolInfo, Revoker)> {
+        let cookie = socket.id()?.as_u64();
+        let target = target.process()?;
+        let gate = new_gate().map_err(Error::system("making a duplicate revocable"))?;
+        self.with_live(|live| {
+            let mail = Mail { token: live.token()?, cookie, expires: options.expiry(since_boot()) };
+            let (info, held) = live.duplicate(socket, &target, mail, Some(gate.as_fd()))?;
+            Ok((info, held.map(|held| (Arc::downgrade(&held), mail.token))))
+        })
+        .map(|(info, held)| (info, Revoker { gate, held }))
+    }
+
+    pub(crate) fn redeem(&self, delivery: &Delivery) -> Result<Socket> {
+        self.with_live(|live| live.redeem(delivery))
+    }
+
+    pub(crate) fn flush(&self, timeout: Duration) -> Result<()> {
+        self.with_live(|live| {
+            let Some(held) = live.held.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return Ok(()) };
+            match held.flush(timeout, || live.courier.ring()) {
+                0 => Ok(()),
+                count => Err(Error::StillHeld { count }),
+            }
+        })
+    }
+
+    /// Calls `act` with the endpoint of the process that runs, which a child makes at its first use after `fork`.
+    pub(crate) fn with_live<T>(&self, act: impl FnOnce(&Live) -> Result<T>) -> Result<T> {
+        let mut generation = &self.0;
+        while !generation.live.mark.is_mine() {
+            if let Some(forked) = generation.forked.get() {
+                generation = forked;
+                continue;
+            }
+            generation.live.abandon();
+            match Live::open(&self.0.live.domain) {
+                Ok(live) => drop(generation.forked.set(Arc::new(Generation { live, forked: OnceLock::new() }))),
+                // Another thread was faster.
+                Err(_) if generation.forked.get().is_some() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        act(&generation.live)
+    }
+}
+
+impl Live {
+    fn open(domain: &Domain) -> Result<Self> {
+        let me = Process::current()?;
+        Ok(Live {
+            mark: ForkMark::new().map_err(Error::system("marking an endpoint"))?,
+            domain: domain.clone(),
+            me,
+            inbox: Mutex::new(Inbox::open(domain, &me)?),
+            links: Arc::default(),
+            held: Mutex::default(),
+            courier: Arc::new(Courier::new()?),
+            random: Mutex::default(),
+        })
+    }
+
+    /// Delivers, or holds what cannot be delivered now.
+    fn duplicate(
+        &self,
+        socket: &Socket,
+        target: &Process,
+        mail: Mail,
+        gate: Option<BorrowedFd<'_>>,
+    ) -> Result<(ProtocolInfo, Option<Arc<Held>>)> {
+        let entry = socket.catalog_entry()?;
+        socket.share_in(&self.domain);
+        let both = gate.map(|gate| [socket.as_fd(), gate]);
+        let one = [socket.as_fd()];
+        let descriptors = both.as_ref().map_or(&one[..], |both| &both[..]);
+        let held = match self.links.deliver(&self.domain, &self.me, target, &mail, descriptors) {
+            Ok(()) => None,
+            Err(Error::NoEndpoint { .. } | Error::QueueFull { .. } | Error::TooManyInFlight) => {
+                Some(self.hold(socket, target, mail, gate)?)
+            }
+            Err(error) => return Err(error),
+        };
+        let delivery = Delivery {
+            token: mail.token,
+            target_pid: target.who().0,
+            target_tag: target.who().1,
+            source_pid: self.me.who().0,
+            source_tag: self.me.who().1,
+            domain: self.domain.digest(),
+            held: held.is_some(),
+        };
+        Ok((ProtocolInfo::new(entry, delivery), held))
+    }
+
+    fn hold(&self, socket: &Socket, target: &Process, mail: Mail, gate: Option<BorrowedFd<'_>>) -> Result<Arc<Held>> {
+        let no_place = Error::io("holding a duplicate for its target");
+        let copy = socket.as_fd().try_clone_to_owned().map_err(&no_place)?;
+        let gate = gate.map(|gate| gate.try_clone_to_owned()).transpose().map_err(&no_place)?;
+        let held = self.held()?;
+        held.hold(*target, mail, copy, gate)?;
+        self.courier.ring();
+        Ok(held)
+    }
+
+    fn held(&self) -> Result<Arc<Held>> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = &*held {
+            return Ok(held.clone());
+        }
+        let opened = Arc::new(Held::open(&self.domain, &self.me, &self.links)?);
+        self.courier.add(opened.clone())?;
+        *held = Some(opened.clone());
+        Ok(opened)
+    }
+
+    fn redeem(&self, delivery: &Delivery) -> Result<Socket> {
+        if (delivery.target_pid, delivery.target_tag) != self.me.who() {
+            return Err(Error::WrongProcess { meant_for: delivery.target_pid, here: self.me.pid() });
+        }
+        if delivery.domain != self.domain.digest() {
+            return Err(Error::WrongDomain { here: self.domain.path().to_owned() });
+        }
+        let key = ((delivery.source_pid, delivery.source_tag), delivery.token);
+        let started = Instant::now();
+        loop {
+            let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(descriptor) = inbox.take(&key)? {
+                // That it has the promised cookie shows that it is a socket.
+                let socket = Socket::from_trusted(descriptor);
+                socket.share_in(&self.domain);
+                return Ok(socket);
+            }
+            if !delivery.held {
+                return Err(Error::UnknownDelivery);
+            }
+            let Some(link) = inbox.claim_of(&key) else {
+                match self.claim(delivery) {
+                    Ok(link) => inbox.await_claim(&key, link),
+                    Err(Error::NoEndpoint { .. }) => inbox.note_source_gone(&key),
+                    Err(error) => return Err(error),
+                }
+                continue;
+            };
+            drop(inbox);
+            let left = ANSWER_WITHIN.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                return Err(Error::SourceSilent { source_pid: delivery.source_pid });
+            }
+            wait_for(&link, left)?;
+        }
+    }
+
+    /// Asks the source of a duplicate that it holds for this process.
+    fn claim(&self, delivery: &Delivery) -> Result<OwnedFd> {
+        let source = (delivery.source_pid, delivery.source_tag);
+        let link = connect(&self.domain, &self.me, source, Purpose::Claims, &[])?;
+        match send_rights(&link, &Frame::Claim(delivery.token).to_bytes(), &[]) {
+            Ok(()) => Ok(link),
+            Err(Errno::PIPE | Errno::CONNRESET) => Err(Error::no_endpoint(source.0, &self.domain)),
+            Err(errno) => Err(Error::system("claiming a duplicate")(errno)),
+        }
+    }
+
+    fn token(&self) -> Result<Token> {
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(token) = random.pop() {
+            return Ok(token);
+        }
+        let refused = Error::system("asking for random bytes");
+        let mut bytes = [0; RANDOM * size_of::<Token>()];
+        let fetched = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(&refused)?;
+        let whole = bytes.get(..fetched).unwrap_or_default().chunks_exact(size_of::<Token>());
+        random.extend(whole.filter_map(|token| Token::try_from(token).ok()));
+        random.pop().ok_or_else(|| refused(Errno::IO))
+    }
+
+    /// Closes what a forked child inherited. What another thread was just using at the fork stays.
+    fn abandon(&self) {
+        if let Ok(mut inbox) = self.inbox.try_lock() {
+            inbox.abandon();
+        }
+        self.links.abandon();
+        if let Ok(held) = self.held.try_lock() {
+            held.iter().for_each(|held| held.abandon());
+        }
+    }
+}
+
+/// Waits until a descriptor is readable or at its end, or the time is over.
+pub(crate) fn wait_for(descriptor: impl AsFd, time: Duration) -> Result<()> {
+    let timeout = Timespec::try_from(time).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 });
+    match poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(errno) => Err(Error::system("waiting")(errno)),
+    }
+}

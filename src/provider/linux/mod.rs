@@ -1,0 +1,37 @@
+//! Linux: the kernel holds descriptors in the queues of Unix sockets, and the events of sockets are kept in memory that
+//! the processes of a domain have in common.
+
+pub(crate) mod codes;
+mod commons;
+mod hand_off;
+mod holders;
+mod lock_file;
+pub(crate) mod mail;
+mod mailbox;
+mod network_events;
+mod notify;
+mod place;
+#[cfg(feature = "tokio")]
+mod polled;
+pub(crate) mod process;
+mod record;
+mod revoker;
+mod socket;
+mod spawn;
+mod sys;
+
+pub(crate) use hand_off::{Intake, Outlet};
+pub(crate) use holders::descriptors;
+pub(crate) use lock_file::LockFile;
+pub(crate) use mailbox::Mailbox;
+pub(crate) use notify::{
+    EventObject, Queue, accept, accept_apart, async_select, cancel_select, enum_network_events, event_select,
+    pass_registration, registration, set_nonblocking,
+};
+pub(crate) use place::Place;
+#[cfg(feature = "tokio")]
+pub(crate) use polled::Polled;
+pub(crate) use revoker::Revoker;
+pub use socket::RawDescriptor;
+pub(crate) use socket::{Shared, bind, connect, connection, join, raw, recv_from, recv_oob, sending, shutdown, taking};
+pub(crate) use spawn::spawn_with_endpoint;
