@@ -3,6 +3,7 @@
 mod bench;
 mod documents;
 mod serve;
+mod system;
 mod tour;
 
 use clap::Parser;
@@ -43,16 +44,8 @@ enum Command {
     BenchRole { role: bench::Role, count: u32, folder: PathBuf },
 }
 
-/// Lets this process open as many descriptors as it may: each connection, and each shared socket, is one.
-fn raise_limit_of_descriptors() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    // What is refused stays as it was.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-}
-
 fn main() -> ExitCode {
-    raise_limit_of_descriptors();
+    system::raise_limit_of_descriptors();
     let done = match Command::parse() {
         Command::Serve(options) => serve::run(&options),
         Command::Tour(options) => tour::run(&options),

@@ -4,13 +4,11 @@ use super::Bench;
 use super::measure::each;
 use super::roles::{Actor, Role};
 use super::rows::Row;
+use crate::system::floors::{self, Watch};
 use anyhow::{Context, Result};
-use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use sharesock::{Domain, Endpoint, Event, NetworkEvents, ProtocolInfo, Socket};
 use std::io::{Read, Write};
-use std::mem::MaybeUninit;
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -23,17 +21,6 @@ fn connection() -> Result<(TcpStream, TcpStream)> {
     Ok((client, listener.accept()?.0))
 }
 
-/// An epoll instance that watches the socket as a plain event loop does.
-fn watch(epoll: &OwnedFd, socket: impl AsFd) -> Result<()> {
-    Ok(epoll::add(epoll, socket, EventData::new_u64(0), EventFlags::IN)?)
-}
-
-fn wait(epoll: &OwnedFd) -> Result<()> {
-    let mut events = [const { MaybeUninit::uninit() }; 64];
-    epoll::wait(epoll, &mut events[..], None)?;
-    Ok(())
-}
-
 /// Receiving through a shared socket in a domain whose table of events is in use, for other sockets.
 pub(super) fn unregistered(bench: &Bench, work: &'static str, endpoint: &Endpoint) -> Result<Row> {
     let count = bench.count(300_000);
@@ -41,7 +28,7 @@ pub(super) fn unregistered(bench: &Bench, work: &'static str, endpoint: &Endpoin
     let event = Event::manual(&domain)?;
     let other = Socket::from(UdpSocket::bind("127.0.0.1:0")?);
     other.event_select(&event, NetworkEvents::READ)?;
-    let (one, two) = std::os::unix::net::UnixStream::pair()?;
+    let (one, two) = floors::pair()?;
     let info = endpoint.duplicate(&Socket::from(two.try_clone()?), std::process::id())?;
     let shared = endpoint.redeem(&info)?;
     let exchange = |receiver: &mut dyn Read| {
@@ -60,20 +47,20 @@ pub(super) fn harvest(bench: &Bench, work: &'static str) -> Result<Row> {
     let (mut client, server) = connection()?;
     server.set_nonblocking(true)?;
     let bare = server.try_clone()?;
-    let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+    let epoll = Watch::new()?;
     let event = Event::manual(&Domain::at(&bench.domain)?)?;
     let socket = Socket::from(server);
     let sender = std::cell::RefCell::new(&mut client);
     let floor = || {
-        watch(&epoll, &bare)?;
+        epoll.add(&bare)?;
         let started = Instant::now();
         for _ in 0..count {
             sender.borrow_mut().write_all(b"x")?;
-            wait(&epoll)?;
+            epoll.wait()?;
             (&bare).read_exact(&mut [0; 1])?;
         }
         let took = started.elapsed();
-        epoll::delete(&epoll, &bare)?;
+        epoll.remove(&bare)?;
         Ok(each(took, count))
     };
     let ours = || {
@@ -110,15 +97,15 @@ pub(super) fn many(bench: &Bench, work: &'static str) -> Result<Row> {
     // One after another in an order that no cache foresees.
     let place = |turn: u32| (u64::from(turn) * 7919 % addresses.len() as u64) as usize;
     let floor = || {
-        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let epoll = Watch::new()?;
         for socket in &sockets {
-            watch(&epoll, socket)?;
+            epoll.add(socket)?;
         }
         let started = Instant::now();
         for turn in 0..count {
             let at = place(turn);
             sender.send_to(b"x", addresses[at])?;
-            wait(&epoll)?;
+            epoll.wait()?;
             (&mut sockets[at].as_socket()).read_exact(&mut [0; 1])?;
         }
         Ok(each(started.elapsed(), count))
@@ -145,12 +132,12 @@ pub(super) fn registering(bench: &Bench, work: &'static str) -> Result<Row> {
     let count = bench.count(50_000);
     let domain = Domain::at(&bench.domain)?;
     let floor = || {
-        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let epoll = Watch::new()?;
         let started = Instant::now();
         for _ in 0..count {
             let socket = UdpSocket::bind("127.0.0.1:0")?;
             socket.set_nonblocking(true)?;
-            watch(&epoll, &socket)?;
+            epoll.add(&socket)?;
         }
         Ok(each(started.elapsed(), count))
     };

@@ -2,7 +2,8 @@
 
 use super::Bench;
 use super::measure::Progress;
-use anyhow::{Context, Result};
+use crate::system::floors;
+use anyhow::Result;
 use sharesock::Socket;
 
 /// For each shared socket, beyond the descriptors that share it.
@@ -15,42 +16,33 @@ pub(crate) struct Idle {
     pub(crate) bytes: f64,
 }
 
-/// Redeems sockets and keeps them.
-pub(crate) fn measure(bench: &Bench) -> Result<Idle> {
+/// Redeems sockets and keeps them; nothing where the system does not tell what they cost.
+pub(crate) fn measure(bench: &Bench) -> Result<Option<Idle>> {
     let endpoint = bench.endpoint()?;
     let sockets = bench.count(8000);
     let progress: &Progress = &bench.progress;
     progress.say("idle cost", 1, 1);
-    let socket = Socket::new(socket2::Domain::UNIX, socket2::Type::DGRAM, None)?;
+    let socket = floors::plain_socket()?;
     let redeem = || -> Result<Socket> { Ok(endpoint.redeem(&endpoint.duplicate(&socket, std::process::id())?)?) };
     // What the endpoint remembers of redemptions is bounded: first it is full.
     for _ in 0..20_000 {
         drop(redeem()?);
     }
     let mut kept = Vec::with_capacity(sockets as usize);
-    let before = now()?;
+    let Some(before) = floors::usage()? else { return Ok(None) };
     for _ in 0..sockets {
         kept.push(redeem()?);
     }
-    let after = now()?;
+    let Some(after) = floors::usage()? else { return Ok(None) };
     let each = |before: u64, after: u64| {
         f64::from(u32::try_from(after.saturating_sub(before)).unwrap_or(u32::MAX)) / f64::from(sockets)
     };
     drop(kept);
-    Ok(Idle {
+    let [[descriptors, threads, bytes], [descriptors_after, threads_after, bytes_after]] = [before, after];
+    Ok(Some(Idle {
         sockets,
-        descriptors: each(before.0, after.0) - 1.0,
-        threads: each(before.1, after.1),
-        bytes: each(before.2, after.2),
-    })
-}
-
-/// Descriptors, threads and bytes of memory of this process.
-fn now() -> Result<(u64, u64, u64)> {
-    let count = |folder: &str| std::fs::read_dir(folder).map(|entries| entries.count() as u64);
-    let status = std::fs::read_to_string("/proc/self/status").context("reading /proc/self/status")?;
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    let kilobytes: u64 =
-        kilobytes.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).context("reading RssAnon")?;
-    Ok((count("/proc/self/fd")?, count("/proc/self/task")?, kilobytes * 1024))
+        descriptors: each(descriptors, descriptors_after) - 1.0,
+        threads: each(threads, threads_after),
+        bytes: each(bytes, bytes_after),
+    }))
 }

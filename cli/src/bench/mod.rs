@@ -1,7 +1,6 @@
 //! `sharesock bench`: what sharing costs, beside the same system calls made bare, in the same run.
 
 mod events;
-mod floors;
 mod idle;
 mod measure;
 mod neighbours;
@@ -10,7 +9,8 @@ mod rows;
 mod table;
 mod winsock;
 
-pub(crate) use roles::{Role, play};
+pub(crate) use measure::each;
+pub(crate) use roles::{Actor, Role, play};
 
 use anyhow::{Context, Result};
 use measure::Progress;
@@ -21,6 +21,7 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  sharesock bench\n  sharesock bench --quick --json\n  sharesock bench --peers\n  sharesock bench --only nothing --winsock ~/.local\n\n\
+    On Windows nothing is measured beside it, and no idle cost.\n\
     Exit codes: 0 when all was measured, 1 when something failed. A ratio above its bound is marked, and is no failure."
 )]
 pub(crate) struct Options {
@@ -59,10 +60,16 @@ pub(crate) struct Bench {
     progress: Progress,
 }
 
+impl Bench {
+    pub(crate) fn domain(&self) -> &std::path::Path {
+        &self.domain
+    }
+}
+
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let base = if std::path::Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" };
-    let folder = tempfile::Builder::new().prefix("sharesock-bench-").tempdir_in(base).context("making a folder")?;
+    let folder = tempfile::Builder::new().prefix("sharesock-bench-").tempdir_in(crate::system::folder_in_memory());
+    let folder = folder.context("making a folder")?;
     let bench = Bench {
         rounds: options.rounds,
         divisor: if options.quick { 10 } else { 1 },
@@ -72,7 +79,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         progress: Progress::new(),
     };
     let rows = rows::all(&bench)?;
-    let idle = if options.only.is_none() { Some(idle::measure(&bench)?) } else { None };
+    let idle = if options.only.is_none() { idle::measure(&bench)? } else { None };
     let neighbours = if options.peers { neighbours::all(&bench)? } else { Vec::new() };
     let calls = options.winsock.as_ref().map_or(Ok(Vec::new()), |prefix| winsock::all(&bench, prefix))?;
     bench.progress.end();

@@ -1,13 +1,12 @@
 //! How others pass a socket between processes and get an answer, measured in the same run.
 
+use super::Bench;
 use super::measure::{Figure, each};
 use super::roles::{Actor, Role};
-use super::{Bench, floors};
+use crate::system::floors;
 use anyhow::{Context, Result};
 use sharesock::Socket;
 use std::io::{Read, Write};
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -61,11 +60,14 @@ const server = net.createServer((socket) => {
 "#;
 
 pub(crate) fn all(bench: &Bench) -> Result<Vec<Neighbour>> {
-    let mut neighbours = vec![
-        Neighbour { way: "bare sendmsg and recvmsg", figure: Some(bare(bench)?) },
+    let mut neighbours = Vec::new();
+    if floors::MEASURED {
+        neighbours.push(Neighbour { way: "bare sendmsg and recvmsg", figure: Some(bare(bench)?) });
+    }
+    neighbours.extend([
         Neighbour { way: "sharesock: hand off", figure: Some(hand_off(bench)?) },
         Neighbour { way: "sharesock: duplicate, info over a pipe, redeem", figure: Some(redeem(bench)?) },
-    ];
+    ]);
     for (way, kind, count) in [
         ("Python: multiprocessing, send_handle", "handle", 2000),
         ("Python: multiprocessing, pickled socket", "pickle", 500),
@@ -101,10 +103,10 @@ fn foreign(command: &mut Command) -> Result<Option<Figure>> {
 fn rounds(
     bench: &Bench,
     what: &str,
-    mut round: impl FnMut(u32, &Socket, &mut UnixStream) -> Result<Instant>,
+    mut round: impl FnMut(u32, &Socket, &mut socket2::Socket) -> Result<Instant>,
 ) -> Result<Figure> {
     let count = bench.count(10_000);
-    let (mut outside, inside) = UnixStream::pair()?;
+    let (mut outside, inside) = floors::pair()?;
     let inside = Socket::from(inside);
     let mut times = Vec::new();
     for number in 1..=bench.rounds {
@@ -117,14 +119,7 @@ fn rounds(
 
 fn bare(bench: &Bench) -> Result<Figure> {
     rounds(bench, "bare system calls, answered", |count, inside, outside| {
-        let (one, two) = floors::link()?;
-        let _actor = Actor::start(Role::FloorAnswer, count, &bench.domain, two, None)?;
-        let started = Instant::now();
-        for _ in 0..count {
-            floors::send(&one, &[0; 12], &[inside.as_fd()])?;
-            outside.read_exact(&mut [0; 1])?;
-        }
-        Ok(started)
+        floors::answered(bench, count, inside, outside)
     })
 }
 

@@ -3,11 +3,11 @@
 //! A role says `ready` when it can begin and `done` when it has finished; bytes and descriptors reach it over its
 //! standard input.
 
-use super::{events, floors};
+use super::events;
+use crate::system::floors;
 use anyhow::{Context, Result, bail};
 use sharesock::{Domain, Endpoint, ProtocolInfo};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -42,25 +42,7 @@ pub(crate) enum Role {
 pub(crate) fn play(role: Role, count: u32, folder: &Path) -> Result<()> {
     let say = |word: &str| writeln!(std::io::stdout(), "{word}").context("reporting");
     match role {
-        Role::FloorSink => {
-            let link = std::io::stdin().as_fd().try_clone_to_owned()?;
-            say("ready")?;
-            let mut left = count as usize;
-            let mut bytes = [0; 2048];
-            while left > 0 {
-                left = left.saturating_sub(floors::receive(&link, &mut bytes)?.max(1));
-            }
-        }
-        Role::FloorRedeem => {
-            let link = std::io::stderr().as_fd().try_clone_to_owned()?;
-            let mut pipe = std::io::stdin().lock();
-            say("ready")?;
-            let mut info = [0; 628];
-            for _ in 0..count {
-                pipe.read_exact(&mut info)?;
-                floors::identify(&link)?;
-            }
-        }
+        Role::FloorSink | Role::FloorRedeem | Role::FloorAnswer => floors::play(role, count, say)?,
         Role::Sink => {
             let endpoint = Endpoint::open(&Domain::at(folder)?)?;
             let receiver = endpoint.receiver()?;
@@ -94,13 +76,6 @@ pub(crate) fn play(role: Role, count: u32, folder: &Path) -> Result<()> {
             for _ in 0..count {
                 pipe.read_exact(&mut [0])?;
                 say("told")?;
-            }
-        }
-        Role::FloorAnswer => {
-            let link = std::io::stdin().as_fd().try_clone_to_owned()?;
-            say("ready")?;
-            for _ in 0..count {
-                floors::answer(&link)?;
             }
         }
         Role::Answer => {
@@ -139,7 +114,7 @@ impl Actor {
         count: u32,
         folder: &Path,
         input: impl Into<Stdio>,
-        link: Option<OwnedFd>,
+        link: Option<Stdio>,
     ) -> Result<Self> {
         let name = clap::ValueEnum::to_possible_value(&role).context("a role without a name")?;
         let mut command = Command::new(std::env::current_exe().context("finding this program")?);

@@ -2,13 +2,13 @@
 
 use super::measure::{Figure, each};
 use super::roles::{Actor, Role};
-use super::{Bench, events, floors};
+use super::{Bench, events};
+use crate::system::floors;
 use anyhow::{Context, Result};
 use sharesock::{Domain, Endpoint, Parcel, Socket};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::UdpSocket;
-use std::os::fd::AsFd;
 use std::process::Stdio;
 use std::time::Instant;
 
@@ -49,15 +49,17 @@ impl Bench {
         floor: Round<'_>,
         ours: Round<'_>,
     ) -> Result<Row> {
-        let (mut floors, mut figures) = (Vec::new(), Vec::new());
+        let (mut times, mut figures) = (Vec::new(), Vec::new());
         for round in 1..=self.rounds {
             self.progress.say(work, round, self.rounds);
-            floors.push(floor().with_context(|| format!("measuring the floor of: {work}"))?);
+            if floors::MEASURED {
+                times.push(floor().with_context(|| format!("measuring the floor of: {work}"))?);
+            }
             figures.push(ours().with_context(|| format!("measuring: {work}"))?);
         }
-        let (floor, ours) = (Figure::of(floors), Figure::of(figures));
-        let ratio = Some(ours.median_us / floor.median_us);
-        Ok(Row { work: work.to_owned(), floor: Some(floor), floor_is, ours, ratio, bound: Some(bound) })
+        let (floor, ours) = (floors::MEASURED.then(|| Figure::of(times)), Figure::of(figures));
+        let ratio = floor.as_ref().map(|floor| ours.median_us / floor.median_us);
+        Ok(Row { work: work.to_owned(), floor, floor_is, ours, ratio, bound: Some(bound) })
     }
 }
 
@@ -86,17 +88,7 @@ pub(crate) fn all(bench: &Bench) -> Result<Vec<Row>> {
 
 fn single(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Result<Row> {
     let count = bench.count(200_000);
-    let floor = || {
-        let (one, two) = floors::link()?;
-        let mut sink = Actor::start(Role::FloorSink, count, &bench.domain, two, None)?;
-        let started = Instant::now();
-        for _ in 0..count {
-            let copy = socket.try_clone()?;
-            floors::send(&one, &[0; 12], &[copy.as_fd()])?;
-        }
-        sink.expect("done")?;
-        Ok(each(started.elapsed(), count))
-    };
+    let floor = || floors::single(bench, count, socket);
     let ours = || {
         let mut sink = Actor::start(Role::Sink, count, &bench.domain, Stdio::null(), None)?;
         let sender = endpoint.sender(sink.pid())?;
@@ -114,18 +106,8 @@ fn single(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Re
 fn batch(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Result<Row> {
     let messages = bench.count(4000);
     let count = messages * 253;
-    let copies = || (0..floors::MOST).map(|_| socket.try_clone()).collect::<Result<Vec<_>, _>>();
-    let floor = || {
-        let (one, two) = floors::link()?;
-        let mut sink = Actor::start(Role::FloorSink, count, &bench.domain, two, None)?;
-        let started = Instant::now();
-        for _ in 0..messages {
-            let copies = copies()?;
-            floors::send(&one, &[0; 8 + 4 * floors::MOST], &floors::borrowed(&copies))?;
-        }
-        sink.expect("done")?;
-        Ok(each(started.elapsed(), count))
-    };
+    let copies = || (0..253).map(|_| socket.try_clone()).collect::<Result<Vec<_>, _>>();
+    let floor = || floors::batch(bench, messages, socket);
     let ours = || {
         let mut sink = Actor::start(Role::Sink, count, &bench.domain, Stdio::null(), None)?;
         let sender = endpoint.sender(sink.pid())?;
@@ -143,18 +125,7 @@ fn batch(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Res
 
 fn redeem(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Result<Row> {
     let count = bench.count(100_000);
-    let floor = || {
-        let (one, two) = floors::link()?;
-        let mut sink = Actor::start(Role::FloorRedeem, count, &bench.domain, Stdio::piped(), Some(two))?;
-        let mut pipe = sink.input()?;
-        let started = Instant::now();
-        for _ in 0..count {
-            floors::send(&one, &[0; 40], &[socket.as_fd()])?;
-            pipe.write_all(&[0; 628])?;
-        }
-        sink.expect("done")?;
-        Ok(each(started.elapsed(), count))
-    };
+    let floor = || floors::redeem(bench, count, socket);
     let ours = || redeem_round(bench, endpoint, socket, count);
     let floor_is = "sendmsg, write 628 | read 628, recvmsg, getsockopt SO_COOKIE, close";
     bench.row(work, floor_is, (1.30, 1.15), &floor, &ours)
@@ -162,7 +133,7 @@ fn redeem(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Re
 
 fn io(bench: &Bench, work: &str, endpoint: &Endpoint) -> Result<Row> {
     let count = bench.count(300_000);
-    let (one, two) = std::os::unix::net::UnixStream::pair()?;
+    let (one, two) = floors::pair()?;
     let info = endpoint.duplicate(&Socket::from(two.try_clone()?), std::process::id())?;
     let shared = endpoint.redeem(&info)?;
     let exchange = |sender: &mut dyn Write, receiver: &mut dyn Read| {
@@ -189,7 +160,7 @@ fn crowd(bench: &Bench, work: &str, endpoint: &Endpoint, processes: u32, sockets
             let mut target = Actor::start(Role::Keep, share, &bench.domain, Stdio::piped(), None)?;
             let (mut pipe, pid) = (target.input()?, process_of(&target)?);
             for _ in 0..share {
-                let socket = Socket::new(socket2::Domain::UNIX, socket2::Type::DGRAM, None)?;
+                let socket = floors::plain_socket()?;
                 pipe.write_all(&endpoint.duplicate(&socket, pid)?.to_wide_bytes())?;
             }
             target.expect("done")?;

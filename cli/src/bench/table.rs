@@ -44,7 +44,12 @@ pub(crate) fn print(Measured { rows, idle, neighbours, calls }: &Measured) {
             _ => String::new(),
         };
         let _ = writeln!(text, "{:<52} {floor:>22} {:>22} {ratio:>6}  {bound}", row.work, show(&row.ours));
-        let _ = writeln!(text, "  floor: {}", row.floor_is);
+        if row.floor.is_some() {
+            let _ = writeln!(text, "  floor: {}", row.floor_is);
+        }
+    }
+    if !crate::system::floors::MEASURED && !rows.is_empty() {
+        let _ = writeln!(text, "no floors are measured on this system: the library makes the bare calls themselves");
     }
     if let Some(Idle { sockets, descriptors, threads, bytes }) = idle {
         let each = format!("{descriptors:.0} descriptors, {threads:.0} threads, {bytes:.0} bytes");

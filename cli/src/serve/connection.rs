@@ -2,6 +2,7 @@
 
 use super::envelope::Envelope;
 use super::files::{self, Answer, Site};
+use crate::system::{LocalStream, local_socket, local_stream};
 use bytes::Bytes;
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -16,7 +17,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 /// How long a client may take to send the head of a request.
@@ -159,32 +160,32 @@ struct Io {
 #[derive(Debug)]
 enum Stream {
     Tcp(TcpStream),
-    Unix(UnixStream),
+    Local(LocalStream),
 }
 
 impl Stream {
     fn new(socket: Socket) -> io::Result<Self> {
         socket.as_socket().set_nonblocking(true)?;
         match socket.as_socket().domain()? {
-            socket2::Domain::UNIX => UnixStream::from_std(socket.into()).map(Stream::Unix),
-            _ => {
+            socket2::Domain::IPV4 | socket2::Domain::IPV6 => {
                 let _ = socket.as_socket().set_tcp_nodelay(true);
                 TcpStream::from_std(socket.into()).map(Stream::Tcp)
             }
+            _ => local_stream(socket).map(Stream::Local),
         }
     }
 
     fn into_socket(self) -> io::Result<Socket> {
         Ok(match self {
             Stream::Tcp(stream) => stream.into_std()?.into(),
-            Stream::Unix(stream) => stream.into_std()?.into(),
+            Stream::Local(stream) => local_socket(stream)?,
         })
     }
 
     fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Unpin)> {
         match self {
             Stream::Tcp(stream) => Pin::new(stream),
-            Stream::Unix(stream) => Pin::new(stream),
+            Stream::Local(stream) => Pin::new(stream),
         }
     }
 }
@@ -202,7 +203,7 @@ impl AsyncRead for Io {
         }
         match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Local(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What travels with a connection, before its unread bytes: a fixed prefix of the parcel's bytes.
 
-use rustix::time::{ClockId, clock_gettime};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const MAGIC: [u8; 4] = *b"SSe\x01";
 /// Bytes of an envelope.
@@ -13,7 +13,7 @@ pub(crate) struct Envelope {
     pub(crate) accepted_by: u32,
     /// Which of its listeners it came in by.
     pub(crate) listener: u32,
-    /// When it was last handed off, in nanoseconds of the monotonic clock.
+    /// When it was last handed off, in nanoseconds since 1970: a clock that every process reads alike, on every system.
     pub(crate) sent: u64,
 }
 
@@ -59,9 +59,8 @@ impl Envelope {
 }
 
 fn now() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    let [seconds, nanoseconds] = [now.tv_sec, now.tv_nsec].map(|part| u64::try_from(part).unwrap_or(0));
-    seconds * 1_000_000_000 + nanoseconds
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use super::listen::{Bound, Listener};
 use super::pool::{Event, Generation, Starter, Worker};
 use super::report::{Report, Reporter};
 use super::{Options, open_domain};
+use crate::system::{Asked, Signals};
 use anyhow::{Context, Result};
 use sharesock::{Endpoint, Parcel, Socket};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -55,14 +55,7 @@ pub(super) async fn run(options: &Options) -> Result<()> {
     }
     let bound: Vec<_> = listeners.iter().map(|listener| listener.bound.clone()).collect();
     bound.iter().for_each(|bound| reporter.say(&Report::Listening { bound }));
-    let [mut hangup, mut terminate, mut interrupt] =
-        [SignalKind::hangup(), SignalKind::terminate(), SignalKind::interrupt()].map(|kind| signal(kind));
-    let broken = "watching for signals";
-    let (hangup, terminate, interrupt) = (
-        hangup.as_mut().map_err(|error| anyhow::anyhow!("{broken}: {error}"))?,
-        terminate.as_mut().map_err(|error| anyhow::anyhow!("{broken}: {error}"))?,
-        interrupt.as_mut().map_err(|error| anyhow::anyhow!("{broken}: {error}"))?,
-    );
+    let mut signals = Signals::watch()?;
     let (events_in, mut events) = mpsc::unbounded_channel();
     let mut starter = Starter { options: options.clone(), endpoint, events: events_in, last: 0 };
     let current = Generation::start(0, &mut starter)?;
@@ -92,9 +85,10 @@ pub(super) async fn run(options: &Options) -> Result<()> {
         tokio::select! {
             Some(event) = events.recv() => front.handle(event).await?,
             Some(parcel) = accepted.recv(), if front.pending.len() < MOST_PENDING => front.give(parcel),
-            _ = hangup.recv() => front.reload(),
-            _ = terminate.recv() => front.end(&mut listeners, &mut accepting, &mut accepted).await,
-            _ = interrupt.recv() => front.end(&mut listeners, &mut accepting, &mut accepted).await,
+            asked = signals.next() => match asked {
+                Asked::Reload => front.reload(),
+                Asked::End => front.end(&mut listeners, &mut accepting, &mut accepted).await,
+            },
             () = at(retry) => front.retry(),
             () = at(front.news) => front.tell_counts(),
             () = at(front.deadline) => break,

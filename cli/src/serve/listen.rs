@@ -1,12 +1,11 @@
 //! Listening: addresses, sockets, accepting.
 
-use anyhow::{Context, Result, bail};
+use crate::system::LocalListener;
+use anyhow::{Context, Result};
 use serde::Serialize;
 use sharesock::Socket;
-use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Where to listen.
@@ -32,7 +31,7 @@ impl FromStr for Address {
     }
 }
 
-/// A socket that listens; the path of a Unix socket goes with it.
+/// A socket that listens.
 #[derive(Debug)]
 pub(crate) struct Listener {
     kind: Kind,
@@ -42,7 +41,7 @@ pub(crate) struct Listener {
 #[derive(Debug)]
 enum Kind {
     Tcp(tokio::net::TcpListener),
-    Unix(tokio::net::UnixListener),
+    Unix(LocalListener),
 }
 
 /// Where a listener is bound.
@@ -63,9 +62,7 @@ impl Listener {
                 Ok(Listener { kind: Kind::Tcp(listener), bound })
             }
             Address::Unix(path) => {
-                remove_stale(path)?;
-                let listener = tokio::net::UnixListener::bind(path);
-                let listener = listener.with_context(|| format!("cannot listen on {}", path.display()))?;
+                let listener = LocalListener::bind(path)?;
                 Ok(Listener { kind: Kind::Unix(listener), bound: Bound::Path(path.clone()) })
             }
         }
@@ -75,30 +72,8 @@ impl Listener {
     pub(crate) async fn accept(&self) -> std::io::Result<Socket> {
         Ok(match &self.kind {
             Kind::Tcp(listener) => listener.accept().await?.0.into_std()?.into(),
-            Kind::Unix(listener) => listener.accept().await?.0.into_std()?.into(),
+            Kind::Unix(listener) => listener.accept().await?,
         })
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Bound::Path(path) = &self.bound {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-/// Removes a socket's path on which nobody listens.
-fn remove_stale(path: &Path) -> Result<()> {
-    let Ok(found) = std::fs::symlink_metadata(path) else { return Ok(()) };
-    if !found.file_type().is_socket() {
-        bail!("{} exists and is no socket: remove it, or name another path", path.display());
-    }
-    match std::os::unix::net::UnixStream::connect(path) {
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path).with_context(|| format!("removing the stale {}", path.display()))
-        }
-        _ => bail!("somebody listens on {} already: stop it, or name another path", path.display()),
     }
 }
 

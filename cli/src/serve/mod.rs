@@ -24,8 +24,8 @@ use std::time::Duration;
 #[command(after_help = "Examples:\n  sharesock serve --files .\n  \
     sharesock serve --listen 127.0.0.1:8080 --listen unix:/run/site.sock --workers 4 --files /srv/www\n  \
     sharesock serve --listen 127.0.0.1:0 --ready-file ready.json --files .\n\n\
-    Signals: SIGTERM and SIGINT drain and end, a second one ends at once; SIGHUP replaces the workers without losing a \
-    connection.\n\
+    Signals: SIGTERM and SIGINT (on Windows Ctrl-C) drain and end, a second one ends at once; SIGHUP (Ctrl-Break) \
+    replaces the workers without losing a connection.\n\
     Exit codes: 0 after a drain, 1 when something failed, 2 when the command line is wrong.\n\
     Symbolic links in the folder are followed, wherever they lead.")]
 pub(crate) struct Options {
@@ -85,6 +85,9 @@ enum Via {
 /// Options of a worker, which `serve` starts itself.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WorkerOptions {
+    /// Id of the process that starts it.
+    #[arg(long)]
+    front: u32,
     #[arg(long)]
     files: PathBuf,
     #[arg(long)]

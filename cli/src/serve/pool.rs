@@ -62,6 +62,7 @@ impl Starter {
         let options = &self.options;
         let mut command = Command::new(std::env::current_exe().context("finding this program")?);
         command.arg("serve-worker").arg("--files").arg(&options.files);
+        command.arg("--front").arg(std::process::id().to_string());
         command.arg("--generation").arg(generation.to_string());
         command.arg("--drain-timeout").arg(options.drain_timeout.to_string());
         command.args(options.hidden.then_some("--hidden"));
@@ -69,8 +70,8 @@ impl Starter {
         if let Some(domain) = &options.domain {
             command.arg("--domain").arg(domain);
         }
-        // A signal for the front, typed on a terminal, is not meant for them.
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        crate::system::set_apart(&mut command);
         let mut child = command.spawn().context("starting a worker")?;
         self.last += 1;
         let number = self.last;

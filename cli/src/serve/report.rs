@@ -60,7 +60,7 @@ impl Reporter {
                 writeln!(std::io::stdout(), "listening on unix:{}", path.display())
             }
             Report::Ready { pid, workers, .. } => {
-                say(format_args!("process {pid} is ready, with workers {workers:?}; SIGHUP reloads, SIGTERM ends"))
+                say(format_args!("process {pid} is ready, with workers {workers:?}; {}", crate::system::ASKING))
             }
             Report::WorkerEnded { pid, why, another_in_ms: Some(pause) } => {
                 say(format_args!("worker {pid} ended ({why}); another starts in {pause} ms"))

@@ -7,15 +7,14 @@ use super::files::Site;
 use super::page::Stats;
 use super::successors::Successors;
 use super::{WorkerOptions, open_domain};
-use anyhow::{Context, Result};
+use crate::system;
+use anyhow::Result;
 use bytes::Bytes;
 use sharesock::{Endpoint, Parcel, ProtocolInfo};
 use std::io::Write;
-use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::unix::pipe;
+use tokio::io::AsyncBufReadExt;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -57,13 +56,11 @@ pub(super) async fn run(options: WorkerOptions) -> Result<()> {
         done,
         open: Rc::default(),
         received: 0,
-        front: std::os::unix::process::parent_id(),
+        front: options.front,
         drain_timeout: Duration::from_secs(options.drain_timeout),
         deadline: None,
     };
-    let input = std::io::stdin().as_fd().try_clone_to_owned().context("taking standard input")?;
-    let input = pipe::Receiver::from_owned_fd(input).context("a worker is started by `sharesock serve`")?;
-    let mut lines = BufReader::new(input).lines();
+    let mut lines = system::standard_input()?.lines();
     let mut front_lives = true;
     report(&FromWorker::Ready);
     loop {

@@ -43,8 +43,8 @@ struct Line {
 
 /// Shows all rules.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let base = if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" };
-    let folder = tempfile::Builder::new().prefix("sharesock-tour-").tempdir_in(base).context("making a folder")?;
+    let folder = tempfile::Builder::new().prefix("sharesock-tour-").tempdir_in(crate::system::folder_in_memory());
+    let folder = folder.context("making a folder")?;
     let domain = folder.path().join("domain");
     let endpoint = sharesock::Endpoint::open(&sharesock::Domain::at(&domain)?)?;
     let stage = Stage { domain, endpoint };

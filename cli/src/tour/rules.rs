@@ -6,7 +6,6 @@ use anyhow::{Context, Result, bail, ensure};
 use sharesock::{Direction, Domain, Error, Parcel, Socket, Turn};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::unix::net::UnixStream;
 
 /// Shows one rule: what was seen, or how it does not hold.
 type Show = fn(&Stage) -> Result<String>;
@@ -82,19 +81,20 @@ fn r2(stage: &Stage) -> Result<String> {
 
 fn r3(stage: &Stage) -> Result<String> {
     let mut target = Actor::start(stage.domain())?;
-    let sockets = [
+    let mut sockets = vec![
         ("TCP", connection()?.1),
         ("a listener", TcpListener::bind("127.0.0.1:0")?.into()),
         ("UDP", UdpSocket::bind("127.0.0.1:0")?.into()),
-        ("AF_UNIX", UnixStream::pair()?.0.into()),
     ];
+    sockets.extend(crate::system::other_kinds_of_sockets()?);
     for (kind, socket) in &sockets {
         let info = stage.endpoint.duplicate(socket, target.pid())?;
         ensure!(target.ask(&format!("redeem {info}"))? == id(socket)?, "another socket arrived ({kind})");
         let again = target.try_ask(&format!("redeem {info}"))?;
         ensure!(again.is_err(), "the same info was redeemed twice ({kind})");
     }
-    Ok(sockets.map(|(kind, _)| kind).join(", ") + "; a second time it was refused")
+    let kinds: Vec<_> = sockets.iter().map(|(kind, _)| *kind).collect();
+    Ok(kinds.join(", ") + "; a second time it was refused")
 }
 
 fn r4(_: &Stage) -> Result<String> {

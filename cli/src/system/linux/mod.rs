@@ -1,0 +1,132 @@
+//! Linux.
+
+pub(crate) mod floors;
+
+use anyhow::{Context, Result, bail};
+use sharesock::Socket;
+use std::io::ErrorKind;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use tokio::io::{AsyncRead, BufReader};
+use tokio::net::unix::pipe;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The folder for what lives as long as this program.
+pub(crate) fn folder_in_memory() -> PathBuf {
+    if Path::new("/dev/shm").is_dir() { "/dev/shm".into() } else { "/tmp".into() }
+}
+
+/// Lets this process open as many descriptors as it may: each connection, and each shared socket, is one.
+pub(crate) fn raise_limit_of_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    // What is refused stays as it was.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+/// How a person asks a server for what.
+pub(crate) const ASKING: &str = "SIGHUP reloads, SIGTERM ends";
+
+/// What a server is asked to do by a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Reload,
+    End,
+}
+
+/// The signals of a server.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(crate) fn watch() -> Result<Self> {
+        let watch = |kind| signal(kind).context("watching for signals");
+        Ok(Signals {
+            hangup: watch(SignalKind::hangup())?,
+            terminate: watch(SignalKind::terminate())?,
+            interrupt: watch(SignalKind::interrupt())?,
+        })
+    }
+
+    pub(crate) async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.hangup.recv() => Asked::Reload,
+            _ = self.terminate.recv() => Asked::End,
+            _ = self.interrupt.recv() => Asked::End,
+        }
+    }
+}
+
+/// A signal for this process, typed on a terminal, is not meant for the child.
+pub(crate) fn set_apart(command: &mut tokio::process::Command) {
+    command.process_group(0);
+}
+
+/// The standard input of a worker, a pipe.
+pub(crate) fn standard_input() -> Result<BufReader<impl AsyncRead + Unpin>> {
+    let input = std::io::stdin().as_fd().try_clone_to_owned().context("taking standard input")?;
+    let input = pipe::Receiver::from_owned_fd(input).context("a worker is started by `sharesock serve`")?;
+    Ok(BufReader::new(input))
+}
+
+/// A stream that does not leave the machine.
+pub(crate) type LocalStream = tokio::net::UnixStream;
+
+/// The stream of a socket that is none of TCP.
+pub(crate) fn local_stream(socket: Socket) -> std::io::Result<LocalStream> {
+    LocalStream::from_std(socket.into())
+}
+
+pub(crate) fn local_socket(stream: LocalStream) -> std::io::Result<Socket> {
+    Ok(stream.into_std()?.into())
+}
+
+/// Listens at a path.
+#[derive(Debug)]
+pub(crate) struct LocalListener {
+    listener: tokio::net::UnixListener,
+    path: PathBuf,
+}
+
+impl LocalListener {
+    pub(crate) fn bind(path: &Path) -> Result<Self> {
+        remove_stale(path)?;
+        let listener = tokio::net::UnixListener::bind(path);
+        let listener = listener.with_context(|| format!("cannot listen on {}", path.display()))?;
+        Ok(LocalListener { listener, path: path.to_owned() })
+    }
+
+    pub(crate) async fn accept(&self) -> std::io::Result<Socket> {
+        local_socket(self.listener.accept().await?.0)
+    }
+}
+
+impl Drop for LocalListener {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Removes a socket's path on which nobody listens.
+fn remove_stale(path: &Path) -> Result<()> {
+    let Ok(found) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    if !found.file_type().is_socket() {
+        bail!("{} exists and is no socket: remove it, or name another path", path.display());
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).with_context(|| format!("removing the stale {}", path.display()))
+        }
+        _ => bail!("somebody listens on {} already: stop it, or name another path", path.display()),
+    }
+}
+
+/// Two ends of a stream, for the tour.
+pub(crate) fn other_kinds_of_sockets() -> Result<Vec<(&'static str, Socket)>> {
+    Ok(vec![("AF_UNIX", std::os::unix::net::UnixStream::pair()?.0.into())])
+}

@@ -1,0 +1,100 @@
+//! Windows.
+
+pub(crate) mod floors;
+
+use anyhow::{Context, Result, bail};
+use sharesock::Socket;
+use std::io;
+use std::path::{Path, PathBuf};
+use tokio::io::{AsyncRead, BufReader};
+use tokio::signal::windows::{
+    CtrlBreak, CtrlC, CtrlClose, CtrlShutdown, ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown,
+};
+
+/// The folder for what lives as long as this program.
+pub(crate) fn folder_in_memory() -> PathBuf {
+    std::env::temp_dir()
+}
+
+/// Windows has no such limit.
+pub(crate) fn raise_limit_of_descriptors() {}
+
+/// How a person asks a server for what.
+pub(crate) const ASKING: &str = "Ctrl-Break reloads, Ctrl-C ends";
+
+/// What a server is asked to do by a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Reload,
+    End,
+}
+
+/// What a console tells a server.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    reload: CtrlBreak,
+    interrupt: CtrlC,
+    close: CtrlClose,
+    shutdown: CtrlShutdown,
+}
+
+impl Signals {
+    pub(crate) fn watch() -> Result<Self> {
+        let what = "watching the console";
+        Ok(Signals {
+            reload: ctrl_break().context(what)?,
+            interrupt: ctrl_c().context(what)?,
+            close: ctrl_close().context(what)?,
+            shutdown: ctrl_shutdown().context(what)?,
+        })
+    }
+
+    pub(crate) async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.reload.recv() => Asked::Reload,
+            _ = self.interrupt.recv() => Asked::End,
+            _ = self.close.recv() => Asked::End,
+            _ = self.shutdown.recv() => Asked::End,
+        }
+    }
+}
+
+/// What is typed on the console is not meant for the child (`CREATE_NEW_PROCESS_GROUP`).
+pub(crate) fn set_apart(command: &mut tokio::process::Command) {
+    command.creation_flags(0x200);
+}
+
+/// The standard input of a worker. A thread reads it, for Windows has no other way to wait for a pipe that is inherited.
+pub(crate) fn standard_input() -> Result<BufReader<impl AsyncRead + Unpin>> {
+    Ok(BufReader::new(tokio::io::stdin()))
+}
+
+/// Only TCP is served here.
+pub(crate) type LocalStream = tokio::net::TcpStream;
+
+pub(crate) fn local_stream(_: Socket) -> io::Result<LocalStream> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "only TCP is served on Windows"))
+}
+
+pub(crate) fn local_socket(stream: LocalStream) -> io::Result<Socket> {
+    Ok(stream.into_std()?.into())
+}
+
+/// There is none here.
+#[derive(Debug)]
+pub(crate) enum LocalListener {}
+
+impl LocalListener {
+    pub(crate) fn bind(path: &Path) -> Result<Self> {
+        bail!("cannot listen on {}: Unix sockets are not served on Windows, name HOST:PORT", path.display())
+    }
+
+    pub(crate) async fn accept(&self) -> io::Result<Socket> {
+        match *self {}
+    }
+}
+
+/// None beside those that every system has.
+pub(crate) fn other_kinds_of_sockets() -> Result<Vec<(&'static str, Socket)>> {
+    Ok(Vec::new())
+}
