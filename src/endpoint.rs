@@ -100,6 +100,31 @@ impl Endpoint {
         self.0.redeem(info.delivery().ok_or(Error::NothingToRedeem)?)
     }
 
+    /// Closes the duplicate that `info` names without redeeming it: for a target that does not want it (R9).
+    ///
+    /// Until it is redeemed or discarded, a duplicate keeps the underlying socket open: the other side of a connection
+    /// sees no end. So do it when an info arrives too late, or for nothing. What is never discarded is closed when the
+    /// target drops its endpoint or ends.
+    ///
+    /// # Errors
+    /// As [`redeem`](Endpoint::redeem).
+    ///
+    /// ```
+    /// # let folder = std::env::temp_dir().join(format!("sharesock-doc-discard-{}", std::process::id()));
+    /// # let endpoint = sharesock::Endpoint::open(&sharesock::Domain::at(&folder)?)?;
+    /// use sharesock::{Error, Socket};
+    /// let socket = Socket::from(std::net::UdpSocket::bind("127.0.0.1:0")?);
+    /// let info = endpoint.duplicate(&socket, std::process::id())?;
+    /// endpoint.discard(&info)?;
+    /// assert_eq!(endpoint.redeem(&info), Err(Error::AlreadyRedeemed));
+    /// # drop(endpoint);
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn discard(&self, info: &ProtocolInfo) -> Result<()> {
+        self.0.discard(info.delivery().ok_or(Error::NothingToRedeem)?)
+    }
+
     /// Waits until every duplicate that this process holds has been claimed, or delivered to a target that has become
     /// able to receive. A source that wants to end calls it first; it returns at once when nothing is held.
     ///

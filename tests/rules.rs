@@ -302,6 +302,22 @@ fn r9_the_socket_lives_until_its_last_descriptor_is_closed() {
 }
 
 #[test]
+fn r9_a_duplicate_that_its_target_discards_keeps_nothing_open() {
+    let place = Place::new("r9-discard");
+    let (source, mut target) = (place.endpoint(), Peer::start(&place));
+    for kind in Kind::ALL {
+        let (mut outside, socket) = Outside::new(kind);
+        let info = source.duplicate(&socket, target.pid()).unwrap();
+        drop(socket);
+        assert_eq!(source.discard(&info).unwrap_err().winsock_code(), 10022, "only its target can");
+        assert!(outside.is_open());
+        assert_eq!(target.ask(&format!("discard {info}")), "ok");
+        outside.wait_for_end();
+        assert!(target.ask(&format!("redeem {info}")).starts_with("error"), "it was discarded");
+    }
+}
+
+#[test]
 fn r9_a_target_that_is_killed_takes_unredeemed_duplicates_with_it() {
     let place = Place::new("r9-kill");
     let source = place.endpoint();

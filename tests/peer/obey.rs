@@ -58,6 +58,7 @@ impl Obedient {
                 self.held = Some(socket);
                 return Ok(format!("ok {id}"));
             }
+            "discard" => endpoint()?.discard(&rest.parse()?)?,
             "duplicate" => return Ok(format!("ok {}", endpoint()?.duplicate(held()?, rest.parse::<u32>()?)?)),
             "flush" => endpoint()?.flush(std::time::Duration::from_secs(rest.parse()?))?,
             "send" => (&mut held()?).write_all(rest.as_bytes())?,

@@ -86,6 +86,11 @@ impl Mailbox {
         self.with_live(|live| live.redeem(delivery))
     }
 
+    /// The kernel gives a descriptor up only by handing it out.
+    pub(crate) fn discard(&self, delivery: &Delivery) -> Result<()> {
+        self.redeem(delivery).map(drop)
+    }
+
     pub(crate) fn flush(&self, timeout: Duration) -> Result<()> {
         self.with_live(|live| {
             let Some(held) = live.held.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return Ok(()) };
