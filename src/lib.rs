@@ -66,12 +66,22 @@ mod turn;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// What exists on one system only.
+#[cfg(windows)]
+pub mod os {
+    /// Windows.
+    pub mod windows {
+        pub use crate::provider::SocketExt;
+    }
+}
+
 /// What only fuzzing reaches from outside.
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing {
     /// Reads `bytes` as every message that a peer can send.
     pub fn messages(bytes: &[u8]) {
+        #[cfg(target_os = "linux")]
         if let Some(frame) = bytes.first_chunk().and_then(crate::provider::mail::Frame::from_bytes) {
             assert_eq!(Some(&frame.to_bytes()), bytes.first_chunk());
         }

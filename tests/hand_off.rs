@@ -218,6 +218,20 @@ fn what_a_dead_target_did_not_take_comes_back_exactly() {
 }
 
 #[test]
+fn a_sender_that_is_dropped_after_its_target_died_keeps_nothing_open() {
+    let place = Place::new("forgotten");
+    let endpoint = place.endpoint();
+    let mut worker = Peer::start(&place);
+    assert_eq!(worker.ask("receiver"), "ok");
+    let sender = endpoint.sender(worker.pid()).unwrap();
+    let (mut client, socket) = pair();
+    sender.hand_off(socket).unwrap();
+    worker.kill();
+    drop(sender);
+    wait_for_end(&mut client);
+}
+
+#[test]
 fn a_living_target_cannot_take_what_was_reclaimed() {
     let place = Place::new("reclaim");
     let endpoint = place.endpoint();

@@ -7,7 +7,7 @@ const LOAD: [u8; 4] = *b"SSL\x01";
 /// The most parcels in one load: as many descriptors as Linux passes in one message.
 pub(crate) const MOST_PARCELS: usize = 253;
 /// Bytes before the lengths.
-const HEAD: usize = 8;
+pub(crate) const HEAD: usize = 8;
 
 /// The most bytes that a load has.
 pub(crate) const MOST: usize = HEAD + 4 * MOST_PARCELS + Parcel::MOST_BYTES;

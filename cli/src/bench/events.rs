@@ -24,7 +24,7 @@ fn connection() -> Result<(TcpStream, TcpStream)> {
 /// Receiving through a shared socket in a domain whose table of events is in use, for other sockets.
 pub(super) fn unregistered(bench: &Bench, work: &'static str, endpoint: &Endpoint) -> Result<Row> {
     let count = bench.count(300_000);
-    let domain = Domain::at(&bench.domain)?;
+    let domain = Domain::at(bench.domain())?;
     let event = Event::manual(&domain)?;
     let other = Socket::from(UdpSocket::bind("127.0.0.1:0")?);
     other.event_select(&event, NetworkEvents::READ)?;
@@ -48,7 +48,7 @@ pub(super) fn harvest(bench: &Bench, work: &'static str) -> Result<Row> {
     server.set_nonblocking(true)?;
     let bare = server.try_clone()?;
     let epoll = Watch::new()?;
-    let event = Event::manual(&Domain::at(&bench.domain)?)?;
+    let event = Event::manual(&Domain::at(bench.domain())?)?;
     let socket = Socket::from(server);
     let sender = std::cell::RefCell::new(&mut client);
     let floor = || {
@@ -111,7 +111,7 @@ pub(super) fn many(bench: &Bench, work: &'static str) -> Result<Row> {
         Ok(each(started.elapsed(), count))
     };
     let ours = || {
-        let event = Event::manual(&Domain::at(&bench.domain)?)?;
+        let event = Event::manual(&Domain::at(bench.domain())?)?;
         for socket in &sockets {
             socket.event_select(&event, NetworkEvents::READ)?;
         }
@@ -130,7 +130,7 @@ pub(super) fn many(bench: &Bench, work: &'static str) -> Result<Row> {
 
 pub(super) fn registering(bench: &Bench, work: &'static str) -> Result<Row> {
     let count = bench.count(50_000);
-    let domain = Domain::at(&bench.domain)?;
+    let domain = Domain::at(bench.domain())?;
     let floor = || {
         let epoll = Watch::new()?;
         let started = Instant::now();
@@ -160,10 +160,10 @@ fn unbounded(row: Row) -> Result<Row> {
 /// How long the call takes by which another process loses its registration: when it returns, that one is told nothing.
 pub(super) fn taking_over(bench: &Bench, work: &'static str, endpoint: &Endpoint) -> Result<Row> {
     let count = bench.count(10_000);
-    let event = Event::manual(&Domain::at(&bench.domain)?)?;
+    let event = Event::manual(&Domain::at(bench.domain())?)?;
     let socket = Socket::from(UdpSocket::bind("127.0.0.1:0")?);
     let measure = |from_other: bool| {
-        let mut other = Actor::start(Role::Registers, count, &bench.domain, Stdio::piped(), None)?;
+        let mut other = Actor::start(Role::Registers, count, bench.domain(), Stdio::piped(), None)?;
         let mut pipe = other.input()?;
         pipe.write_all(&endpoint.duplicate(&socket, other.pid())?.to_wide_bytes())?;
         let mut took = Duration::ZERO;
@@ -187,7 +187,7 @@ pub(super) fn taking_over(bench: &Bench, work: &'static str, endpoint: &Endpoint
 pub(super) fn waking(bench: &Bench, work: &'static str, endpoint: &Endpoint) -> Result<Row> {
     let count = bench.count(20_000);
     let floor = || {
-        let mut other = Actor::start(Role::FloorTold, count, &bench.domain, Stdio::piped(), None)?;
+        let mut other = Actor::start(Role::FloorTold, count, bench.domain(), Stdio::piped(), None)?;
         let mut pipe = other.input()?;
         let started = Instant::now();
         for _ in 0..count {
@@ -200,7 +200,7 @@ pub(super) fn waking(bench: &Bench, work: &'static str, endpoint: &Endpoint) -> 
         let (mut client, server) = connection()?;
         let socket = Socket::from(server);
         client.write_all(&vec![0; count as usize + 1])?;
-        let mut other = Actor::start(Role::Told, count, &bench.domain, Stdio::piped(), None)?;
+        let mut other = Actor::start(Role::Told, count, bench.domain(), Stdio::piped(), None)?;
         let mut pipe = other.input()?;
         pipe.write_all(&endpoint.duplicate(&socket, other.pid())?.to_wide_bytes())?;
         other.expect("told")?;

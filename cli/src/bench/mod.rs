@@ -2,15 +2,14 @@
 
 mod events;
 mod idle;
-mod measure;
+pub(crate) mod measure;
 mod neighbours;
-mod roles;
+pub(crate) mod roles;
 mod rows;
 mod table;
 mod winsock;
 
-pub(crate) use measure::each;
-pub(crate) use roles::{Actor, Role, play};
+pub(crate) use roles::{Role, play};
 
 use anyhow::{Context, Result};
 use measure::Progress;

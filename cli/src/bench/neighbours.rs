@@ -126,7 +126,7 @@ fn bare(bench: &Bench) -> Result<Figure> {
 fn hand_off(bench: &Bench) -> Result<Figure> {
     let endpoint = bench.endpoint()?;
     rounds(bench, "handing off, answered", |count, inside, outside| {
-        let actor = Actor::start(Role::Answer, count, &bench.domain, Stdio::null(), None)?;
+        let actor = Actor::start(Role::Answer, count, bench.domain(), Stdio::null(), None)?;
         let sender = endpoint.sender(actor.pid())?;
         let started = Instant::now();
         for _ in 0..count {
@@ -140,7 +140,7 @@ fn hand_off(bench: &Bench) -> Result<Figure> {
 fn redeem(bench: &Bench) -> Result<Figure> {
     let endpoint = bench.endpoint()?;
     rounds(bench, "redeeming, answered", |count, inside, outside| {
-        let mut actor = Actor::start(Role::RedeemAnswer, count, &bench.domain, Stdio::piped(), None)?;
+        let mut actor = Actor::start(Role::RedeemAnswer, count, bench.domain(), Stdio::piped(), None)?;
         let (mut pipe, target) = (actor.input()?, sharesock::Process::from_pid(actor.pid())?);
         let started = Instant::now();
         for _ in 0..count {

@@ -90,7 +90,7 @@ fn single(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Re
     let count = bench.count(200_000);
     let floor = || floors::single(bench, count, socket);
     let ours = || {
-        let mut sink = Actor::start(Role::Sink, count, &bench.domain, Stdio::null(), None)?;
+        let mut sink = Actor::start(Role::Sink, count, bench.domain(), Stdio::null(), None)?;
         let sender = endpoint.sender(sink.pid())?;
         let started = Instant::now();
         for _ in 0..count {
@@ -109,7 +109,7 @@ fn batch(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Res
     let copies = || (0..253).map(|_| socket.try_clone()).collect::<Result<Vec<_>, _>>();
     let floor = || floors::batch(bench, messages, socket);
     let ours = || {
-        let mut sink = Actor::start(Role::Sink, count, &bench.domain, Stdio::null(), None)?;
+        let mut sink = Actor::start(Role::Sink, count, bench.domain(), Stdio::null(), None)?;
         let sender = endpoint.sender(sink.pid())?;
         let started = Instant::now();
         for _ in 0..messages {
@@ -157,7 +157,7 @@ fn crowd(bench: &Bench, work: &str, endpoint: &Endpoint, processes: u32, sockets
         let share = sockets.div_ceil(processes);
         let mut crowd = Vec::new();
         for _ in 0..processes {
-            let mut target = Actor::start(Role::Keep, share, &bench.domain, Stdio::piped(), None)?;
+            let mut target = Actor::start(Role::Keep, share, bench.domain(), Stdio::piped(), None)?;
             let (mut pipe, pid) = (target.input()?, process_of(&target)?);
             for _ in 0..share {
                 let socket = floors::plain_socket()?;
@@ -195,7 +195,7 @@ fn crowd(bench: &Bench, work: &str, endpoint: &Endpoint, processes: u32, sockets
 
 /// Duplicates so often for one new process, which redeems what it reads from a pipe.
 fn redeem_round(bench: &Bench, endpoint: &Endpoint, socket: &Socket, count: u32) -> Result<f64> {
-    let mut target = Actor::start(Role::Redeem, count, &bench.domain, Stdio::piped(), None)?;
+    let mut target = Actor::start(Role::Redeem, count, bench.domain(), Stdio::piped(), None)?;
     let (mut pipe, pid) = (target.input()?, process_of(&target)?);
     let started = Instant::now();
     for _ in 0..count {

@@ -53,7 +53,7 @@ pub(crate) fn all(bench: &Bench, prefix: &Path) -> Result<Vec<Call>> {
         String::from_utf8_lossy(&built.stderr)
     );
     let rounds = bench.rounds.min(MOST_ROUNDS);
-    let domain = &bench.domain;
+    let domain = bench.domain();
     let ours = measure(bench, rounds, || {
         let mut command = Command::new(&program);
         command.env("SHARESOCK_DOMAIN", domain);

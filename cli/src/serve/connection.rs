@@ -166,12 +166,12 @@ enum Stream {
 impl Stream {
     fn new(socket: Socket) -> io::Result<Self> {
         socket.as_socket().set_nonblocking(true)?;
-        match socket.as_socket().domain()? {
-            socket2::Domain::IPV4 | socket2::Domain::IPV6 => {
+        match socket.as_socket().local_addr()?.as_socket() {
+            Some(_) => {
                 let _ = socket.as_socket().set_tcp_nodelay(true);
                 TcpStream::from_std(socket.into()).map(Stream::Tcp)
             }
-            _ => local_stream(socket).map(Stream::Local),
+            None => local_stream(socket).map(Stream::Local),
         }
     }
 

@@ -1,6 +1,8 @@
 //! The work of the benchmark with bare system calls: what nothing built on them can be faster than.
 
-use crate::bench::{Actor, Bench, Role, each};
+use crate::bench::measure::each;
+use crate::bench::roles::Actor;
+use crate::bench::{Bench, Role};
 use anyhow::{Context, Result, bail};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::{Errno, IoSlice, IoSliceMut};

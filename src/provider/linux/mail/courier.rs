@@ -113,6 +113,8 @@ impl Shared {
                 let mut duties = self.duties.lock().unwrap_or_else(PoisonError::into_inner);
                 duties.retain(|duty| !ended.iter().any(|ended| Arc::ptr_eq(ended, duty)));
             }
+            // What they keep is closed now, not when there is something to do again.
+            drop(ended);
             wait.sleep();
         }
     }

@@ -1,0 +1,31 @@
+//! Handing off over a named pipe.
+//!
+//! Winsock puts a duplicate into the target's handle table before the message about it is written. So what is in the
+//! pipe's buffer outlives its sender, and what the target's program never takes must be discarded by the target.
+
+mod intake;
+mod link;
+mod message;
+mod outbox;
+mod outlet;
+mod tally;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use intake::Intake;
+pub(crate) use outlet::Outlet;
+
+use crate::domain::Domain;
+use crate::process::Process;
+
+/// How many bytes wait in a pipe for a receiver; a sender counts what it has written and what was read, and never
+/// writes more.
+const QUOTA: u32 = 1 << 20;
+/// How many bytes wait in a pipe for a sender: one each time it asked to be told.
+const BACK: u32 = 64;
+
+/// The pipe on which `process` receives.
+fn pipe_name(domain: &Domain, process: &Process) -> String {
+    let (pid, tag) = process.who();
+    format!(r"\\.\pipe\sharesock-{:08x}-{pid}-{tag:08x}-hand-off", domain.digest())
+}

@@ -1,0 +1,197 @@
+//! Handing sockets off to one target.
+//!
+//! No thread looks after a sender: what the target's program has taken is closed here at the next call, or when the
+//! sender is dropped.
+
+use super::message::Greeting;
+use super::outbox::{Other, Outbox};
+use super::pipe_name;
+use super::tally::Tally;
+use crate::domain::Domain;
+use crate::error::{Error, Result};
+use crate::hand_off::{Parcel, Refused};
+use crate::process::Process;
+use crate::provider::windows::sys::{Pipe, PipeEvent, TargetProcess};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use windows_sys::Win32::Foundation::{ERROR_FILE_NOT_FOUND, ERROR_INVALID_PARAMETER, ERROR_PIPE_BUSY};
+
+/// How long a target may take for the greeting, for which there is room in every pipe.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The sending end of a link.
+///
+/// Dropping it changes nothing for parcels on their way: the pipe keeps the messages, and the target has the
+/// duplicates.
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    other: Other,
+    /// Set when the target has sent something, or closed the link.
+    event: PipeEvent,
+    outbox: Mutex<Outbox>,
+    /// Notified when the thread that watched for news has them.
+    news: Condvar,
+}
+
+impl Outlet {
+    pub(crate) fn open(domain: &Domain, me: Process, target: Process) -> Result<Self> {
+        let refused = Error::io("opening a link for parcels");
+        let pid = target.pid();
+        let process = TargetProcess::open(pid).map_err(|error| match code(&error) {
+            Some(ERROR_INVALID_PARAMETER) => Error::NoSuchProcess { pid },
+            _ => refused(error),
+        })?;
+        // From now on the id is the target's, if it is now.
+        if Process::from_pid(pid)? != target {
+            return Err(Error::NoSuchProcess { pid });
+        }
+        let (pipe, event) = Pipe::call(&pipe_name(domain, &target)).map_err(|error| match code(&error) {
+            Some(ERROR_FILE_NOT_FOUND) => Error::no_endpoint(pid, domain),
+            Some(ERROR_PIPE_BUSY) => Error::QueueFull { pid },
+            _ => refused(error),
+        })?;
+        // Who serves the pipe is the kernel's word, not the name's. Nothing is given to anybody else.
+        let answered = pipe.server_pid().map_err(&refused)?;
+        if answered != pid {
+            return Err(Error::Impostor { pid, answered });
+        }
+        let (tally, handle, mark) = Tally::new().map_err(&refused)?;
+        let ticket = Tally::give(&handle, mark, &process).map_err(&refused)?;
+        let greeting = Greeting { process: me, ticket }.to_bytes();
+        // Whoever does not take it has just closed its receiver.
+        pipe.write(&greeting, PATIENCE).map_err(|_| Error::no_endpoint(pid, domain))?;
+        let other = Other { target, process, tally };
+        Ok(Outlet { other, event, outbox: Mutex::new(Outbox::new(pipe)), news: Condvar::new() })
+    }
+
+    pub(crate) fn target(&self) -> Process {
+        self.other.target
+    }
+
+    pub(crate) fn hand_off(&self, mut parcel: Parcel) -> Result<(), Box<Refused>> {
+        loop {
+            let length = parcel.bytes.len();
+            match self.try_hand_off(parcel) {
+                Err(refused) if matches!(refused.error, Error::HandOffFull { .. }) => parcel = refused.parcel,
+                done => return done,
+            }
+            self.wait_for_room(length);
+        }
+    }
+
+    pub(crate) fn try_hand_off(&self, parcel: Parcel) -> Result<(), Box<Refused>> {
+        let mut parcels = VecDeque::from([parcel]);
+        let sent = self.lock().send(&self.other, &mut parcels);
+        match (sent, parcels.pop_front()) {
+            (Err(error), Some(parcel)) => Err(Box::new(Refused { error, parcel })),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn try_hand_off_many(&self, parcels: &mut VecDeque<Parcel>) -> Result<usize> {
+        let mut accepted = 0;
+        while !parcels.is_empty() {
+            match self.lock().send(&self.other, parcels) {
+                Ok(count) => accepted += count,
+                Err(error) if accepted == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(accepted)
+    }
+
+    pub(crate) fn hand_off_many(&self, parcels: &mut VecDeque<Parcel>) -> Result<()> {
+        while let Some(first) = parcels.front() {
+            let length = first.bytes.len();
+            match self.try_hand_off_many(parcels) {
+                Err(Error::HandOffFull { .. }) => self.wait_for_room(length),
+                accepted => drop(accepted?),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn outstanding(&self) -> usize {
+        self.lock().let_go(&self.other)
+    }
+
+    pub(crate) fn flush(&self, timeout: Duration) -> Result<()> {
+        // A time beyond what the clock can tell is for ever.
+        let until = Instant::now().checked_add(timeout);
+        let mut outbox = self.wait(until, |outbox| outbox.let_go(&self.other) == 0);
+        match outbox.let_go(&self.other) {
+            0 => Ok(()),
+            _ if outbox.closed => Err(self.other.gone()),
+            count => Err(Error::NotTaken { pid: self.other.target.pid(), count }),
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        let mut outbox = self.lock();
+        self.look(&mut outbox);
+        outbox.closed
+    }
+
+    pub(crate) fn reclaim(self) -> Vec<Parcel> {
+        self.outbox.into_inner().unwrap_or_else(PoisonError::into_inner).reclaim(&self.other)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn look(&self, outbox: &mut Outbox) {
+        outbox.let_go(&self.other);
+        outbox.listen(&self.other);
+        outbox.closed |= self.other.process.has_ended();
+    }
+
+    /// Waits until there may be room for a parcel with so many bytes.
+    fn wait_for_room(&self, length: usize) {
+        drop(self.wait(None, |outbox| outbox.has_room(&self.other, length)));
+    }
+
+    /// Waits until something is as it should be or the link is closed, until `until` at most.
+    fn wait(&self, until: Option<Instant>, done: impl Fn(&mut Outbox) -> bool) -> MutexGuard<'_, Outbox> {
+        let mut outbox = self.lock();
+        loop {
+            self.look(&mut outbox);
+            if outbox.closed || done(&mut outbox) {
+                return outbox;
+            }
+            // Before the last look, or a take in between would go unnoticed.
+            self.other.tally.ask();
+            self.look(&mut outbox);
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if outbox.closed || done(&mut outbox) || left == Some(Duration::ZERO) {
+                return outbox;
+            }
+            outbox = self.pause(outbox, left);
+        }
+    }
+
+    /// Waits for news, not under the lock. One thread waits for the target, the others for that thread.
+    fn pause<'a>(&'a self, mut outbox: MutexGuard<'a, Outbox>, left: Option<Duration>) -> MutexGuard<'a, Outbox> {
+        if outbox.watched {
+            return match left {
+                Some(left) => self.news.wait_timeout(outbox, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.news.wait(outbox).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        outbox.watched = true;
+        drop(outbox);
+        let waited = self.other.process.wait(&self.event, left);
+        outbox = self.lock();
+        outbox.watched = false;
+        // What cannot be waited for does not come.
+        outbox.closed |= waited.is_err();
+        self.news.notify_all();
+        outbox
+    }
+}
+
+fn code(error: &io::Error) -> Option<u32> {
+    error.raw_os_error().and_then(|code| u32::try_from(code).ok())
+}

@@ -1,0 +1,249 @@
+//! What a process has in a domain: the right to redeem what the slips under its name say.
+
+use super::fates::{Fate, Fates};
+use super::hand_off::{Intake, Outlet};
+use super::revoker::Revoker;
+use super::slip::{self, Blank, Slip, Taken, Token};
+use super::socket::Shared;
+use super::sys::{self, Purpose, Running, since_boot};
+use crate::domain::Domain;
+use crate::duplicate::DuplicateOptions;
+use crate::error::{Error, Result};
+use crate::process::{Process, Target};
+use crate::protocol_info::{Delivery, ProtocolInfo};
+use crate::socket::Socket;
+use std::fs::File;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What expired or was revoked is looked for so often at the most, in nanoseconds.
+const LOOK_EVERY: u64 = 1_000_000_000;
+
+/// An endpoint.
+///
+/// A duplicate lies in the target's handle table when it is made, so nothing is ever held at its source. Only a source
+/// that is killed between that and the writing of the slip leaves a handle there that nobody can redeem: it keeps the
+/// socket open until the target ends, as Winsock itself would.
+#[derive(Debug, Clone)]
+pub(crate) struct Mailbox(Arc<Live>);
+
+#[derive(Debug)]
+struct Live {
+    domain: Domain,
+    me: Process,
+    fates: Mutex<Fates>,
+    /// When it next looks for what expired or was revoked.
+    next_look: AtomicU64,
+    /// Shows that this process has an endpoint here; gone when it is closed.
+    _claim: File,
+}
+
+impl Mailbox {
+    pub(crate) fn open(domain: &Domain) -> Result<Self> {
+        // Nothing else does in a process that only redeems.
+        sys::start_winsock().map_err(Error::io("starting Winsock"))?;
+        let me = Process::current()?;
+        let name = format!("{}.endpoint", slip::prefix(me.who()));
+        let second = slip::in_use("opening a second endpoint (clone the first)");
+        let claim = domain.0.folder().claim(&name).map_err(second)?;
+        let live = Live { domain: domain.clone(), me, fates: Mutex::default(), next_look: 0.into(), _claim: claim };
+        live.bury_the_dead();
+        Ok(Mailbox(Arc::new(live)))
+    }
+
+    pub(crate) fn process(&self) -> Result<Process> {
+        Ok(self.0.me)
+    }
+
+    pub(crate) fn duplicate(
+        &self,
+        socket: &Socket,
+        target: &impl Target,
+        options: &DuplicateOptions,
+    ) -> Result<ProtocolInfo> {
+        self.0.duplicate(socket, target, options).map(|(info, _)| info)
+    }
+
+    pub(crate) fn duplicate_revocable(
+        &self,
+        socket: &Socket,
+        target: &impl Target,
+        options: &DuplicateOptions,
+    ) -> Result<(ProtocolInfo, Revoker)> {
+        let (info, name) = self.0.duplicate(socket, target, options)?;
+        Ok((info, Revoker::new(self.0.domain.clone(), name)))
+    }
+
+    pub(crate) fn redeem(&self, delivery: &Delivery) -> Result<Socket> {
+        self.0.redeem(delivery)
+    }
+
+    pub(crate) fn discard(&self, delivery: &Delivery) -> Result<()> {
+        self.redeem(delivery).map(drop)
+    }
+
+    /// Nothing is ever held here.
+    #[allow(clippy::unnecessary_wraps)]
+    pub(crate) fn flush(&self, _: Duration) -> Result<()> {
+        Ok(())
+    }
+
+    pub(crate) fn intake(&self) -> Result<Intake> {
+        Intake::open(&self.0.domain, self.0.me)
+    }
+
+    pub(crate) fn outlet(&self, target: Process) -> Result<Outlet> {
+        Outlet::open(&self.0.domain, self.0.me, target)
+    }
+}
+
+impl Live {
+    fn duplicate(
+        &self,
+        socket: &Socket,
+        target: &impl Target,
+        options: &DuplicateOptions,
+    ) -> Result<(ProtocolInfo, String)> {
+        let refused = Error::io("duplicating a socket");
+        let (entry, id) = (socket.catalog_entry()?, socket.id()?.as_u64());
+        let target = target.process()?;
+        let gone = || Error::NoSuchProcess { pid: target.pid() };
+        // While it is open here, its id is no other's.
+        let running = Running::open(target.pid(), Purpose::Giving)
+            .map_err(Error::io("opening the target process (it must be this user's)"))?;
+        let running = running.filter(|running| Process::from_parts(target.pid(), running.start(), 0) == target);
+        let running = running.ok_or_else(gone)?;
+        let token: Token = sys::random().map_err(Error::io("asking for random bytes"))?;
+        let name = slip::name_of(target.who(), &token);
+        let written_down = Error::io("writing down a duplicate");
+        // First, because what Winsock has put into the target cannot be taken out again from here.
+        let blank = Blank::create(self.domain.0.folder(), &name).map_err(&written_down)?;
+        let genuine = sys::duplicate_for(socket.as_socket(), target.pid())
+            .map_err(|error| if running.has_ended() { gone() } else { refused(error) })?;
+        let slip = Slip { revoked: false, expires: options.expiry(since_boot()), socket: id, genuine };
+        blank.write(&slip).map_err(&written_down)?;
+        let delivery = Delivery {
+            token,
+            target_pid: target.who().0,
+            target_tag: target.who().1,
+            source_pid: self.me.who().0,
+            source_tag: self.me.who().1,
+            domain: self.domain.digest(),
+            held: false,
+        };
+        Ok((ProtocolInfo::new(entry, delivery), name))
+    }
+
+    fn redeem(&self, delivery: &Delivery) -> Result<Socket> {
+        if (delivery.target_pid, delivery.target_tag) != self.me.who() {
+            return Err(Error::WrongProcess { meant_for: delivery.target_pid, here: self.me.pid() });
+        }
+        if delivery.domain != self.domain.digest() {
+            return Err(Error::WrongDomain { here: self.domain.path().to_owned() });
+        }
+        let token = delivery.token;
+        let Some(mut taken) = Taken::open(&self.domain, &slip::name_of(self.me.who(), &token))? else {
+            self.look_after_others();
+            return Err(self.fates().of(&token).map_or(Error::UnknownDelivery, Error::from));
+        };
+        let Some(slip) = taken.read() else {
+            let _ = taken.use_up();
+            return Err(Error::UnknownDelivery);
+        };
+        if let Some(fate) = slip.ended() {
+            self.discard(token, &taken, &slip, fate);
+            drop(taken);
+            self.look_after_others();
+            return Err(fate.into());
+        }
+        // First, because the handle must never be taken twice: by then its number may be another's.
+        taken.use_up().map_err(Error::io("using up a duplicate"))?;
+        let socket = sys::redeem(&slip.genuine).map_err(|error| {
+            // For want of resources: the same info can be redeemed later.
+            let _ = taken.spare();
+            Error::io("redeeming a duplicate")(error)
+        })?;
+        // Who waits for the slip must find out what became of it when it is gone.
+        self.fates().note(token, Fate::Redeemed);
+        drop(taken);
+        self.look_after_others();
+        Ok(Socket::from_parts(socket, Shared::with_id(slip.socket)))
+    }
+
+    /// Closes the handle of a duplicate, by making a socket of it: only Winsock knows which it is.
+    fn discard(&self, token: Token, taken: &Taken, slip: &Slip, fate: Fate) {
+        if taken.use_up().is_err() {
+            return;
+        }
+        match sys::redeem(&slip.genuine) {
+            // It is looked for again.
+            Err(error) if sys::is_lack(&error) => drop(taken.spare()),
+            _ => self.fates().note(token, fate),
+        }
+    }
+
+    fn fates(&self) -> MutexGuard<'_, Fates> {
+        self.fates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes what was duplicated for this process and expired, or was revoked, since.
+    fn look_after_others(&self) {
+        let (now, next) = (since_boot(), self.next_look.load(Ordering::Relaxed));
+        let due = now >= next;
+        let mine = || self.next_look.compare_exchange(next, now + LOOK_EVERY, Ordering::Relaxed, Ordering::Relaxed);
+        if due && mine().is_ok() {
+            self.discard_where(Slip::ended);
+        }
+    }
+
+    /// Discards those of this process's duplicates for which `fate` tells one.
+    fn discard_where(&self, fate: impl Fn(&Slip) -> Option<Fate>) {
+        for name in self.domain.0.names() {
+            let Some((who, Some(token))) = slip::parse_name(&name) else { continue };
+            if who != self.me.who() {
+                continue;
+            }
+            let Ok(Some(mut taken)) = Taken::open(&self.domain, &name) else { continue };
+            match taken.read() {
+                Some(slip) => {
+                    if let Some(fate) = fate(&slip) {
+                        self.discard(token, &taken, &slip, fate);
+                    }
+                }
+                None => drop(taken.use_up()),
+            }
+        }
+    }
+
+    /// Removes what processes left that are no more: their handles are gone with them.
+    fn bury_the_dead(&self) {
+        for name in self.domain.0.names() {
+            let Some(((pid, tag), _)) = slip::parse_name(&name) else { continue };
+            // Of one that cannot be looked at it is not known.
+            let lives = match Process::from_pid(pid) {
+                Ok(process) => process.who() == (pid, tag),
+                Err(Error::NoSuchProcess { .. }) => false,
+                Err(_) => true,
+            };
+            if !lives {
+                let _ = self.domain.0.folder().remove(&name);
+            }
+        }
+    }
+}
+
+impl Slip {
+    /// Why it cannot be redeemed any more.
+    fn ended(&self) -> Option<Fate> {
+        let expired = self.expires != 0 && self.expires <= since_boot();
+        if self.revoked { Some(Fate::Revoked) } else { expired.then_some(Fate::Expired) }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // Nobody can redeem them any more.
+        self.discard_where(|_| Some(Fate::Redeemed));
+    }
+}

@@ -1,0 +1,39 @@
+//! Windows: Winsock itself puts descriptors into other processes and keeps the events of sockets; what it does not do,
+//! that a duplicate is redeemed once and by its target alone, lies in slips.
+
+pub(crate) mod codes;
+mod convert;
+mod fates;
+mod hand_off;
+mod holders;
+mod lock_file;
+mod mailbox;
+mod notify;
+mod place;
+#[cfg(feature = "tokio")]
+mod polled;
+mod port;
+pub(crate) mod process;
+mod revoker;
+mod slip;
+mod socket;
+mod spawn;
+mod sys;
+mod trust;
+
+pub(crate) use hand_off::{Intake, Outlet};
+pub(crate) use holders::descriptors;
+pub(crate) use lock_file::LockFile;
+pub(crate) use mailbox::Mailbox;
+pub(crate) use notify::{
+    EventObject, Queue, accept, accept_apart, async_select, cancel_select, enum_network_events, event_select,
+    pass_registration, registration, set_nonblocking,
+};
+pub(crate) use place::Place;
+#[cfg(feature = "tokio")]
+pub(crate) use polled::Polled;
+pub use port::SocketExt;
+pub(crate) use revoker::Revoker;
+pub use socket::RawDescriptor;
+pub(crate) use socket::{Shared, bind, connect, connection, join, raw, recv_from, recv_oob, sending, shutdown, taking};
+pub(crate) use spawn::spawn_with_endpoint;

@@ -1,0 +1,24 @@
+//! Revoking a duplicate.
+
+use super::slip::Taken;
+use crate::domain::Domain;
+use crate::error::{Error, Result};
+
+/// The slip that decides between redeeming and revoking: who has it open.
+#[derive(Debug)]
+pub(crate) struct Revoker {
+    domain: Domain,
+    name: String,
+}
+
+impl Revoker {
+    pub(crate) fn new(domain: Domain, name: String) -> Self {
+        Revoker { domain, name }
+    }
+
+    /// The handle stays in the target, which closes it when it next looks: nobody else can.
+    pub(crate) fn revoke(self) -> Result<()> {
+        let mut taken = Taken::open(&self.domain, &self.name)?.ok_or(Error::AlreadyRedeemed)?;
+        taken.revoke().map_err(Error::io("revoking a duplicate"))
+    }
+}
