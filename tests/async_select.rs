@@ -1,4 +1,5 @@
 //! What messages come, and when: one for each event, within one process.
+#![cfg(target_os = "linux")]
 
 mod occurring;
 mod peer;

@@ -1,5 +1,6 @@
 //! Event objects and registrations in a forked child. One test alone in its program: no other thread is at anything
 //! when it forks.
+#![cfg(target_os = "linux")]
 #![allow(unsafe_code)]
 
 mod occurring;

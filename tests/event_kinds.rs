@@ -1,6 +1,7 @@
 //! What an event object is told, and when: event by event, within one process.
 //!
 //! docs/network-events.md says which rule each test shows.
+#![cfg(target_os = "linux")]
 
 mod occurring;
 mod peer;

@@ -1,4 +1,5 @@
 //! Event objects by themselves: setting, resetting, and waiting for one, any or all.
+#![cfg(target_os = "linux")]
 
 mod occurring;
 mod peer;

@@ -1,4 +1,5 @@
 //! Bugs of network events that were found, each with what showed it.
+#![cfg(target_os = "linux")]
 
 mod occurring;
 mod peer;

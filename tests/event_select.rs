@@ -1,6 +1,7 @@
 //! Registering an event object, what becomes of the record, accepting and enumerating: within one process.
 //!
 //! docs/network-events.md says which rule each test shows.
+#![cfg(target_os = "linux")]
 
 mod occurring;
 mod peer;

@@ -1,4 +1,5 @@
 //! Handing off, with real processes.
+#![cfg(target_os = "linux")]
 
 mod peer;
 

@@ -1,4 +1,5 @@
 //! Duplicates that cannot be delivered at once, that expire, and that are revoked; each with real processes.
+#![cfg(target_os = "linux")]
 
 mod peer;
 

@@ -1,6 +1,7 @@
 //! Peers that do not keep to the protocol, speaking to the names of an endpoint directly; and altered infos.
 //!
 //! After each, honest processes share as before.
+#![cfg(target_os = "linux")]
 
 mod peer;
 

@@ -3,6 +3,7 @@
 //! Three peers pass sockets around in a ring, by hand-off, with duplicates beside them that are redeemed, revoked or
 //! expired. One is killed at a random moment: to its neighbours it is source and target, to the sockets in flight
 //! between the others a bystander. `SHARESOCK_SEED` repeats a run, `SHARESOCK_KILLS` sets how many are killed.
+#![cfg(target_os = "linux")]
 
 mod peer;
 

@@ -1,4 +1,5 @@
 //! Descriptors run out: in the table of a process, and in flight for a user.
+#![cfg(target_os = "linux")]
 
 mod peer;
 

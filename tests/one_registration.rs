@@ -1,4 +1,5 @@
 //! One event registration per underlying socket, whichever process made it (R10, R11), with three processes.
+#![cfg(target_os = "linux")]
 
 mod occurring;
 mod peer;

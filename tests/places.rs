@@ -1,4 +1,5 @@
 //! Where processes are: in other PID namespaces, of other users, forked, behind long paths.
+#![cfg(target_os = "linux")]
 
 mod peer;
 

@@ -1,6 +1,7 @@
 //! The rules R1–R9 and R12, each with real processes: a source, a target and a third.
 //!
 //! A peer is this same test program, run with only the test `peer`, which obeys commands from standard input.
+#![cfg(target_os = "linux")]
 
 mod outside;
 mod peer;

@@ -1,4 +1,5 @@
 //! Children that have their endpoint from birth.
+#![cfg(target_os = "linux")]
 
 mod peer;
 

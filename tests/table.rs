@@ -1,6 +1,7 @@
 //! The table of events under processes that are killed, and under members of the domain that spoil it.
 //!
 //! `SHARESOCK_SEED` repeats a run of the campaign, `SHARESOCK_KILLS` sets how many are killed.
+#![cfg(target_os = "linux")]
 #![allow(unsafe_code)] // A hostile member writes to the memory directly.
 
 mod occurring;

@@ -2,10 +2,10 @@
 #![cfg(windows)]
 #![allow(unsafe_code)]
 
-use sharesock::{Domain, Error, Event, Message, MessageQueue, NetworkEvents, Socket};
+use sharesock::{Domain, Endpoint, Error, Event, Message, MessageQueue, NetworkEvents, Socket};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::windows::io::{AsHandle, AsRawSocket, FromRawSocket};
+use std::os::windows::io::{AsHandle, AsRawSocket};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -323,24 +323,12 @@ fn queues_leave_nothing_behind() {
 
 #[test]
 fn a_registration_moves_to_another_process() {
-    use windows_sys::Win32::Networking::WinSock::{
-        FROM_PROTOCOL_INFO, INVALID_SOCKET, WSADuplicateSocketW, WSAPROTOCOL_INFOW, WSASocketW,
-    };
-    const LENGTH: usize = size_of::<WSAPROTOCOL_INFOW>();
-    if std::env::var_os("SHARESOCK_CHILD").is_some() {
-        let _ = UdpSocket::bind("127.0.0.1:0").unwrap();
+    if let Some(folder) = std::env::var_os("SHARESOCK_CHILD") {
+        let endpoint = Endpoint::open(&Domain::at(folder).unwrap()).unwrap();
         let mut line = String::new();
         let mut input = BufReader::new(std::io::stdin());
         input.read_line(&mut line).unwrap();
-        let bytes: Vec<u8> =
-            (0..LENGTH).map(|at| u8::from_str_radix(&line.trim()[2 * at..2 * at + 2], 16).unwrap()).collect();
-        // SAFETY: the structure is plain numbers, of which there are enough.
-        let info: WSAPROTOCOL_INFOW = unsafe { std::ptr::read_unaligned(bytes.as_ptr().cast()) };
-        // SAFETY: the structure outlives the call.
-        let raw = unsafe { WSASocketW(FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO, &info, 0, 1) };
-        assert_ne!(raw, INVALID_SOCKET);
-        // SAFETY: it was just made.
-        let redeemed = sharesock_redeemed(unsafe { socket2::Socket::from_raw_socket(raw as u64) });
+        let redeemed = endpoint.redeem(&line.parse().unwrap()).unwrap();
         let event = Event::manual(&domain()).unwrap();
         // Not its own yet: what it accepts is registered with nobody.
         let (accepted, _) = redeemed.accept().unwrap();
@@ -362,17 +350,13 @@ fn a_registration_moves_to_another_process() {
 
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "a_registration_moves_to_another_process", "--nocapture"])
-        .env("SHARESOCK_CHILD", "1")
+        .env("SHARESOCK_CHILD", domain().path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut info = WSAPROTOCOL_INFOW::default();
-    // SAFETY: the structure is written before the call returns.
-    assert_eq!(unsafe { WSADuplicateSocketW(socket.as_raw_socket() as usize, child.id(), &raw mut info) }, 0);
-    // SAFETY: the structure is plain numbers without gaps.
-    let bytes = unsafe { std::slice::from_raw_parts((&raw const info).cast::<u8>(), LENGTH) };
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let endpoint = Endpoint::open(&domain()).unwrap();
+    let text = endpoint.duplicate(&socket, child.id()).unwrap().to_string();
     let mut input = child.stdin.take().unwrap();
     writeln!(input, "{text}").unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
@@ -385,10 +369,6 @@ fn a_registration_moves_to_another_process() {
     assert_eq!(network(queue.get().unwrap()).0, 4);
     writeln!(input).unwrap();
     assert!(child.wait().unwrap().success());
-}
-
-fn sharesock_redeemed(socket: socket2::Socket) -> Socket {
-    sharesock::redeemed(socket, 77)
 }
 
 #[cfg(feature = "tokio")]

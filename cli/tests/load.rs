@@ -1,4 +1,5 @@
 //! `sharesock serve` under load, with two reloads and a killed worker in the middle.
+#![cfg(target_os = "linux")]
 
 mod serving;
 

@@ -1,4 +1,5 @@
 //! The rest of the program: the tour, the benchmark, help, completions, manual pages.
+#![cfg(target_os = "linux")]
 
 use std::process::{Command, Output};
 

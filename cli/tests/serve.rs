@@ -1,4 +1,5 @@
 //! `sharesock serve`, run as people run it.
+#![cfg(target_os = "linux")]
 
 mod serving;
 

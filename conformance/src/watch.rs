@@ -1,9 +1,9 @@
 //! What event objects and message queues tell.
 
 use crate::observe::{Seen, event};
-use crate::stage::{BRIEF, LONG};
+use crate::stage::BRIEF;
 use sharesock::{Domain, Event, Message, MessageQueue, NetworkEvents, Result, Socket};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// All that can happen at one socket.
 pub(crate) const ALL: NetworkEvents = NetworkEvents::READ
@@ -12,6 +12,9 @@ pub(crate) const ALL: NetworkEvents = NetworkEvents::READ
     .union(NetworkEvents::ACCEPT)
     .union(NetworkEvents::CONNECT)
     .union(NetworkEvents::CLOSE);
+
+/// An event is awaited for so long. Some systems never tell some events, so it is less than what else is awaited.
+const TELLS_WITHIN: Duration = Duration::from_secs(3);
 
 /// The id of the messages that are asked for.
 pub(crate) const ID: u32 = 7;
@@ -52,7 +55,7 @@ impl Seen for Told {
 pub(crate) fn told(socket: &Socket, event: &Event, awaited: NetworkEvents) -> Result<Told> {
     let started = Instant::now();
     let mut told = Told::default();
-    while !told.events.contains(awaited) && event.wait(Some(LONG.saturating_sub(started.elapsed())))? {
+    while !told.events.contains(awaited) && event.wait(Some(TELLS_WITHIN.saturating_sub(started.elapsed())))? {
         told.enumerate(socket, Some(event))?;
     }
     Ok(told)
@@ -82,7 +85,7 @@ pub(crate) fn enumerated(socket: &Socket) -> Result<Told> {
 pub(crate) fn messages(queue: &MessageQueue, count: usize) -> Result<Vec<Message>> {
     let mut messages = Vec::new();
     while messages.len() < count {
-        let Some(message) = queue.get_within(LONG)? else { break };
+        let Some(message) = queue.get_within(TELLS_WITHIN)? else { break };
         messages.push(message);
     }
     Ok(messages)

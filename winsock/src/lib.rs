@@ -5,7 +5,9 @@
 //! (bytes with the caller's buffers), `state` (what a process has) with `handle`, `address` and `layout` (what lies
 //! in a C program's memory), and at the bottom `memory` (that memory), `boundary` and `code`.
 //!
-//! This crate is a C library; its Rust names are of no use outside. Rust programs use the crate `sharesock`.
+//! This crate is a C library; its Rust names are of no use outside. Rust programs use the crate `sharesock`. On Windows,
+//! which has Winsock, it is empty.
+#![cfg(target_os = "linux")]
 #![allow(unreachable_pub)] // C reaches what Rust does not.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

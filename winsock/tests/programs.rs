@@ -1,4 +1,5 @@
 //! C programs, built against the installed library as a user's are, and run.
+#![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};

@@ -189,7 +189,7 @@ fn crowd(bench: &Bench, work: &str, endpoint: &Endpoint, processes: u32, sockets
         floor_is: "the same, 10 shared",
         ours,
         ratio,
-        bound: Some((1.20, 1.0)),
+        bound: floors::MEASURED.then_some((1.20, 1.0)),
     })
 }
 

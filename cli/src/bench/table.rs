@@ -49,7 +49,10 @@ pub(crate) fn print(Measured { rows, idle, neighbours, calls }: &Measured) {
         }
     }
     if !crate::system::floors::MEASURED && !rows.is_empty() {
-        let _ = writeln!(text, "no floors are measured on this system: the library makes the bare calls themselves");
+        let _ = writeln!(
+            text,
+            "no floors on this system, where the library makes the bare calls themselves; a fiftieth of the work was done"
+        );
     }
     if let Some(Idle { sockets, descriptors, threads, bytes }) = idle {
         let each = format!("{descriptors:.0} descriptors, {threads:.0} threads, {bytes:.0} bytes");

@@ -111,7 +111,6 @@ fn inherits_mode(stage: &Stage) -> Result<()> {
     let _peer = Peer::connect(address)?;
     let (accepted, _) = patiently(|| listener.accept())?;
     see("receiving without input", accepted.recv(&mut [0]));
-    see("registered", accepted.registration().map(|registration| registration.is_some()));
     let (listener, address, event) = registered(stage)?;
     let _peer = Peer::connect(address)?;
     event.wait(Some(LONG))?;
@@ -148,7 +147,6 @@ fn elsewhere(stage: &Stage) -> Result<()> {
     let mut peer = Peer::connect(address)?;
     see("told here", told(&listener, &event, ACCEPT));
     see("A accepts", a.ask("accept s c")?);
-    see("registered is", a.ask("registrant c")?);
     peer.send("x")?;
     see("A receives", a.ask("receive c 1")?);
     see("the event object here is set", event.wait(Some(BRIEF)));

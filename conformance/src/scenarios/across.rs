@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use sharesock::{Event, MessageQueue, NetworkEvents, Socket};
 
 pub(super) const ALL: &[Scenario] = &[
+    scenario("registrant", "who is registered", "R10, 4.12", registrant),
     scenario("last-registers", "who registered last is told, and nobody else", "R10, 4.12", last_registers),
     scenario("event-then-message", "messages take over from an event object", "R10, 4.12, 5.1", event_then_message),
     scenario("message-then-event", "an event object takes over from messages", "R10, 4.12, 5.1", message_then_event),
@@ -36,23 +37,49 @@ fn shared(stage: &Stage) -> Result<(Peer, Socket, Actor, Actor)> {
     Ok((peer, socket, a, b))
 }
 
-/// Who is registered.
-fn registrant(socket: &Socket, a: &Actor, b: &Actor) -> sharesock::Result<&'static str> {
-    Ok(match socket.registration()?.map(|registration| registration.process.pid()) {
-        None => "nobody",
-        Some(pid) if pid == a.pid() => "A",
-        Some(pid) if pid == b.pid() => "B",
-        Some(pid) if pid == std::process::id() => "this process",
-        Some(_) => "another process",
-    })
+fn registrant(stage: &Stage) -> Result<()> {
+    let (_peer, socket, mut a, mut b) = shared(stage)?;
+    let (pid_of_a, pid_of_b) = (a.pid(), b.pid());
+    let registered = || {
+        let registration = socket.registration()?;
+        Ok::<_, sharesock::Error>(match registration.map(|registration| registration.process.pid()) {
+            None => "nobody",
+            Some(pid) if pid == pid_of_a => "A",
+            Some(pid) if pid == pid_of_b => "B",
+            Some(pid) if pid == std::process::id() => "this process",
+            Some(_) => "another process",
+        })
+    };
+    see("at first", registered());
+    done(&a.ask("clone s t")?)?;
+    done(&a.ask("select s READ")?)?;
+    see("A has registered", registered());
+    done(&b.ask("async s READ")?)?;
+    see("B has asked for messages", registered());
+    see("as A sees it", a.ask("registrant s")?.replace(&pid_of_b.to_string(), "B"));
+    done(&a.ask("cancel s")?)?;
+    see("A has cancelled", registered());
+    done(&a.ask("select s READ")?)?;
+    done(&b.ask("select s ")?)?;
+    see("A has registered, B has asked for nothing", registered());
+    done(&a.ask("select s READ")?)?;
+    done(&a.ask("close s")?)?;
+    see("A has registered and closed that descriptor", registered());
+    done(&a.ask("select t READ")?)?;
+    see("A has registered through another", registered());
+    a.end()?;
+    see("A has ended", registered());
+    done(&b.ask("select s READ")?)?;
+    see("B has registered", registered());
+    b.kill()?;
+    see("B was killed", registered());
+    Ok(())
 }
 
 fn last_registers(stage: &Stage) -> Result<()> {
-    let (mut peer, socket, mut a, mut b) = shared(stage)?;
+    let (mut peer, _socket, mut a, mut b) = shared(stage)?;
     see("A registers", a.ask("select s READ")?);
-    see("registered is", registrant(&socket, &a, &b));
     see("B registers", b.ask("select s READ")?);
-    see("registered is", registrant(&socket, &a, &b));
     peer.send("x")?;
     see("B is told", b.ask("told s READ")?);
     see("the event object of A is set", a.ask("is-set")?);
@@ -186,7 +213,6 @@ fn cancel_elsewhere(stage: &Stage) -> Result<()> {
     for command in ["cancel s", "select s "] {
         see("A registers", a.ask("select s READ")?);
         see(if command.starts_with("cancel") { "B cancels" } else { "B asks for nothing" }, b.ask(command)?);
-        see("registered is", registrant(&socket, &a, &b));
         peer.send("x")?;
         see("input arrives, seen here", take(&socket, 1));
         see("A is told", a.ask("untold s")?);
@@ -206,13 +232,12 @@ fn blocking_elsewhere(stage: &Stage) -> Result<()> {
 }
 
 fn closes(stage: &Stage) -> Result<()> {
-    let (mut peer, socket, mut a, b) = shared(stage)?;
+    let (mut peer, socket, mut a, _b) = shared(stage)?;
     done(&a.ask("clone s t")?)?;
     see("A registers", a.ask("select s READ")?);
     done(&a.ask("close s")?)?;
-    see("A closes that descriptor and keeps another, registered is", registrant(&socket, &a, &b));
     peer.send("x")?;
-    see("input arrives, seen here", take(&socket, 1));
+    see("A closes that descriptor and keeps another, input arrives, seen here", take(&socket, 1));
     see("the event object of A is set", a.ask("is-set")?);
     Ok(())
 }
@@ -231,8 +256,7 @@ fn ends(stage: &Stage, end: fn(Actor) -> Result<()>) -> Result<()> {
     peer.send("x")?;
     see("its event object is set", a.ask("wait")?);
     end(a)?;
-    see("A has ended, registered is", b.ask("registrant s")?);
-    see("made blocking here", socket.set_nonblocking(false));
+    see("A has ended, made blocking here", socket.set_nonblocking(false));
     see("B registers", b.ask("select s READ")?);
     see("B is told of what A had been told of", b.ask("told s READ")?);
     see("B receives", b.ask("receive s 1")?);
@@ -240,7 +264,7 @@ fn ends(stage: &Stage, end: fn(Actor) -> Result<()>) -> Result<()> {
 }
 
 fn losses(stage: &Stage) -> Result<()> {
-    let (_peer, socket, mut a, mut b) = shared(stage)?;
+    let (_peer, _socket, mut a, mut b) = shared(stage)?;
     see("A wants to hear of it", a.ask("hear-losses")?);
     see("A registers an event object", a.ask("select s READ")?);
     see("B registers", b.ask("select s READ")?);
@@ -249,6 +273,5 @@ fn losses(stage: &Stage) -> Result<()> {
     see("B registers", b.ask("select s READ")?);
     see("A gets", a.ask("messages 1")?);
     see("B, which did not want to, has its event object set", b.ask("is-set")?);
-    see("registered is", registrant(&socket, &a, &b));
     Ok(())
 }

@@ -248,7 +248,6 @@ fn registered(stage: &Stage) -> Result<()> {
     let sender = stage.endpoint.sender(target.pid())?;
     sender.hand_off(Parcel::new(socket))?;
     target.ask("take s")?;
-    see("registered is", target.ask("registrant s")?);
     peer.send("x")?;
     see("the target receives", target.ask("receive s 1")?);
     see("the event object is set", event.wait(Some(BRIEF)));
