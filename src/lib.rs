@@ -38,7 +38,7 @@
 //! [`Socket::event_select`] and [`Socket::async_select`]. To take turns on a socket, see [`Turn`]; to see who holds it,
 //! [`Socket::holders`].
 //!
-//! Platform: Linux 5.10 or later with `/proc` mounted.
+//! Platforms: Linux 5.10 or later with `/proc` mounted; Windows, over the real Winsock, run so far under Wine alone.
 
 // Nothing that a peer, a file or the environment can supply may make us panic.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
