@@ -10,6 +10,7 @@ use outside::{Kind, Outside};
 use peer::{Peer, Place, hear, pair, sockets};
 use sharesock::{Direction, Endpoint, Error, Parcel, ProtocolInfo, Socket, Turn};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -300,6 +301,18 @@ fn r9_the_socket_lives_until_its_last_descriptor_is_closed() {
         assert_eq!(third.ask("close"), "ok");
         outside.wait_for_end();
     }
+}
+
+#[test]
+fn r9_a_listener_ends_with_its_last_descriptor_and_not_by_a_shutdown() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (socket, other) = (Socket::from(listener.try_clone().unwrap()), Socket::from(listener));
+    for how in [std::net::Shutdown::Read, std::net::Shutdown::Write, std::net::Shutdown::Both] {
+        assert_eq!(socket.shutdown(how).unwrap_err().winsock_code(), 10057);
+    }
+    let _client = TcpStream::connect(address).unwrap();
+    other.accept().unwrap();
 }
 
 #[test]

@@ -106,6 +106,7 @@ impl Socket {
     /// Ends receiving, sending, or both, for all descriptors of the socket (`shutdown`).
     ///
     /// # Errors
+    /// [`Error::System`] with `ENOTCONN` for a listener, as in Winsock: it is closed by its last descriptor.
     /// [`Error::System`] when the system refuses.
     pub fn shutdown(&self, how: Shutdown) -> Result<()> {
         provider::shutdown(self, how)

@@ -6,7 +6,7 @@ use crate::provider::linux::record::{Record, Seen, Slot, begins_attempt, is_data
 use crate::provider::linux::sys::receive_from;
 use crate::socket::Socket;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
+use rustix::net::{RecvFlags, recv, sockopt};
 use socket2::SockAddr;
 use std::io;
 use std::net::Shutdown;
@@ -146,6 +146,11 @@ pub(crate) fn bind(socket: &Socket, address: &SockAddr) -> io::Result<()> {
 }
 
 pub(crate) fn shutdown(socket: &Socket, how: Shutdown) -> Result<()> {
+    let refused = Error::system("ending a connection");
+    // Linux would end the listening of all who share it, or say that it did something.
+    if sockopt::socket_acceptconn(&socket.socket).map_err(&refused)? {
+        return Err(refused(Errno::NOTCONN));
+    }
     if how != Shutdown::Write {
         socket.note_deaf();
     }
