@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Only who may enter the directory can share in it. By default it belongs to one user and is closed to all others.
 /// On Linux processes of different users name one directory whose group admits them, set up by an administrator:
 /// `mkdir -m 3770 DIR && chgrp GROUP DIR`. On Windows a domain is one user's: only who may put handles into a process
-/// can share with it.
+/// can share with it; and of one machine: what processes left that are unknown here is removed.
 #[derive(Debug, Clone)]
 pub struct Domain(pub(crate) Arc<Place>);
 

@@ -32,7 +32,9 @@ pub struct Turn {
 impl Turn {
     /// Waits for the turn on one direction of `socket` among all processes and threads of `domain`.
     ///
-    /// Nobody is forced to take turns: they bind those who take them.
+    /// Nobody is forced to take turns: they bind those who take them. A turn goes by the [identity](Socket::id) of the
+    /// socket: on Windows by that which its duplicates and parcels carry, so a descriptor that got into a process in
+    /// another way is another socket there.
     ///
     /// # Errors
     /// [`Error::System`]: with `EDEADLK` never, for turns of one process are independent of each other; with

@@ -4,10 +4,12 @@
 mod windows_peer;
 
 use sharesock::{DuplicateOptions, Endpoint, Error, InfoError, Process, ProtocolInfo, Socket, SpawnExt};
+use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::io::AsRawSocket;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use windows_peer::{Peer, Place, is_open, pair, wait_for_end};
 
 const ME: fn() -> u32 = std::process::id;
@@ -293,6 +295,23 @@ fn an_expired_duplicate_is_closed_when_its_target_looks_for_another() {
     wait_for_end(&mut client);
     let answer = target.ask(&format!("redeem {info}"));
     assert!(answer.contains("has expired"), "{answer}");
+}
+
+#[test]
+fn a_slip_that_somebody_keeps_open_holds_up_no_other() {
+    let place = Place::new("kept-open");
+    let endpoint = place.endpoint();
+    let (_client, socket) = pair();
+    let info = endpoint.duplicate(&socket, ME()).unwrap();
+    let slip = place.slips().remove(0);
+    let (mine, _) = slip.rsplit_once('-').unwrap();
+    // A source that is stopped between making its slip and writing it.
+    let other = place.path().join(format!("{mine}-{:032x}.slip", 7));
+    let kept = OpenOptions::new().write(true).create_new(true).share_mode(0).open(other).unwrap();
+    let started = Instant::now();
+    assert_eq!(endpoint.redeem(&info).unwrap(), socket);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    drop(kept);
 }
 
 #[test]

@@ -375,8 +375,8 @@ fn a_registration_moves_to_another_process() {
 mod awaited {
     use super::*;
     use sharesock::{AsyncEvent, AsyncMessageQueue};
-    use std::pin::pin;
-    use std::sync::Arc;
+    use std::pin::{Pin, pin};
+    use std::sync::{Arc, Mutex};
     use std::task::{Context, Poll, Wake, Waker};
     use std::thread::Thread;
 
@@ -418,6 +418,28 @@ mod awaited {
             }
             assert!(!poll_once(awaited.wait()));
         }
+    }
+
+    #[test]
+    fn a_waker_that_is_replaced_may_drop_another_wait() {
+        struct Keeps(#[allow(dead_code)] Mutex<Pin<Box<dyn Future<Output = sharesock::Result<()>> + Send>>>);
+        impl Wake for Keeps {
+            fn wake(self: Arc<Self>) {}
+        }
+        let awaited = Arc::new(AsyncEvent::new(Event::manual(&domain()).unwrap()).unwrap());
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let same = Arc::clone(&awaited);
+            let mut other: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move { same.wait().await });
+            assert!(other.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            let waker = Waker::from(Arc::new(Keeps(Mutex::new(other))));
+            let mut one = pin!(awaited.wait());
+            assert!(one.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            drop(waker);
+            assert!(one.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            tell.send(()).unwrap();
+        });
+        told.recv_timeout(Duration::from_secs(5)).unwrap();
     }
 
     #[test]

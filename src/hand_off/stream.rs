@@ -7,7 +7,8 @@ use futures_core::Stream;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// A [`Receiver`] as a stream of parcels, which ends only with the program.
+/// A [`Receiver`] as a stream of parcels, which ends only with the program. On Windows a thread of its own waits
+/// for them, and it needs no runtime.
 ///
 /// ```
 /// # let folder = std::env::temp_dir().join(format!("sharesock-doc-stream-{}", std::process::id()));

@@ -134,7 +134,8 @@ impl Socket {
     }
 
     /// Registers `accepted`, a socket that was accepted from this one, as this one is registered, if this process has
-    /// the registration.
+    /// the registration; on Windows, if it was made through this `Socket` or a clone: whether somebody took it over
+    /// since, the system does not tell.
     ///
     /// # Errors
     /// As [`event_select`](Socket::event_select).

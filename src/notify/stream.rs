@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::provider::Polled;
 use std::time::Duration;
 
-/// An [`Event`] that can be awaited.
+/// An [`Event`] that can be awaited. On Windows a thread of its own waits for it, and it needs no runtime.
 ///
 /// ```
 /// # let folder = std::env::temp_dir().join(format!("sharesock-doc-async-event-{}", std::process::id()));
@@ -46,7 +46,7 @@ impl AsyncEvent {
     }
 }
 
-/// A [`MessageQueue`] that can be awaited.
+/// A [`MessageQueue`] that can be awaited. On Windows a thread of its own waits for it, and it needs no runtime.
 ///
 /// ```
 /// # let folder = std::env::temp_dir().join(format!("sharesock-doc-async-queue-{}", std::process::id()));

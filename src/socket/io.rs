@@ -53,6 +53,8 @@ impl Socket {
 
     /// Receives one datagram: how many bytes, and from where (`recvfrom`). Re-enables [`NetworkEvents::READ`].
     ///
+    /// What of a datagram does not fit is lost: silently on Linux, and with `WSAEMSGSIZE` on Windows.
+    ///
     /// # Errors
     /// As [`Socket::recv`].
     pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SockAddr)> {
@@ -89,7 +91,7 @@ impl Socket {
     /// [`NetworkEvents::CONNECT`].
     ///
     /// # Errors
-    /// The system's own; `EINPROGRESS` when a non-blocking attempt goes on.
+    /// The system's own; `EINPROGRESS` when a non-blocking attempt goes on, and on Windows `WSAEWOULDBLOCK`.
     pub fn connect(&self, address: &SockAddr) -> io::Result<()> {
         provider::connect(self, address)
     }

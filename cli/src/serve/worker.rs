@@ -44,6 +44,7 @@ struct Worker {
 
 /// Works until everything is finished, after the front said so or ended.
 pub(super) async fn run(options: WorkerOptions) -> Result<()> {
+    let _apart = system::keep_apart()?;
     let endpoint = Endpoint::open(&open_domain(options.domain.as_ref())?)?;
     let mut parcels = endpoint.receiver()?.into_stream()?;
     let stats = Stats { generation: options.generation, ..Stats::default() };

@@ -42,7 +42,8 @@ macro_rules! conversions {
 conversions!(socket2::Socket, std::net::TcpStream, std::net::TcpListener, std::net::UdpSocket);
 
 impl From<Socket> for OwnedSocket {
-    /// The descriptor alone: an event registration made through it ends.
+    /// The descriptor alone. An event registration made through it stays in force in the system, which keeps the socket
+    /// non-blocking: [cancel](Socket::cancel_select) it first.
     fn from(socket: Socket) -> Self {
         drop(socket.shared);
         socket.socket.into()

@@ -3,9 +3,9 @@
 use super::fates::{Fate, Fates};
 use super::hand_off::{Intake, Outlet};
 use super::revoker::Revoker;
-use super::slip::{self, Blank, Slip, Taken, Token};
+use super::slip::{self, BUSY_AT_MOST, Blank, Slip, Taken, Token};
 use super::socket::Shared;
-use super::sys::{self, Purpose, Running, since_boot};
+use super::sys::{self, Running, since_boot};
 use crate::domain::Domain;
 use crate::duplicate::DuplicateOptions;
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use crate::socket::Socket;
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What expired or was revoked is looked for so often at the most, in nanoseconds.
 const LOOK_EVERY: u64 = 1_000_000_000;
@@ -109,11 +109,7 @@ impl Live {
         let (entry, id) = (socket.catalog_entry()?, socket.id()?.as_u64());
         let target = target.process()?;
         let gone = || Error::NoSuchProcess { pid: target.pid() };
-        // While it is open here, its id is no other's.
-        let running = Running::open(target.pid(), Purpose::Giving)
-            .map_err(Error::io("opening the target process (it must be this user's)"))?;
-        let running = running.filter(|running| Process::from_parts(target.pid(), running.start(), 0) == target);
-        let running = running.ok_or_else(gone)?;
+        let running = Running::giving(target)?;
         let token: Token = sys::random().map_err(Error::io("asking for random bytes"))?;
         let name = slip::name_of(target.who(), &token);
         let written_down = Error::io("writing down a duplicate");
@@ -143,7 +139,7 @@ impl Live {
             return Err(Error::WrongDomain { here: self.domain.path().to_owned() });
         }
         let token = delivery.token;
-        let Some(mut taken) = Taken::open(&self.domain, &slip::name_of(self.me.who(), &token))? else {
+        let Some(mut taken) = Taken::open(&self.domain, &slip::name_of(self.me.who(), &token), BUSY_AT_MOST)? else {
             self.look_after_others();
             return Err(self.fates().of(&token).map_or(Error::UnknownDelivery, Error::from));
         };
@@ -193,18 +189,24 @@ impl Live {
         let due = now >= next;
         let mine = || self.next_look.compare_exchange(next, now + LOOK_EVERY, Ordering::Relaxed, Ordering::Relaxed);
         if due && mine().is_ok() {
-            self.discard_where(Slip::ended);
+            // What somebody has open has its turn at the next look: who is stopped must not hold up this one.
+            self.discard_where(Slip::ended, Duration::ZERO);
         }
     }
 
-    /// Discards those of this process's duplicates for which `fate` tells one.
-    fn discard_where(&self, fate: impl Fn(&Slip) -> Option<Fate>) {
+    /// Discards those of this process's duplicates for which `fate` tells one; for those that others have open it waits
+    /// for at most `patience` in all.
+    fn discard_where(&self, fate: impl Fn(&Slip) -> Option<Fate>, patience: Duration) {
+        let until = Instant::now() + patience;
         for name in self.domain.0.names() {
             let Some((who, Some(token))) = slip::parse_name(&name) else { continue };
             if who != self.me.who() {
                 continue;
             }
-            let Ok(Some(mut taken)) = Taken::open(&self.domain, &name) else { continue };
+            let Ok(Some(mut taken)) = Taken::open(&self.domain, &name, until.saturating_duration_since(Instant::now()))
+            else {
+                continue;
+            };
             match taken.read() {
                 Some(slip) => {
                     if let Some(fate) = fate(&slip) {
@@ -244,6 +246,6 @@ impl Slip {
 impl Drop for Live {
     fn drop(&mut self) {
         // Nobody can redeem them any more.
-        self.discard_where(|_| Some(Fate::Redeemed));
+        self.discard_where(|_| Some(Fate::Redeemed), BUSY_AT_MOST);
     }
 }

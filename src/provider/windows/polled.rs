@@ -10,7 +10,7 @@ use std::os::windows::io::{AsHandle, BorrowedHandle, OwnedHandle};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What can be waited for without taking anything.
 pub(crate) trait Ready: Send + Sync + 'static {
@@ -34,12 +34,7 @@ impl Ready for Receiver {
     fn wait_ready(&self, stop: BorrowedHandle<'_>) -> Result<()> {
         const LOOK: Duration = Duration::from_millis(100);
         loop {
-            let until = Instant::now() + LOOK;
-            self.0.wait_ready(LOOK)?;
-            let stopped = event::wait(&[stop], false, event::end_of(Some(Duration::ZERO)));
-            let stopped = stopped.map_err(Error::io("waiting for a receiver"))?.is_some();
-            // It came back before its time was over: there is something.
-            if stopped || Instant::now() < until {
+            if self.0.wait_ready(LOOK)? || event::is_set(stop).map_err(Error::io("waiting for a receiver"))? {
                 return Ok(());
             }
         }
@@ -125,8 +120,11 @@ impl<T: Ready> Inner<T> {
             return Poll::Ready(Err(error));
         }
         // What has come since shows to the thread, too, as it takes nothing.
-        state.tasks.insert(number, context.waker().clone());
+        let former = state.tasks.insert(number, context.waker().clone());
+        drop(state);
         self.changed.notify_all();
+        // Without the lock: what a waker does when it is dropped is not ours.
+        drop(former);
         Poll::Pending
     }
 }
@@ -171,7 +169,7 @@ struct Task<'a, T> {
 impl<T> Drop for Task<'_, T> {
     fn drop(&mut self) {
         let waker = self.inner.open().tasks.remove(&self.number);
-        // Without the lock: what a waker does when it is dropped is not ours.
+        // Without the lock, as above.
         drop(waker);
     }
 }

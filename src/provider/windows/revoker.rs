@@ -1,6 +1,6 @@
 //! Revoking a duplicate.
 
-use super::slip::Taken;
+use super::slip::{BUSY_AT_MOST, Taken};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 
@@ -18,7 +18,7 @@ impl Revoker {
 
     /// The handle stays in the target, which closes it when it next looks: nobody else can.
     pub(crate) fn revoke(self) -> Result<()> {
-        let mut taken = Taken::open(&self.domain, &self.name)?.ok_or(Error::AlreadyRedeemed)?;
+        let mut taken = Taken::open(&self.domain, &self.name, BUSY_AT_MOST)?.ok_or(Error::AlreadyRedeemed)?;
         taken.revoke().map_err(Error::io("revoking a duplicate"))
     }
 }

@@ -19,7 +19,7 @@ const MAGIC: [u8; 8] = *b"shslip\0\x01";
 const STATE: u64 = 8;
 const SIZE: usize = 8 + 4 + 4 + 8 + 8 + GENUINE;
 /// Others have a slip open for microseconds.
-const BUSY_AT_MOST: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_AT_MOST: Duration = Duration::from_secs(5);
 
 /// 128 random bits that name a duplicate.
 pub(crate) type Token = [u8; 16];
@@ -74,15 +74,15 @@ impl Slip {
 pub(crate) struct Taken(File);
 
 impl Taken {
-    /// Waits while others have it open; nothing when there is none, or none any more.
-    pub(crate) fn open(domain: &Domain, name: &str) -> Result<Option<Self>> {
+    /// Waits while others have it open, for at most `patience`; nothing when there is none, or none any more.
+    pub(crate) fn open(domain: &Domain, name: &str, patience: Duration) -> Result<Option<Self>> {
         let started = Instant::now();
         loop {
             match domain.0.folder().open_alone(name) {
                 Ok(file) => return Ok(Some(Taken(file))),
                 Err(error) if is_missing(&error) => return Ok(None),
                 // One that goes is waited for, too: what became of it is known when it is gone.
-                Err(error) if (is_busy(&error) || is_going(&error)) && started.elapsed() < BUSY_AT_MOST => {
+                Err(error) if (is_busy(&error) || is_going(&error)) && started.elapsed() < patience => {
                     std::thread::sleep(Duration::from_micros(200));
                 }
                 Err(error) if is_going(&error) => return Ok(None),

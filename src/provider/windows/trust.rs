@@ -21,8 +21,9 @@ pub(crate) fn distrust(descriptor: &[u8], me: &[u8]) -> Option<&'static str> {
     None
 }
 
-/// Making files and folders there, deleting them, changing who may; and the generic rights that have these in them.
-const WRITING: u32 = 0x2 | 0x4 | 0x40 | 0x1_0000 | 0x4_0000 | 0x8_0000 | 0x1000_0000 | 0x4000_0000;
+/// Making files and folders there, deleting them, making it lead elsewhere (which takes the right to write attributes),
+/// changing who may; and the generic rights that have these in them.
+const WRITING: u32 = 0x2 | 0x4 | 0x40 | 0x100 | 0x1_0000 | 0x4_0000 | 0x8_0000 | 0x1000_0000 | 0x4000_0000;
 /// Types of entries that allow something and have the SID behind the mask: ordinary ones, and those with a condition.
 const ALLOWED: [u8; 2] = [0, 9];
 /// The same, with the object's type before the SID: they are of no file, and are taken for everybody's.
@@ -128,6 +129,7 @@ mod tests {
         assert_eq!(distrust(&descriptor(ME, &[(0, all, ME), (0, all, TRUSTED[0])]), ME), None);
         assert_eq!(distrust(&descriptor(ME, &[(0, 0x12_00a9, EVERYBODY)]), ME), None, "reading is no harm");
         assert!(distrust(&descriptor(ME, &[(0, all, ME), (0, 2, EVERYBODY)]), ME).is_some());
+        assert!(distrust(&descriptor(ME, &[(0, 0x100, EVERYBODY)]), ME).is_some(), "who may make it a link");
         assert!(distrust(&descriptor(EVERYBODY, &[(0, all, ME)]), ME).is_some());
         assert_eq!(distrust(&descriptor(ME, &[(1, all, EVERYBODY)]), ME), None, "it denies");
         let mut none = descriptor(ME, &[]);

@@ -67,6 +67,12 @@ pub(crate) fn set_apart(command: &mut tokio::process::Command) {
     command.process_group(0);
 }
 
+/// A child that was [set apart](set_apart) is told nothing.
+#[allow(clippy::unnecessary_wraps)]
+pub(crate) fn keep_apart() -> Result<impl Sized> {
+    Ok(())
+}
+
 /// The standard input of a worker, a pipe.
 pub(crate) fn standard_input() -> Result<BufReader<impl AsyncRead + Unpin>> {
     let input = std::io::stdin().as_fd().try_clone_to_owned().context("taking standard input")?;

@@ -59,9 +59,16 @@ impl Signals {
     }
 }
 
-/// What is typed on the console is not meant for the child (`CREATE_NEW_PROCESS_GROUP`).
+/// Ctrl-C is not meant for the child (`CREATE_NEW_PROCESS_GROUP`); of all else it [keeps](keep_apart) itself apart.
 pub(crate) fn set_apart(command: &mut tokio::process::Command) {
     command.creation_flags(0x200);
+}
+
+/// While what this returns lives, what the console tells every process on it does not end this one: its front hears it,
+/// too.
+pub(crate) fn keep_apart() -> Result<impl Sized> {
+    let what = "watching the console";
+    Ok((ctrl_break().context(what)?, ctrl_close().context(what)?, ctrl_shutdown().context(what)?))
 }
 
 /// The standard input of a worker. A thread reads it, for Windows has no other way to wait for a pipe that is inherited.

@@ -6,7 +6,7 @@ use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::hand_off::Parcel;
 use crate::process::Process;
-use crate::provider::windows::sys::{Descriptor, Pipe, Port, start_winsock};
+use crate::provider::windows::sys::{Descriptor, Pipe, Port};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -53,7 +53,6 @@ struct State {
 impl Intake {
     pub(crate) fn open(domain: &Domain, me: Process) -> Result<Self> {
         let refused = Error::io("opening a receiver");
-        start_winsock().map_err(&refused)?;
         let intake = Intake {
             port: Port::new().map_err(&refused)?,
             name: pipe_name(domain, &me),

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::hand_off::Parcel;
 use crate::hand_off::load::fitting;
 use crate::process::Process;
-use crate::provider::windows::sys::{Arrival, Pipe, TargetProcess, duplicate_for};
+use crate::provider::windows::sys::{Arrival, Pipe, Running, duplicate_for};
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub(super) struct Outbox {
 #[derive(Debug)]
 pub(super) struct Other {
     pub(super) target: Process,
-    pub(super) process: TargetProcess,
+    pub(super) process: Running,
     pub(super) tally: Tally,
 }
 

@@ -11,12 +11,12 @@ use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::hand_off::{Parcel, Refused};
 use crate::process::Process;
-use crate::provider::windows::sys::{Pipe, PipeEvent, TargetProcess};
+use crate::provider::windows::sys::{Pipe, PipeEvent, Running};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use windows_sys::Win32::Foundation::{ERROR_FILE_NOT_FOUND, ERROR_INVALID_PARAMETER, ERROR_PIPE_BUSY};
+use windows_sys::Win32::Foundation::{ERROR_FILE_NOT_FOUND, ERROR_PIPE_BUSY};
 
 /// How long a target may take for the greeting, for which there is room in every pipe.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -39,14 +39,7 @@ impl Outlet {
     pub(crate) fn open(domain: &Domain, me: Process, target: Process) -> Result<Self> {
         let refused = Error::io("opening a link for parcels");
         let pid = target.pid();
-        let process = TargetProcess::open(pid).map_err(|error| match code(&error) {
-            Some(ERROR_INVALID_PARAMETER) => Error::NoSuchProcess { pid },
-            _ => refused(error),
-        })?;
-        // From now on the id is the target's, if it is now.
-        if Process::from_pid(pid)? != target {
-            return Err(Error::NoSuchProcess { pid });
-        }
+        let process = Running::giving(target)?;
         let (pipe, event) = Pipe::call(&pipe_name(domain, &target)).map_err(|error| match code(&error) {
             Some(ERROR_FILE_NOT_FOUND) => Error::no_endpoint(pid, domain),
             Some(ERROR_PIPE_BUSY) => Error::QueueFull { pid },

@@ -1,6 +1,6 @@
 //! What a sender and a receiver count together.
 
-use crate::provider::windows::sys::{Section, TargetProcess, random};
+use crate::provider::windows::sys::{Running, Section, random};
 use std::io;
 use std::os::windows::io::OwnedHandle;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +36,7 @@ impl Tally {
 
     /// Puts the tally into the target's handle table. A name would go with its sender, who may be gone before the
     /// receiver looks; this stays.
-    pub(super) fn give(handle: &OwnedHandle, mark: [u64; 2], target: &TargetProcess) -> io::Result<Ticket> {
+    pub(super) fn give(handle: &OwnedHandle, mark: [u64; 2], target: &Running) -> io::Result<Ticket> {
         Ok(Ticket { number: Section::give(handle, target)?, mark })
     }
 
@@ -157,10 +157,11 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::windows::sys::Purpose;
 
     #[test]
     fn a_tally_is_seen_by_both_and_closes_once() {
-        let me = TargetProcess::open(std::process::id()).unwrap();
+        let me = Running::open(std::process::id(), Purpose::Giving).unwrap().unwrap();
         let (mine, handle, mark) = Tally::new().unwrap();
         let ticket = Tally::give(&handle, mark, &me).unwrap();
         let wrong = Ticket { mark: [mark[1], mark[0]], ..ticket };

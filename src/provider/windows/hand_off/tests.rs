@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::hand_off::Parcel;
 use crate::process::Process;
 use crate::provider::windows::sys::{
-    Arrival, Descriptor, GENUINE, LACKING, Pipe, Port, TargetProcess, duplicate_for, handle_count, odd_sections,
+    Arrival, Descriptor, GENUINE, LACKING, Pipe, Port, Purpose, Running, duplicate_for, handle_count, odd_sections,
 };
 use crate::socket::Socket;
 use std::collections::VecDeque;
@@ -38,7 +38,7 @@ fn raw(domain: &Domain) -> File {
 /// A greeting as it should be, with its tally.
 fn greeting() -> (Greeting, Tally) {
     let (tally, handle, mark) = Tally::new().unwrap();
-    let target = TargetProcess::open(std::process::id()).unwrap();
+    let target = Running::open(std::process::id(), Purpose::Giving).unwrap().unwrap();
     (Greeting { process: me(), ticket: Tally::give(&handle, mark, &target).unwrap() }, tally)
 }
 

@@ -1,11 +1,12 @@
 //! Event objects of the system, and waiting for handles.
 #![allow(unsafe_code)]
 
+use super::wide::milliseconds;
 use std::io;
 use std::os::windows::io::{AsRawHandle, BorrowedHandle, FromRawHandle, OwnedHandle};
 use std::time::{Duration, Instant};
-use windows_sys::Win32::Foundation::{HANDLE, NTSTATUS, RtlNtStatusToDosError, WAIT_FAILED, WAIT_TIMEOUT};
-use windows_sys::Win32::System::Threading::{CreateEventW, INFINITE, ResetEvent, SetEvent, WaitForMultipleObjects};
+use windows_sys::Win32::Foundation::{HANDLE, NTSTATUS, WAIT_FAILED, WAIT_TIMEOUT};
+use windows_sys::Win32::System::Threading::{CreateEventW, ResetEvent, SetEvent, WaitForMultipleObjects};
 
 /// How many handles one call can wait for (`MAXIMUM_WAIT_OBJECTS`).
 pub(crate) const MOST: usize = 64;
@@ -42,16 +43,12 @@ pub(crate) fn create(manual: bool) -> io::Result<OwnedHandle> {
 
 pub(crate) fn set(event: BorrowedHandle<'_>) -> io::Result<()> {
     // SAFETY: the handle is open as long as it is borrowed.
-    done(unsafe { SetEvent(event.as_raw_handle()) })
+    super::checked(unsafe { SetEvent(event.as_raw_handle()) })
 }
 
 pub(crate) fn reset(event: BorrowedHandle<'_>) -> io::Result<()> {
     // SAFETY: the handle is open as long as it is borrowed.
-    done(unsafe { ResetEvent(event.as_raw_handle()) })
-}
-
-fn done(result: i32) -> io::Result<()> {
-    if result == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    super::checked(unsafe { ResetEvent(event.as_raw_handle()) })
 }
 
 /// Whether it is set; asking changes nothing.
@@ -59,12 +56,9 @@ pub(crate) fn is_set(event: BorrowedHandle<'_>) -> io::Result<bool> {
     let mut information = EventBasicInformation::default();
     let length = size_of_val(&information) as u32;
     // SAFETY: the handle is open as long as it is borrowed, and class 0 writes this structure, whose length is given.
-    let status = unsafe { NtQueryEvent(event.as_raw_handle(), 0, &raw mut information, length, std::ptr::null_mut()) };
-    if status < 0 {
-        // SAFETY: a function of its argument alone.
-        let code = unsafe { RtlNtStatusToDosError(status) };
-        return Err(io::Error::from_raw_os_error(code as i32));
-    }
+    super::kernel(unsafe {
+        NtQueryEvent(event.as_raw_handle(), 0, &raw mut information, length, std::ptr::null_mut())
+    })?;
     Ok(information.event_state != 0)
 }
 
@@ -93,7 +87,5 @@ pub(crate) fn wait(handles: &[BorrowedHandle<'_>], all: bool, until: Option<Inst
 
 /// As many milliseconds as remain, rounded up, or as one call can wait.
 fn slice(until: Option<Instant>) -> u32 {
-    let Some(until) = until else { return INFINITE };
-    let left = until.saturating_duration_since(Instant::now()).as_nanos().div_ceil(1_000_000);
-    u32::try_from(left).unwrap_or(INFINITE).min(INFINITE - 1)
+    milliseconds(until.map(|until| until.saturating_duration_since(Instant::now())))
 }

@@ -15,7 +15,6 @@ mod receive;
 mod section;
 mod security;
 pub(crate) mod select;
-mod target;
 mod tcp;
 mod wide;
 pub(crate) mod window;
@@ -38,7 +37,6 @@ pub(crate) use random::random;
 pub(crate) use receive::{receive_from, receive_urgent};
 pub(crate) use section::Section;
 pub(crate) use security::{Descriptor, sid_text, user};
-pub(crate) use target::TargetProcess;
 pub(crate) use tcp::tcp_state;
 
 use std::io;

@@ -1,14 +1,18 @@
-//! Other processes: that they run, since when, and what they are called.
+//! Other processes: that they run, since when, what they are called, and giving them handles.
 #![allow(unsafe_code)]
 
+use super::PipeEvent;
+use super::wide::milliseconds;
 use std::io;
-use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+use std::os::windows::io::{AsRawHandle, BorrowedHandle, FromRawHandle, OwnedHandle};
+use std::time::Duration;
 use windows_sys::Win32::Foundation::{
-    DUPLICATE_SAME_ACCESS, DuplicateHandle, ERROR_INVALID_PARAMETER, FILETIME, WAIT_OBJECT_0,
+    DUPLICATE_SAME_ACCESS, DuplicateHandle, ERROR_INVALID_PARAMETER, FILETIME, WAIT_FAILED, WAIT_OBJECT_0,
 };
 use windows_sys::Win32::System::Threading::{
     GetCurrentProcess, GetProcessId, GetProcessTimes, OpenProcess, PROCESS_ACCESS_RIGHTS, PROCESS_DUP_HANDLE,
-    PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE, QueryFullProcessImageNameW, WaitForSingleObject,
+    PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE, QueryFullProcessImageNameW, WaitForMultipleObjects,
+    WaitForSingleObject,
 };
 
 /// What a process is opened for.
@@ -90,6 +94,35 @@ impl Running {
         })?;
         // SAFETY: the handle was just made, and nobody else has it.
         Ok(unsafe { OwnedHandle::from_raw_handle(copy) })
+    }
+
+    /// Puts a handle to the same object into the process's table, and tells its number there.
+    pub(crate) fn give(&self, handle: BorrowedHandle<'_>, access: u32) -> io::Result<u64> {
+        let mut number = std::ptr::null_mut();
+        // SAFETY: both handles are open as long as they are borrowed; the number is that of another table, and is
+        // never used as a handle here.
+        super::checked(unsafe {
+            DuplicateHandle(
+                GetCurrentProcess(),
+                handle.as_raw_handle(),
+                self.handle.as_raw_handle(),
+                &raw mut number,
+                access,
+                0,
+                0,
+            )
+        })?;
+        Ok(number as u64)
+    }
+
+    /// Waits until the event is set or the process ends, for at most `timeout`.
+    pub(crate) fn wait(&self, event: &PipeEvent, timeout: Option<Duration>) -> io::Result<()> {
+        let handles = [event.as_raw_handle(), self.handle.as_raw_handle()];
+        // SAFETY: there are two handles, open as long as they are borrowed.
+        match unsafe { WaitForMultipleObjects(2, handles.as_ptr(), 0, milliseconds(timeout)) } {
+            WAIT_FAILED => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
     }
 
     /// The path of its program.

@@ -1,7 +1,7 @@
 //! One page that two processes share.
 #![allow(unsafe_code)]
 
-use super::TargetProcess;
+use super::Running;
 use std::io;
 use std::os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, OwnedHandle, RawHandle};
 use std::ptr::NonNull;
@@ -49,7 +49,7 @@ impl Section {
     }
 
     /// Gives the section to another process, and tells the number under which it lies in that process's table.
-    pub(crate) fn give(handle: &OwnedHandle, target: &TargetProcess) -> io::Result<u64> {
+    pub(crate) fn give(handle: &OwnedHandle, target: &Running) -> io::Result<u64> {
         target.give(handle.as_handle(), ACCESS)
     }
 

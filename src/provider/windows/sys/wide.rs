@@ -1,4 +1,4 @@
-//! Names as the system takes them.
+//! Names and times as the system takes them.
 
 /// `text` in UTF-16, with its end marked.
 pub(super) fn wide(text: &str) -> Vec<u16> {
@@ -11,7 +11,7 @@ pub(super) fn milliseconds(timeout: Option<std::time::Duration>) -> u32 {
     match timeout {
         None => FOREVER,
         Some(timeout) => {
-            u32::try_from(timeout.as_micros().div_ceil(1000)).map_or(FOREVER - 1, |ms| ms.min(FOREVER - 1))
+            u32::try_from(timeout.as_nanos().div_ceil(1_000_000)).map_or(FOREVER - 1, |ms| ms.min(FOREVER - 1))
         }
     }
 }

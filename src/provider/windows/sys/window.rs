@@ -70,7 +70,7 @@ impl Window {
     pub(crate) fn post(&self, message: Posted) -> io::Result<()> {
         let Posted { number, first, second } = message;
         // SAFETY: a window is named by a number, and the message holds numbers.
-        done(unsafe { PostMessageW(self.handle.0, number, first, second) })
+        super::checked(unsafe { PostMessageW(self.handle.0, number, first, second) })
     }
 
     pub(super) fn handle(&self) -> HWND {
@@ -142,7 +142,7 @@ fn register(class: &WNDCLASSEXW) -> io::Result<()> {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: the structure is complete, and its name ends with a zero and outlives the call.
-    match done(i32::from(unsafe { RegisterClassExW(class) })) {
+    match super::checked(i32::from(unsafe { RegisterClassExW(class) })) {
         Err(error) if error.raw_os_error() != Some(ERROR_CLASS_ALREADY_EXISTS as i32) => Err(error),
         _ => Ok(()),
     }
@@ -155,8 +155,4 @@ unsafe extern "system" fn procedure(window: HWND, message: u32, first: WPARAM, s
     }
     // SAFETY: these are the arguments with which the system called.
     unsafe { DefWindowProcW(window, message, first, second) }
-}
-
-fn done(result: i32) -> io::Result<()> {
-    if result == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

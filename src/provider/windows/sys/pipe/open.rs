@@ -3,7 +3,7 @@
 
 use super::{Memory, Overlapped, Pipe, at_once, succeeded};
 use crate::provider::windows::sys::wide::{milliseconds, wide};
-use crate::provider::windows::sys::{Descriptor, PipeEvent, Port};
+use crate::provider::windows::sys::{Descriptor, PipeEvent, Port, event};
 use std::io;
 use std::os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, OwnedHandle, RawHandle};
 use std::ptr::NonNull;
@@ -21,7 +21,7 @@ use windows_sys::Win32::System::Pipes::{
     CreateNamedPipeW, GetNamedPipeClientProcessId, GetNamedPipeHandleStateW, GetNamedPipeServerProcessId,
     PIPE_READMODE_BYTE, PIPE_REJECT_REMOTE_CLIENTS, PIPE_TYPE_BYTE, PIPE_UNLIMITED_INSTANCES, PIPE_WAIT,
 };
-use windows_sys::Win32::System::Threading::{CreateEventW, WaitForSingleObject};
+use windows_sys::Win32::System::Threading::WaitForSingleObject;
 
 impl Pipe {
     /// One instance of the pipe `name`, whose operations are reported to `port` under `key`. Its buffer takes `room`
@@ -51,7 +51,7 @@ impl Pipe {
 
     /// The other end of an instance of the pipe `name`, and an event that is set when there may be something new.
     pub(crate) fn call(name: &str) -> io::Result<(Self, PipeEvent)> {
-        let (name, event) = (wide(name), Arc::new(new_event()?));
+        let (name, event) = (wide(name), Arc::new(event::create(true)?));
         let access = GENERIC_READ | GENERIC_WRITE;
         // Whoever serves it may learn who calls, but not act for them.
         let flags = FILE_FLAG_OVERLAPPED | SECURITY_SQOS_PRESENT | SECURITY_IDENTIFICATION;
@@ -86,7 +86,7 @@ impl Pipe {
 
     /// Writes all of `bytes`; when the pipe does not take them within `patience`, none may count as written.
     pub(crate) fn write(&self, bytes: &[u8], patience: Duration) -> io::Result<()> {
-        let event = new_event()?;
+        let event = event::create(true)?;
         let mut overlapped = OVERLAPPED { hEvent: event.as_raw_handle(), ..OVERLAPPED::default() };
         let (overlapped, handle) = (&raw mut overlapped, self.handle.as_raw_handle());
         let length = u32::try_from(bytes.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
@@ -107,6 +107,7 @@ impl Pipe {
             false => Err(io::ErrorKind::WriteZero.into()),
         }
     }
+
     fn of(handle: RawHandle, event: Option<PipeEvent>) -> io::Result<Self> {
         if handle == INVALID_HANDLE_VALUE {
             return Err(io::Error::last_os_error());
@@ -116,16 +117,5 @@ impl Pipe {
         let memory = Memory { overlapped: Overlapped(OVERLAPPED::default()), buffer: Vec::new() };
         let memory = NonNull::from(Box::leak(Box::new(memory)));
         Ok(Pipe { handle, event, memory, under_way: false, filled: 0 })
-    }
-}
-
-/// An event that is set and reset by the operations it goes with.
-fn new_event() -> io::Result<OwnedHandle> {
-    // SAFETY: it has no name and no attributes, so no pointer is read.
-    let event = unsafe { CreateEventW(std::ptr::null(), 1, 0, std::ptr::null()) };
-    match event.is_null() {
-        true => Err(io::Error::last_os_error()),
-        // SAFETY: the event was made just now, and nobody else has its handle.
-        false => Ok(unsafe { OwnedHandle::from_raw_handle(event) }),
     }
 }
