@@ -1,6 +1,9 @@
 //! Other processes for the tests of Windows: this same test program, obeying commands; killed by `TerminateProcess`.
 #![allow(dead_code)] // Each test program uses its part.
 
+mod parcels;
+
+use parcels::Parcels;
 use sharesock::{Direction, Domain, Endpoint, Error, ProtocolInfo, Socket, Turn};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -123,6 +126,17 @@ pub(crate) fn pair() -> (TcpStream, Socket) {
     (client, Socket::from(listener.accept().unwrap().0))
 }
 
+/// Whether bytes go from one to the other and back.
+pub(crate) fn talk(client: &mut TcpStream, socket: &Socket) {
+    let (mut bytes, mut stream) = ([0; 4], socket.as_socket());
+    client.write_all(b"ping").unwrap();
+    stream.read_exact(&mut bytes).unwrap();
+    assert_eq!(&bytes, b"ping");
+    stream.write_all(b"pong").unwrap();
+    client.read_exact(&mut bytes).unwrap();
+    assert_eq!(&bytes, b"pong");
+}
+
 /// Waits for the end of the stream.
 pub(crate) fn wait_for_end(client: &mut TcpStream) {
     assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
@@ -142,6 +156,7 @@ struct Obedient {
     sockets: Vec<Socket>,
     turns: Vec<Turn>,
     made: Option<(TcpStream, Socket)>,
+    parcels: Parcels,
 }
 
 impl Obedient {
@@ -190,6 +205,7 @@ impl Obedient {
                 "ok".into()
             }
             ["close"] => {
+                self.parcels.close();
                 self.sockets.clear();
                 "ok".into()
             }
@@ -215,7 +231,7 @@ impl Obedient {
                 }
             }
             ["next-handle"] => format!("ok {}", next_handle()),
-            _ => panic!("unknown command {line}"),
+            _ => return self.parcels.obey(endpoint.unwrap(), &words),
         })
     }
 }
@@ -230,7 +246,14 @@ pub(crate) fn next_handle() -> u64 {
 fn peer() {
     let Some(domain) = std::env::var_os(VARIABLE) else { return };
     let domain = Domain::at(domain).unwrap();
-    let mut state = Obedient { domain, endpoint: None, sockets: Vec::new(), turns: Vec::new(), made: None };
+    let mut state = Obedient {
+        domain,
+        endpoint: None,
+        sockets: Vec::new(),
+        turns: Vec::new(),
+        made: None,
+        parcels: Parcels::default(),
+    };
     println!("{ANSWER}ready");
     for line in std::io::stdin().lines() {
         println!("{ANSWER}{}", state.obey(&line.unwrap()).unwrap_or_else(|error| format!("error {error}")));

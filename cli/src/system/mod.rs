@@ -9,3 +9,10 @@ mod windows;
 pub(crate) use linux::*;
 #[cfg(windows)]
 pub(crate) use windows::*;
+
+/// What a server is asked to do by a signal or a console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Reload,
+    End,
+}

@@ -6,7 +6,7 @@ mod commons;
 mod hand_off;
 mod holders;
 mod lock_file;
-pub(crate) mod mail;
+mod mail;
 mod mailbox;
 mod network_events;
 mod notify;
@@ -35,3 +35,11 @@ pub(crate) use revoker::Revoker;
 pub use socket::RawDescriptor;
 pub(crate) use socket::{Shared, bind, connect, connection, join, raw, recv_from, recv_oob, sending, shutdown, taking};
 pub(crate) use spawn::spawn_with_endpoint;
+
+/// Reads bytes as a frame, of which nothing comes back but what we would have written.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    if let Some(frame) = bytes.first_chunk().and_then(mail::Frame::from_bytes) {
+        assert_eq!(Some(&frame.to_bytes()), bytes.first_chunk());
+    }
+}

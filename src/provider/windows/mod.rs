@@ -37,3 +37,10 @@ pub(crate) use revoker::Revoker;
 pub use socket::RawDescriptor;
 pub(crate) use socket::{Shared, bind, connect, connection, join, raw, recv_from, recv_oob, sending, shutdown, taking};
 pub(crate) use spawn::spawn_with_endpoint;
+
+/// Reads bytes as whatever another process can write into the domain.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let _ = trust::distrust(bytes, &[]);
+    let _ = std::str::from_utf8(bytes).map(slip::parse_name);
+}

@@ -2,6 +2,7 @@
 
 pub(crate) mod floors;
 
+use super::Asked;
 use anyhow::{Context, Result, bail};
 use sharesock::Socket;
 use std::io::ErrorKind;
@@ -27,13 +28,6 @@ pub(crate) fn raise_limit_of_descriptors() {
 
 /// How a person asks a server for what.
 pub(crate) const ASKING: &str = "SIGHUP reloads, SIGTERM ends";
-
-/// What a server is asked to do by a signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asked {
-    Reload,
-    End,
-}
 
 /// The signals of a server.
 #[derive(Debug)]

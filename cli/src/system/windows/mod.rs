@@ -2,6 +2,7 @@
 
 pub(crate) mod floors;
 
+use super::Asked;
 use anyhow::{Context, Result, bail};
 use sharesock::Socket;
 use std::io;
@@ -21,13 +22,6 @@ pub(crate) fn raise_limit_of_descriptors() {}
 
 /// How a person asks a server for what.
 pub(crate) const ASKING: &str = "Ctrl-Break reloads, Ctrl-C ends";
-
-/// What a server is asked to do by a signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asked {
-    Reload,
-    End,
-}
 
 /// What a console tells a server.
 #[derive(Debug)]
