@@ -6,7 +6,8 @@ mod windows_peer;
 use sharesock::os::windows::SocketExt;
 use sharesock::{Connection, Domain, Endpoint, Error, Process, Socket, winsock_code};
 use std::os::windows::io::{AsHandle, AsRawHandle, AsRawSocket, FromRawHandle, OwnedHandle, OwnedSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use windows_peer::{Peer, Place, pair, wait_for_end};
 
 fn why(path: impl Into<PathBuf>) -> String {
@@ -58,15 +59,30 @@ fn long_paths_are_domains() {
     assert_eq!(endpoint.redeem(&info).unwrap(), socket);
 }
 
-/// The names of directories that the one who runs this under Wine has prepared: `open` (mode 777), `group` (770),
-/// `foreign` (of another user), `read` (755), `link` (a symbolic link), `closed` (700).
-#[test]
-fn directories_that_unix_prepared() {
-    let Some(base) = std::env::var_os("SHARESOCK_TEST_PREPARED").map(PathBuf::from) else { return };
-    for name in ["open", "group", "foreign", "read", "link", "closed"] {
-        println!("{name}: {}", why(base.join(name)));
+/// A directory that everybody may write to, and one of another user if there is one.
+///
+/// Wine cannot make them: there `windows/test` makes them from outside, and says where.
+fn open_and_foreign(place: &Path) -> (PathBuf, Option<PathBuf>) {
+    if let Some(base) = std::env::var_os("SHARESOCK_TEST_PREPARED").map(PathBuf::from) {
+        let foreign = base.join("foreign");
+        return (base.join("open"), foreign.exists().then_some(foreign));
     }
-    println!("created: {:?}", Domain::at(base.join("created")).map(drop));
+    let open = place.join("open");
+    std::fs::create_dir(&open).unwrap();
+    let granted = Command::new("icacls").arg(&open).args(["/grant", "*S-1-1-0:(OI)(CI)F"]).output().unwrap();
+    assert!(granted.status.success(), "icacls does not work: run this by windows/test under Wine");
+    (open, None)
+}
+
+#[test]
+fn what_others_may_write_to_or_own_is_no_domain() {
+    let base = Place::new("trust");
+    let (open, foreign) = open_and_foreign(base.path());
+    for path in std::iter::once(open).chain(foreign) {
+        let refused = Domain::at(&path).unwrap_err();
+        assert!(matches!(&refused, Error::UntrustedDomain { path: of, .. } if *of == path), "{refused:?}");
+    }
+    assert!(Domain::at(base.path().join("mine")).is_ok());
 }
 
 #[test]
