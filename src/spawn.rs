@@ -21,7 +21,10 @@ pub trait SpawnExt {
     /// # let folder = std::env::temp_dir().join(format!("sharesock-doc-spawn-{}", std::process::id()));
     /// # let endpoint = sharesock::Endpoint::open(&sharesock::Domain::at(&folder)?)?;
     /// use sharesock::{Socket, SpawnExt};
-    /// let mut child = std::process::Command::new("sleep").arg("10").spawn_with_endpoint(&endpoint)?;
+    /// # let program = if cfg!(windows) { "cmd" } else { "cat" };
+    /// # let mut command = std::process::Command::new(program);
+    /// # command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+    /// let mut child = command.spawn_with_endpoint(&endpoint)?;
     /// let socket = Socket::from(std::net::UdpSocket::bind("127.0.0.1:0")?);
     /// let info = endpoint.duplicate(&socket, child.id())?;
     /// assert!(!info.delivery().unwrap().held); // it lies with the child already

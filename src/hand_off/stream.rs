@@ -21,6 +21,7 @@ use std::task::{Context, Poll};
 /// assert_eq!(parcel.source(), Some(endpoint.process()?));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
+/// # drop(endpoint);
 /// # std::fs::remove_dir_all(&folder)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

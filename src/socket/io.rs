@@ -19,9 +19,9 @@ impl Socket {
     ///
     /// ```
     /// use sharesock::{NetworkEvents, Socket};
-    /// # let (one, two) = std::os::unix::net::UnixStream::pair()?;
-    /// # std::io::Write::write_all(&mut &one, b"some bytes")?;
-    /// let socket = Socket::from(two);
+    /// # let bound = std::net::UdpSocket::bind("127.0.0.1:0")?;
+    /// # bound.send_to(b"some", bound.local_addr()?)?;
+    /// let socket = Socket::from(bound);
     /// let mut bytes = [std::mem::MaybeUninit::uninit(); 4];
     /// assert_eq!(socket.taking(NetworkEvents::READ, |socket| socket.recv(&mut bytes))?, 4);
     /// # Ok::<(), std::io::Error>(())
