@@ -1,5 +1,6 @@
 //! The sharesock program.
 
+mod backoff;
 mod bench;
 mod documents;
 mod serve;
