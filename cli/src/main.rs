@@ -1,12 +1,13 @@
 //! The sharesock program.
 
 mod bench;
+mod config;
 mod documents;
 mod serve;
 mod system;
 mod tour;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -46,7 +47,14 @@ enum Command {
 
 fn main() -> ExitCode {
     system::raise_limit_of_descriptors();
-    let done = match Command::parse() {
+    let arguments = match config::with_file(&Command::command(), std::env::args_os().collect()) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            eprintln!("sharesock: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
+    let done = match Command::parse_from(arguments) {
         Command::Serve(options) => serve::run(&options),
         Command::Tour(options) => tour::run(&options),
         Command::Bench(options) => bench::run(&options),
