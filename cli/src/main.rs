@@ -1,13 +1,15 @@
 //! The sharesock program.
 
 mod bench;
+#[cfg(target_os = "linux")]
+#[cfg_attr(not(test), allow(dead_code))] // Until `run` uses it.
 mod config;
 mod documents;
 mod serve;
 mod system;
 mod tour;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -47,14 +49,7 @@ enum Command {
 
 fn main() -> ExitCode {
     system::raise_limit_of_descriptors();
-    let arguments = match config::with_file(&Command::command(), std::env::args_os().collect()) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            eprintln!("sharesock: {error:#}");
-            return ExitCode::from(2);
-        }
-    };
-    let done = match Command::parse_from(arguments) {
+    let done = match Command::parse() {
         Command::Serve(options) => serve::run(&options),
         Command::Tour(options) => tour::run(&options),
         Command::Bench(options) => bench::run(&options),

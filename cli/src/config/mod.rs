@@ -17,27 +17,20 @@ use std::path::Path;
 /// The option that names the file.
 const CONFIG: &str = "config";
 
-/// The arguments, and what they leave open as the file that they name gives it.
-pub(crate) fn with_file(program: &Command, arguments: Vec<OsString>) -> Result<Vec<OsString>> {
-    let mut program = with_all_optional(program.clone());
+/// The arguments, and what they leave open as the file that they name gives it. The first one is the command's name.
+pub(crate) fn with_file(command: &Command, arguments: Vec<OsString>) -> Result<Vec<OsString>> {
+    // The file may give what must be given.
+    let mut command = command.clone().mut_args(|argument| argument.required(false));
     // What is wrong with the arguments themselves is better said by clap, when they are parsed for good.
-    let Ok(given) = program.try_get_matches_from_mut(&arguments) else { return Ok(arguments) };
-    let Some((name, given)) = given.subcommand() else { return Ok(arguments) };
+    let Ok(given) = command.try_get_matches_from_mut(&arguments) else { return Ok(arguments) };
     let path = given.try_get_raw(CONFIG).ok().flatten().and_then(|mut paths| paths.next());
-    let (Some(path), Some(command)) = (path, program.find_subcommand(name)) else { return Ok(arguments) };
+    let Some(path) = path else { return Ok(arguments) };
     let file = File::read(Path::new(path))?;
-    let filling = Filling { program: &program, command, given, file: &file };
-    filling.fill(arguments)
-}
-
-/// The same command line with nothing that must be given: the file may give it.
-fn with_all_optional(program: Command) -> Command {
-    program.mut_subcommands(|command| command.mut_args(|argument| argument.required(false)))
+    Filling { command: &command, given: &given, file: &file }.fill(arguments)
 }
 
 /// Filling up a command line.
 struct Filling<'a> {
-    program: &'a Command,
     command: &'a Command,
     given: &'a ArgMatches,
     file: &'a File,
@@ -49,15 +42,13 @@ impl Filling<'_> {
         for entry in self.file.entries()? {
             let argument = self.argument(&entry)?;
             let words = self.words(argument, &entry)?;
-            if self.is_given(argument) {
-                continue;
+            if !self.is_given(argument) {
+                let into = if argument.is_positional() { &mut trailing } else { &mut flags };
+                into.extend(words);
             }
-            let into = if argument.is_positional() { &mut trailing } else { &mut flags };
-            into.extend(words);
         }
-        let is_command = |argument: &OsString| argument.to_str().is_some_and(|text| !text.starts_with('-'));
-        let behind = arguments.iter().skip(1).position(is_command).map_or(arguments.len(), |place| place + 2);
-        arguments.splice(behind..behind, flags);
+        let behind_name = arguments.len().min(1);
+        arguments.splice(behind_name..behind_name, flags);
         if !trailing.is_empty() {
             if arguments.last().is_none_or(|last| last != "--") {
                 arguments.push("--".into());
@@ -122,10 +113,10 @@ impl Filling<'_> {
     fn checked(&self, argument: &Arg, key: &str, word: &Word) -> Result<OsString> {
         let positional = argument.is_positional();
         let text = OsString::from(if positional { word.text.clone() } else { format!("--{key}={}", word.text) });
-        let mut alone = vec![OsString::from(self.program.get_name()), self.command.get_name().into()];
+        let mut alone = vec![OsString::from(self.command.get_name())];
         alone.extend(positional.then(|| "--".into()));
         alone.push(text.clone());
-        match self.program.clone().try_get_matches_from(alone) {
+        match self.command.clone().try_get_matches_from(alone) {
             Err(error) if is_about_value(error.kind()) => {
                 bail!("{}: {key}: {}", self.file.place(word.line), reworded(&error, &word.text))
             }

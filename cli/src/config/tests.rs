@@ -1,17 +1,10 @@
 use super::*;
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{CommandFactory, Parser};
 use proptest::prelude::*;
 use std::path::PathBuf;
 
 #[derive(Debug, Clone, PartialEq, Parser)]
-#[command(name = "program")]
-enum Program {
-    Run(Options),
-    /// Has no file.
-    Other,
-}
-
-#[derive(Debug, Clone, PartialEq, clap::Args)]
+#[command(name = "run")]
 struct Options {
     #[arg(long)]
     config: Option<PathBuf>,
@@ -41,29 +34,22 @@ enum Pass {
     Connection,
 }
 
-fn parse(arguments: &[OsString]) -> Result<Program, clap::Error> {
-    Program::command().try_get_matches_from(arguments).and_then(|found| Program::from_arg_matches(&found))
-}
-
 fn options(arguments: &[OsString]) -> Options {
-    match parse(arguments).unwrap() {
-        Program::Run(options) => Options { config: None, ..options },
-        Program::Other => panic!("another command"),
-    }
+    Options { config: None, ..Options::try_parse_from(arguments).unwrap() }
 }
 
 fn split(line: &str) -> Vec<OsString> {
     line.split(' ').filter(|word| !word.is_empty()).map(OsString::from).collect()
 }
 
-/// What `program run ARGUMENTS` is with a file of this text.
+/// What `run ARGUMENTS` is with a file of this text.
 fn filled(text: &str, arguments: &str) -> Result<Vec<OsString>> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.toml");
     std::fs::write(&path, text).unwrap();
-    let mut all = vec!["program".into(), "run".into(), "--config".into(), path.into_os_string()];
+    let mut all = vec!["run".into(), "--config".into(), path.into_os_string()];
     all.extend(split(arguments));
-    with_file(&Program::command(), all)
+    with_file(&Options::command(), all)
 }
 
 /// What is said of a file, without the folder in which it lies.
@@ -104,12 +90,12 @@ fn the_command_line_wins() {
 fn what_the_environment_gives_wins_over_the_file() {
     // A variable is set for the whole process: so another one plays the part.
     let given_by_environment = |variable| {
-        let program = Program::command().mut_subcommand("run", |run| run.mut_arg("limit", |limit| limit.env(variable)));
+        let command = Options::command().mut_arg("limit", |limit| limit.env(variable));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.toml");
         std::fs::write(&path, "limit = 7\ncommand = [\"a\"]").unwrap();
-        let arguments = vec!["program".into(), "run".into(), "--config".into(), path.into_os_string()];
-        with_file(&program, arguments).unwrap().contains(&"--limit=7".into())
+        let arguments = vec!["run".into(), "--config".into(), path.into_os_string()];
+        with_file(&command, arguments).unwrap().contains(&"--limit=7".into())
     };
     assert!(given_by_environment("SHARESOCK_CONFIG_TEST_UNSET"));
     // Cargo sets it, and it is a number.
@@ -153,8 +139,8 @@ fn what_is_wrong_is_told_by_line() {
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
     let with = |path: &str| {
-        let arguments = split(&format!("program run --config {path} -- a"));
-        with_file(&Program::command(), arguments).map_err(|error| format!("{error:#}"))
+        let arguments = split(&format!("run --config {path} -- a"));
+        with_file(&Options::command(), arguments).map_err(|error| format!("{error:#}"))
     };
     let said = with("/nowhere/run.toml").unwrap_err();
     assert!(said.starts_with("cannot read the options in /nowhere/run.toml: "), "{said}");
@@ -164,10 +150,8 @@ fn a_file_that_cannot_be_read_is_named() {
 
 #[test]
 fn other_command_lines_stay_as_they_are() {
-    for line in
-        ["program", "program other", "program run -- a", "program run --help", "program run --wrong", "program x"]
-    {
-        assert_eq!(with_file(&Program::command(), split(line)).unwrap(), split(line));
+    for line in ["run", "run -- a", "run --help", "run --wrong", "run x"] {
+        assert_eq!(with_file(&Options::command(), split(line)).unwrap(), split(line));
     }
 }
 
@@ -248,11 +232,11 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.toml");
         std::fs::write(&path, &all.file).unwrap();
-        let start = split("program run");
+        let start = split("run");
         let plain: Vec<_> = start.iter().cloned().chain(all.plain).collect();
         let named = ["--config".into(), path.into_os_string()];
         let by_file: Vec<_> = start.into_iter().chain(named).chain(all.flags).collect();
-        let by_file = with_file(&Program::command(), by_file).unwrap();
+        let by_file = with_file(&Options::command(), by_file).unwrap();
         prop_assert_eq!(options(&plain), options(&by_file));
     }
 }
