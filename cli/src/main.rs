@@ -2,11 +2,15 @@
 
 mod bench;
 #[cfg(target_os = "linux")]
-#[cfg_attr(not(test), allow(dead_code))] // Until `run` uses it.
+#[allow(dead_code)] // Until `run` uses it.
 mod config;
 mod documents;
 mod serve;
 mod system;
+#[cfg(target_os = "linux")]
+#[path = "run/systemd.rs"]
+#[allow(dead_code)] // Until `run` uses it.
+mod systemd;
 mod tour;
 
 use clap::Parser;
