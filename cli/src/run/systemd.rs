@@ -17,6 +17,7 @@ use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 /// What is meant for this process alone: children that got them would speak for it, or take what is not theirs.
@@ -144,7 +145,8 @@ impl Manager {
         let Some(address) = &self.address else { return Ok(()) };
         address.send(message, fds).map_err(|error| {
             let first = message.lines().next().unwrap_or_default();
-            anyhow!(error).context(format!("telling the service manager at {} {first}", address.name.display()))
+            anyhow!(error)
+                .context(format!("telling the service manager at {} {first}", Path::new(&address.name).display()))
         })
     }
 }

@@ -143,7 +143,7 @@ fn without_a_manager_nothing_is_told_and_nothing_fails() {
 fn a_manager_that_went_away_is_an_error_and_one_that_came_back_is_told() {
     let other = Other::new();
     let manager = other.manager();
-    let path = std::path::Path::new(&other.address);
+    let path = Path::new(&other.address);
     std::fs::remove_file(path).unwrap();
     let said = format!("{:#}", manager.stopping().unwrap_err());
     assert!(said.contains("/notify STOPPING=1: "), "{said}");
