@@ -36,10 +36,12 @@ pub(crate) struct Reload {
 
 /// Options of `sharesock upgrade`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  sharesock upgrade app\n  sharesock upgrade app --to /usr/local/bin/sharesock.new\n\n\
+#[command(
+    after_help = "Examples:\n  sharesock upgrade app\n  sharesock upgrade app --to /usr/local/bin/sharesock.new\n\n\
     The supervisor keeps its process id, its listeners and its workers.\n\
     Exit codes: 0 done, 1 something failed, 2 the command line is wrong, 3 the new program failed and the old goes on, \
-    4 there is no such supervisor.")]
+    4 there is no such supervisor."
+)]
 pub(crate) struct Upgrade {
     #[command(flatten)]
     which: Which,
@@ -75,19 +77,6 @@ pub(crate) struct StatusOf {
     /// Show as many of the last lines of each worker's output; 100 are kept.
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     lines: usize,
-}
-
-/// Options of `sharesock top`.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  sharesock top app\n\n\
-    Keys: q ends, up and down choose a worker, s sorts, p pauses, ? helps.\n\
-    Exit codes: 0 done, 1 something failed, 2 the command line is wrong, 4 there is no such supervisor.")]
-pub(crate) struct Top {
-    #[command(flatten)]
-    which: Which,
-    /// Between two looks, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = super::options::seconds)]
-    interval: Duration,
 }
 
 pub(crate) fn reload(options: &Reload) -> Result<ExitCode> {

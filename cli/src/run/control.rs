@@ -94,7 +94,10 @@ pub(crate) async fn hear(listener: Rc<UnixListener>, heard: mpsc::UnboundedSende
 async fn request(mut stream: UnixStream) -> Result<(Request, Client), Option<(String, Client)>> {
     let uid = stream.peer_cred().map_err(|_| None)?.uid();
     if uid != rustix::process::geteuid().as_raw() && uid != 0 {
-        return Err(Some((format!("user {uid} may not ask: only the supervisor's own user, and root, may"), Client(stream))));
+        return Err(Some((
+            format!("user {uid} may not ask: only the supervisor's own user, and root, may"),
+            Client(stream),
+        )));
     }
     let mut text = Vec::new();
     let mut limited = (&mut stream).take(LONGEST);

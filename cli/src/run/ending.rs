@@ -135,17 +135,27 @@ impl Supervisor {
         if self.state == State::Stopping {
             return;
         }
-        let started = super::guard::Guard::start(self.options().stop_signal, self.options().stop_timeout, self.around.folder.path());
+        let started = super::guard::Guard::start(
+            self.options().stop_signal,
+            self.options().stop_timeout,
+            self.around.folder.path(),
+        );
         match started {
             Ok(guard) => {
                 self.around.guard = guard;
                 let guard = &self.around.guard;
                 self.workers.iter().filter_map(Worker::pid).for_each(|pid| guard.group(pid, true));
                 self.remnants.iter().for_each(|remnant| guard.group(remnant.group, true));
-                self.plan().listeners.iter().filter_map(|listener| listener.path()).for_each(|path| guard.path(path, true));
+                self.plan()
+                    .listeners
+                    .iter()
+                    .filter_map(|listener| listener.path())
+                    .for_each(|path| guard.path(path, true));
             }
             Err(error) => {
-                let why = format!("the guard ended, and there is no other: {error:#}; what workers start may outlive this process");
+                let why = format!(
+                    "the guard ended, and there is no other: {error:#}; what workers start may outlive this process"
+                );
                 self.reporter.say(&Report::Trouble { why: &why });
             }
         }
@@ -158,6 +168,7 @@ impl Supervisor {
         }
         self.state = State::Stopping;
         self.reporter.say(&Report::Draining);
+        self.tell_manager(super::systemd::Manager::stopping);
         if let Some(coming) = self.coming.take() {
             let why = "the supervisor was asked to stop";
             coming.clients.into_iter().for_each(|client| client.end(super::control::Answer::Failed(why.to_owned())));

@@ -3,9 +3,9 @@
 //! The giver sends one end of a stream first, then each socket with a label, then, over the stream, a line of JSON. The
 //! taker answers with one line over the stream: that it has everything, or why it cannot go on.
 
+use super::generation::Place;
 use super::output::Kept;
 use super::supervisor::Counts;
-use super::generation::Place;
 use super::worker::Record;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -88,7 +88,8 @@ impl State {
 
 impl Estate {
     pub(crate) fn new(mut state: State, sockets: Vec<(Label, Socket)>) -> Result<Self> {
-        state.sockets = sockets.iter().map(|(label, socket)| Ok((label.clone(), socket.id()?.as_u64()))).collect::<Result<_>>()?;
+        state.sockets =
+            sockets.iter().map(|(label, socket)| Ok((label.clone(), socket.id()?.as_u64()))).collect::<Result<_>>()?;
         Ok(Estate { state, sockets })
     }
 
@@ -139,7 +140,8 @@ impl Estate {
         let state: State = loop {
             if readable(&stream)? {
                 BufReader::new(&stream).read_line(&mut line).context("the state did not come")?;
-                break serde_json::from_str(&line).map_err(|why| anyhow!("what it was told is of another version: {why}"))?;
+                break serde_json::from_str(&line)
+                    .map_err(|why| anyhow!("what it was told is of another version: {why}"))?;
             }
             if let Some(parcel) = receiver.receive_within(PAUSE)? {
                 if parcel.source() == Some(giver) {
@@ -197,7 +199,11 @@ async fn send(sender: &Sender, mut parcel: Parcel) -> Result<()> {
 }
 
 /// The way to a process, as soon as it receives; `gone` says whether it has ended, and why.
-pub(crate) async fn reach(endpoint: &Endpoint, process: Process, gone: &mut dyn FnMut() -> Option<String>) -> Result<Sender> {
+pub(crate) async fn reach(
+    endpoint: &Endpoint,
+    process: Process,
+    gone: &mut dyn FnMut() -> Option<String>,
+) -> Result<Sender> {
     let wait = async {
         loop {
             if let Ok(sender) = endpoint.sender(process) {
@@ -209,5 +215,7 @@ pub(crate) async fn reach(endpoint: &Endpoint, process: Process, gone: &mut dyn 
             sleep(PAUSE).await;
         }
     };
-    timeout(PATIENCE, wait).await.unwrap_or_else(|_| bail!("it did not begin to receive within {} s", PATIENCE.as_secs()))
+    timeout(PATIENCE, wait)
+        .await
+        .unwrap_or_else(|_| bail!("it did not begin to receive within {} s", PATIENCE.as_secs()))
 }

@@ -132,7 +132,8 @@ pub(crate) fn call(domain: &Domain, name: Option<&str>) -> Result<Option<UnixStr
         Some(name) => vec![name.to_owned()],
         None => names(domain)?,
     };
-    let mut answered: Vec<_> = names.into_iter().filter_map(|name| Some((connect(domain, &name).ok()?, name))).collect();
+    let mut answered: Vec<_> =
+        names.into_iter().filter_map(|name| Some((connect(domain, &name).ok()?, name))).collect();
     match answered.len() {
         0 | 1 => Ok(answered.pop().map(|(stream, _)| stream)),
         _ => {

@@ -1,18 +1,19 @@
 //! Giving accepted connections to workers.
 
-use super::worker::Worker;
+use super::listener::Listener;
 use super::status::{HandOffs, WorkerState};
 use super::supervisor::Event;
+use super::worker::Worker;
 use anyhow::{Context, Result};
 use sharesock::{Endpoint, Parcel, Sender, Socket};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
@@ -32,9 +33,15 @@ pub(crate) enum Link {
     None,
     /// It has not opened its receiver yet.
     Awaited,
-    HandOff { sender: Sender, given: VecDeque<Instant> },
+    HandOff {
+        sender: Sender,
+        given: VecDeque<Instant>,
+    },
     /// To its standard input. What is not whole yet waits.
-    Info { stream: Option<UnixStream>, rest: Vec<u8> },
+    Info {
+        stream: Option<UnixStream>,
+        rest: Vec<u8>,
+    },
 }
 
 impl Link {
@@ -130,17 +137,27 @@ pub(crate) struct Giver {
 impl Giver {
     pub(crate) fn new(endpoint: Endpoint, total: u64) -> Self {
         let room = Arc::new(Semaphore::new(MOST_WAITING));
-        Giver { endpoint, waiting: VecDeque::new(), room, accepting: Vec::new(), turn: 0, total, latencies: VecDeque::new() }
+        Giver {
+            endpoint,
+            waiting: VecDeque::new(),
+            room,
+            accepting: Vec::new(),
+            turn: 0,
+            total,
+            latencies: VecDeque::new(),
+        }
     }
 
     /// Accepts from these listeners, and from no others.
-    pub(crate) fn accept_from(&mut self, listeners: &[Rc<super::listener::Listener>], events: &UnboundedSender<Event>) -> Result<()> {
+    pub(crate) fn accept_from(
+        &mut self,
+        listeners: &[Rc<Listener>],
+        events: &UnboundedSender<Event>,
+    ) -> Result<()> {
         self.pause();
         for listener in listeners.iter().filter(|listener| listener.accepts()) {
-            let socket = listener.socket.as_socket().try_clone().context("accepting from a listener")?;
-            socket.set_nonblocking(true).context("accepting from a listener")?;
-            let socket = AsyncFd::new(socket).context("accepting from a listener")?;
-            self.accepting.push(tokio::task::spawn_local(accept(socket, Arc::clone(&self.room), events.clone())));
+            let acceptor = Acceptor::new(listener).context("accepting from a listener")?;
+            self.accepting.push(tokio::task::spawn_local(accept(acceptor, Arc::clone(&self.room), events.clone())));
         }
         Ok(())
     }
@@ -230,13 +247,41 @@ impl Drop for Giver {
     }
 }
 
-async fn accept(socket: AsyncFd<socket2::Socket>, room: Arc<Semaphore>, events: UnboundedSender<Event>) {
+/// A listener of whichever kind.
+enum Acceptor {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Acceptor {
+    fn new(listener: &Listener) -> std::io::Result<Self> {
+        let socket = OwnedFd::from(listener.socket.as_socket().try_clone()?);
+        listener.socket.as_socket().set_nonblocking(true)?;
+        Ok(match listener.socket.as_socket().local_addr()?.is_unix() {
+            true => Acceptor::Unix(UnixListener::from_std(socket.into())?),
+            false => Acceptor::Tcp(TcpListener::from_std(socket.into())?),
+        })
+    }
+
+    /// The next connection. Who awaits this may be stopped, and loses none.
+    async fn accept(&self) -> std::io::Result<Socket> {
+        let connection: Socket = match self {
+            Acceptor::Tcp(listener) => listener.accept().await?.0.into_std()?.into(),
+            Acceptor::Unix(listener) => listener.accept().await?.0.into_std()?.into(),
+        };
+        // As `accept` makes it; who does not wait says so.
+        connection.as_socket().set_nonblocking(false)?;
+        Ok(connection)
+    }
+}
+
+async fn accept(acceptor: Acceptor, room: Arc<Semaphore>, events: UnboundedSender<Event>) {
     loop {
         let Ok(room) = Arc::clone(&room).acquire_owned().await else { return };
         // Between the accept and what follows nothing is awaited: this task may be stopped, and must not lose one.
-        match socket.async_io(Interest::READABLE, |socket| socket.accept()).await {
-            Ok((connection, _)) => {
-                let parcel = Parcel::new(Socket::from(connection));
+        match acceptor.accept().await {
+            Ok(connection) => {
+                let parcel = Parcel::new(connection);
                 let _ = events.send(Event::Accepted(Waiting { parcel, since: Instant::now(), _room: Some(room) }));
             }
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}

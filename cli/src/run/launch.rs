@@ -4,6 +4,7 @@
 //! new process itself: say its id in `LISTEN_PID`, ask to be told of its parent's death. Then it becomes the command.
 
 use super::signals;
+use super::systemd::VARIABLES;
 use anyhow::{Context, Result, bail};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
@@ -17,19 +18,6 @@ use std::process::{Command, ExitCode, Stdio};
 const MYSELF: &str = "/proc/self/exe";
 /// The first descriptor that is passed.
 const FIRST: i32 = 3;
-
-/// What of this process's environment is not meant for the processes that it starts.
-pub(crate) const PRIVATE: [&str; 9] = [
-    "LISTEN_FDS",
-    "LISTEN_PID",
-    "LISTEN_FDNAMES",
-    "NOTIFY_SOCKET",
-    "WATCHDOG_USEC",
-    "WATCHDOG_PID",
-    "FDSTORE",
-    super::upgrade::TAKE_OVER,
-    crate::system::FORMER_LIMIT_OF_DESCRIPTORS,
-];
 
 /// A process to be started.
 pub(crate) struct Launch<'a> {
@@ -53,9 +41,8 @@ impl Launch<'_> {
         if let Some(limit) = crate::system::former_limit_of_descriptors() {
             command.arg("--descriptors").arg(limit.to_string());
         }
-        PRIVATE.iter().for_each(|name| {
-            command.env_remove(name);
-        });
+        let ours = [super::upgrade::TAKE_OVER, crate::system::FORMER_LIMIT_OF_DESCRIPTORS];
+        VARIABLES.iter().chain(&ours).for_each(|name| _ = command.env_remove(name));
         if !self.listeners.is_empty() {
             let names: Vec<_> = self.listeners.iter().map(|(name, _)| *name).collect();
             command.arg("--activate").env("LISTEN_FDS", names.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
@@ -96,7 +83,9 @@ pub(crate) fn check_placeholders(command: &[OsString], names: &[&str]) -> Result
         for part in argument.split("{fd").skip(1) {
             let named = part.strip_prefix(':').and_then(|rest| rest.split_once('}')).map(|(name, _)| name);
             match named {
-                Some(name) if !names.contains(&name) => bail!("{{fd:{name}}} names no listener: give --listen {name}=…"),
+                Some(name) if !names.contains(&name) => {
+                    bail!("{{fd:{name}}} names no listener: give --listen {name}=…")
+                }
                 None if part.starts_with('}') && names.is_empty() => bail!("{{fd}} needs a listener: give --listen"),
                 _ => {}
             }
@@ -139,7 +128,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     if let Some(limit) = options.descriptors {
         let maximum = getrlimit(Resource::Nofile).maximum;
-        setrlimit(Resource::Nofile, Rlimit { current: Some(limit), maximum }).context("restoring the limit of files")?;
+        setrlimit(Resource::Nofile, Rlimit { current: Some(limit), maximum })
+            .context("restoring the limit of files")?;
     }
     let Some((program, arguments)) = options.command.split_first() else { bail!("there is no command") };
     let mut command = Command::new(program);
@@ -165,7 +155,8 @@ mod tests {
     fn placeholders_become_numbers() {
         let input = std::io::stdin();
         let listeners = [("web", input.as_fd()), ("admin", input.as_fd())];
-        let command: Vec<OsString> = ["a", "--fd={fd}", "{fd:admin}", "{fd:other}", "x{fd:web}y"].map(Into::into).to_vec();
+        let command: Vec<OsString> =
+            ["a", "--fd={fd}", "{fd:admin}", "{fd:other}", "x{fd:web}y"].map(Into::into).to_vec();
         assert_eq!(with_numbers(&command, &listeners), ["a", "--fd=3", "4", "{fd:other}", "x3y"]);
         assert!(check_placeholders(&command, &["web", "admin"]).is_err());
         assert!(check_placeholders(&command, &["web", "admin", "other"]).is_ok());

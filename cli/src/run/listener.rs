@@ -28,7 +28,10 @@ impl Listener {
             Place::Udp(address) => bind_ip(spec, address, Type::DGRAM, Protocol::UDP),
             Place::Unix(path) => bind_unix(spec, path),
             Place::Inherited => {
-                bail!("nobody passed a listener named {}: start this by socket activation, or give an address", spec.name)
+                bail!(
+                    "nobody passed a listener named {}: start this by socket activation, or give an address",
+                    spec.name
+                )
             }
         };
         let socket = socket.with_context(|| format!("cannot listen on {} for {}", spec.place, spec.name))?;
@@ -60,7 +63,8 @@ impl Listener {
 
     /// As many connections may wait to be accepted; the system's own limit holds, too.
     pub(crate) fn backlog(&self) -> u64 {
-        let limit = std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok().and_then(|text| text.trim().parse().ok());
+        let limit =
+            std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok().and_then(|text| text.trim().parse().ok());
         u64::from(self.spec.backlog.unwrap_or(BACKLOG).unsigned_abs()).min(limit.unwrap_or(u64::MAX))
     }
 

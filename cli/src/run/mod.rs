@@ -4,6 +4,7 @@ mod client;
 mod clock;
 mod control;
 mod ending;
+mod estate;
 mod folder;
 mod generation;
 mod giver;
@@ -16,16 +17,18 @@ mod options;
 mod output;
 mod printer;
 mod probe;
+mod reload;
 mod report;
 mod signals;
 mod spec;
 mod statistics;
 pub(crate) mod status;
 mod supervisor;
+mod systemd;
 mod upgrade;
 mod worker;
 
-pub(crate) use client::{Reload, StatusOf, Stop, Top, Upgrade, reload, status as show_status, stop, top, upgrade};
+pub(crate) use client::{Reload, StatusOf, Stop, Upgrade, reload, status as show_status, stop, upgrade};
 pub(crate) use guard::{Options as GuardOptions, run as guard};
 pub(crate) use launch::{Options as LaunchOptions, run as launch};
 pub(crate) use options::Options;
@@ -43,10 +46,21 @@ pub(crate) const NOBODY: u8 = 4;
 
 /// Supervises until a signal or a command ends it.
 pub(crate) fn run(given: &Options) -> Result<ExitCode> {
-    let options = options::Options::load(&options::command_line())?;
+    let options = match options::Options::load(&options::command_line()) {
+        Ok(options) => options,
+        Err(error) => {
+            upgrade::tell_if_candidate(&error);
+            eprintln!("sharesock: {error:#}");
+            return Ok(ExitCode::from(2));
+        }
+    };
     if given.check {
         return check(&options);
     }
+    supervise(options).inspect_err(upgrade::tell_if_candidate)
+}
+
+fn supervise(options: Options) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
     let done = tokio::task::LocalSet::new().block_on(&runtime, upgrade::begin(options));
     runtime.shutdown_timeout(Duration::ZERO);

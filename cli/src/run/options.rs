@@ -169,7 +169,10 @@ impl Options {
     }
 
     fn validate(&self) -> Result<()> {
-        ensure!(!self.command.is_empty(), "there is no command to run: give it after `--`, or as `command` in the file");
+        ensure!(
+            !self.command.is_empty(),
+            "there is no command to run: give it after `--`, or as `command` in the file"
+        );
         let names: Vec<_> = self.listen.iter().map(|spec| spec.name.as_str()).collect();
         let mut seen = HashSet::new();
         if let Some(twice) = names.iter().find(|name| !seen.insert(**name)) {
@@ -189,7 +192,8 @@ impl Options {
     /// Its name, or what it is called by its command.
     pub(crate) fn name(&self) -> String {
         let from_command = || {
-            let file = self.command.first().and_then(|program| Path::new(program).file_name()?.to_str().map(str::to_owned));
+            let file =
+                self.command.first().and_then(|program| Path::new(program).file_name()?.to_str().map(str::to_owned));
             file.filter(|file| check_name(file).is_ok()).unwrap_or_else(|| "server".to_owned())
         };
         self.name.clone().unwrap_or_else(from_command)

@@ -70,7 +70,7 @@ fn readable(line: &[u8]) -> String {
 }
 
 /// Reads what one worker prints.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Output {
     pub(crate) kept: Rc<RefCell<Kept>>,
     paths: [PathBuf; 2],

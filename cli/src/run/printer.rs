@@ -1,9 +1,9 @@
 //! Printing without ever waiting: a supervisor must not stand still because nobody reads what it prints.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// As many lines wait to be printed; more are dropped, and counted.
@@ -39,7 +39,10 @@ impl Printer {
             for work in to_do {
                 let dropped = counted.swap(0, Ordering::Relaxed);
                 if dropped > 0 {
-                    print(Stream::Error, &format!("sharesock: {dropped} lines were not printed: nobody reads them fast enough"));
+                    print(
+                        Stream::Error,
+                        &format!("sharesock: {dropped} lines were not printed: nobody reads them fast enough"),
+                    );
                 }
                 match work {
                     Work::Line(stream, line) => print(stream, &line),

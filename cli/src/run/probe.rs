@@ -53,7 +53,8 @@ enum Probe {
 
 enum Connection {
     Tcp(TcpStream),
-    Unix(UnixStream),
+    /// Kept open while it is looked for.
+    Unix(#[allow(dead_code)] UnixStream),
 }
 
 fn to_try(address: &SockAddr) -> Option<Probe> {
@@ -62,7 +63,11 @@ fn to_try(address: &SockAddr) -> Option<Probe> {
     }
     let mut address = address.as_socket()?;
     if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv6() { std::net::Ipv6Addr::LOCALHOST.into() } else { std::net::Ipv4Addr::LOCALHOST.into() });
+        address.set_ip(if address.is_ipv6() {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        });
     }
     Some(Probe::Ip(address))
 }

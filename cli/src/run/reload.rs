@@ -6,6 +6,7 @@ use super::options::{self, Options, Via};
 use super::report::Report;
 use super::status::{State, WorkerState};
 use super::supervisor::{Coming, Supervisor};
+use super::systemd::Manager;
 use super::worker::Worker;
 use anyhow::Result;
 use std::rc::Rc;
@@ -46,7 +47,8 @@ impl Supervisor {
             let Some(waiting) = self.giver.as_mut().and_then(super::giver::Giver::next) else { return };
             self.counts.last_worker += 1;
             let number = self.counts.last_worker;
-            let worker = Worker::start(&self.around, &plan, (number, self.serving.number, 0), Some(waiting.parcel.socket()));
+            let worker =
+                Worker::start(&self.around, &plan, (number, self.serving.number, 0), Some(waiting.parcel.socket()));
             match worker {
                 Ok(worker) => self.workers.push(worker),
                 Err(error) => {
@@ -99,12 +101,14 @@ impl Supervisor {
         self.counts.last_generation += 1;
         let number = self.counts.last_generation;
         self.reporter.say(&Report::Reloading { generation: number });
+        self.tell_manager(Manager::reloading);
         self.state = State::Reloading;
         let plan = Options::load(&options::command_line()).and_then(|options| self.replan(options));
         match plan {
             Ok(plan) => {
                 let plan = Rc::new(plan);
-                self.coming = Some(Coming { generation: Generation::new(number, Rc::clone(&plan)), clients, again: false });
+                self.coming =
+                    Some(Coming { generation: Generation::new(number, Rc::clone(&plan)), clients, again: false });
                 match self.start_all(&plan, number) {
                     Ok(()) => self.settle_generations(),
                     Err(error) => self.abort_coming(&format!("{error:#}")),
@@ -138,6 +142,7 @@ impl Supervisor {
         self.state = State::Running;
         self.counts.last_failure = Some(format!("reload: {why}"));
         self.reporter.say(&Report::ReloadFailed { why });
+        self.tell_manager(|manager| manager.ready(&format!("the last reload failed: {why}")));
         let failed = |worker: &&mut Worker| worker.record.generation == coming.generation.number;
         self.workers.iter_mut().filter(failed).for_each(Worker::stop);
         let serving = Rc::clone(self.plan());
@@ -153,7 +158,7 @@ impl Supervisor {
     /// Paths at which nobody listens any more go.
     fn forget_listeners(&self, old: &Plan, new: &Plan) {
         for listener in old.listeners.iter().filter(|listener| !new.listens_at(listener)) {
-            for path in listener.path() {
+            if let Some(path) = listener.path() {
                 let _ = std::fs::remove_file(path);
                 self.around.guard.path(path, false);
             }
@@ -205,7 +210,11 @@ impl Supervisor {
     }
 
     /// Tells whoever waits for it that the workers are ready.
-    fn say_ready(&self) {
+    pub(crate) fn say_ready(&mut self) {
+        let count = self.workers_of(self.serving.number).count();
+        let status = format!("generation {}, {count} workers", self.serving.number);
+        self.tell_manager(|manager| manager.ready(&status));
+        self.store_listeners();
         if let Err(error) = self.write_ready_file() {
             let why = format!("{error:#}");
             self.reporter.say(&Report::Trouble { why: &why });

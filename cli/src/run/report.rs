@@ -11,6 +11,10 @@ pub(crate) enum Report<'a> {
         name: &'a str,
         address: &'a str,
     },
+    /// Metrics are answered for there.
+    Metrics {
+        address: &'a str,
+    },
     /// All workers of the first generation are ready.
     Ready {
         name: &'a str,
@@ -84,6 +88,7 @@ impl Reporter {
 fn text(report: &Report<'_>) -> Option<String> {
     Some(match report {
         Report::Listening { name, address } => format!("{name} listens on {address}"),
+        Report::Metrics { address } => format!("metrics at {address}"),
         Report::Ready { name, pid, workers, .. } => {
             format!("{name} is ready: supervisor {pid}, {}; SIGHUP reloads, SIGTERM ends", pids(workers))
         }

@@ -36,7 +36,8 @@ impl FromStr for Spec {
         check_name(name)?;
         let mut parts = rest.split(',');
         let place = parts.next().unwrap_or_default().parse()?;
-        let mut spec = Spec { name: name.to_owned(), place, backlog: None, reuse_port: false, v6_only: false, mode: None };
+        let mut spec =
+            Spec { name: name.to_owned(), place, backlog: None, reuse_port: false, v6_only: false, mode: None };
         for option in parts {
             spec.set(option)?;
         }
@@ -133,7 +134,10 @@ mod tests {
         assert_eq!(spec.place, Place::Tcp("127.0.0.1:0".to_owned()));
         let spec: Spec = "a=unix:/run/x=y.sock,mode=660".parse().unwrap();
         assert_eq!((spec.place, spec.mode), (Place::Unix("/run/x=y.sock".into()), Some(0o660)));
-        assert_eq!("d=udp:[::1]:53,v6only".parse::<Spec>().map(|spec| spec.place), Ok(Place::Udp("[::1]:53".to_owned())));
+        assert_eq!(
+            "d=udp:[::1]:53,v6only".parse::<Spec>().map(|spec| spec.place),
+            Ok(Place::Udp("[::1]:53".to_owned()))
+        );
         assert_eq!("d=tcp:h:1".parse::<Spec>().map(|spec| spec.place.to_string()), Ok("h:1".to_owned()));
         assert_eq!("d=inherited".parse::<Spec>().map(|spec| spec.place), Ok(Place::Inherited));
     }
@@ -141,9 +145,26 @@ mod tests {
     #[test]
     fn what_is_wrong_is_refused_when_it_is_given() {
         for wrong in [
-            "", "8080", "127.0.0.1:80", "=a:1", "a b=c:1", "a:b=c:1", ".a=c:1", "w=", "w=a", "w=:1", "w=a:99999", "w=unix:",
-            "w=a:1,", "w=a:1,backlog", "w=a:1,backlog=0", "w=a:1,mode=660", "w=unix:/a,mode=9", "w=unix:/a,reuseport",
-            "w=udp:a:1,backlog=1", "w=inherited,v6only",
+            "",
+            "8080",
+            "127.0.0.1:80",
+            "=a:1",
+            "a b=c:1",
+            "a:b=c:1",
+            ".a=c:1",
+            "w=",
+            "w=a",
+            "w=:1",
+            "w=a:99999",
+            "w=unix:",
+            "w=a:1,",
+            "w=a:1,backlog",
+            "w=a:1,backlog=0",
+            "w=a:1,mode=660",
+            "w=unix:/a,mode=9",
+            "w=unix:/a,reuseport",
+            "w=udp:a:1,backlog=1",
+            "w=inherited,v6only",
         ] {
             assert!(wrong.parse::<Spec>().is_err(), "{wrong}");
         }

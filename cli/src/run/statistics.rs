@@ -84,8 +84,10 @@ pub(crate) struct Connections {
 
 impl Connections {
     pub(crate) fn look(listeners: &[impl AsRef<Listener>]) -> Self {
-        let ports: HashSet<u16> =
-            listeners.iter().filter_map(|listener| listener.as_ref().address.rsplit_once(':')?.1.parse().ok()).collect();
+        let ports: HashSet<u16> = listeners
+            .iter()
+            .filter_map(|listener| listener.as_ref().address.rsplit_once(':')?.1.parse().ok())
+            .collect();
         let mut connections = Connections::default();
         if ports.is_empty() {
             return connections;

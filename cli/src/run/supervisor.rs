@@ -11,11 +11,13 @@ use super::report::{Report, Reporter};
 use super::signals::{Ears, Heard};
 use super::statistics::{Connections, Processes};
 use super::status::{ListenerStatus, State, Status, WorkerState, WorkerStatus};
+use super::systemd::Manager;
 use super::worker::{Surroundings, Worker};
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -75,6 +77,13 @@ pub(crate) struct Supervisor {
     pub(crate) giver: Option<Giver>,
     /// Who waits for the end.
     pub(crate) waiting: Vec<Client>,
+    /// The service manager that started this.
+    pub(crate) manager: Manager,
+    /// The names of the listeners that it keeps.
+    pub(crate) stored: Vec<String>,
+    metrics: Option<JoinHandle<()>>,
+    /// When the service manager must hear that this lives.
+    watchdog: Option<Moment>,
     /// Who asked for the upgrade that is under way.
     pub(crate) upgrading: Option<Client>,
     /// Open once it was needed.
@@ -112,7 +121,10 @@ impl Supervisor {
         let control = Rc::new(UnixListener::from_std(control).context("listening in the domain")?);
         let (heard_in, heard) = unbounded_channel();
         let hearing = hear_requests(&control, &heard_in);
+        let manager = Manager::from_env()?;
         Ok(Supervisor {
+            watchdog: manager.watchdog_period().map(|_| Moment::now()),
+            manager,
             name,
             around,
             reporter,
@@ -124,6 +136,8 @@ impl Supervisor {
             remnants: Vec::new(),
             giver: None,
             waiting: Vec::new(),
+            stored: Vec::new(),
+            metrics: None,
             upgrading: None,
             endpoint: None,
             failed: false,
@@ -177,7 +191,10 @@ impl Supervisor {
             Heard::End => self.stop(),
             Heard::Reload => self.reload(None),
             Heard::Forward(signal) => {
-                self.workers.iter().filter(|worker| worker.is(WorkerState::Ready)).for_each(|worker| worker.signal(signal));
+                self.workers
+                    .iter()
+                    .filter(|worker| worker.is(WorkerState::Ready))
+                    .for_each(|worker| worker.signal(signal));
             }
         }
     }
@@ -191,7 +208,9 @@ impl Supervisor {
             }
             Event::Ready(number) => self.ready(number),
             Event::Said(number, said) => {
-                let Some(worker) = self.workers.iter_mut().find(|worker| worker.record.number == number) else { return };
+                let Some(worker) = self.workers.iter_mut().find(|worker| worker.record.number == number) else {
+                    return;
+                };
                 if said.status.is_some() {
                     worker.record.says = said.status;
                 }
@@ -234,10 +253,19 @@ impl Supervisor {
 
     /// Does what is due.
     async fn look(&mut self) {
+        if self.watchdog.is_some_and(|due| due <= Moment::now()) {
+            self.tell_manager(Manager::watchdog);
+            self.watchdog = self.manager.watchdog_period().map(|period| Moment::now().after(period));
+        }
         self.link();
         let now = Moment::now();
         let past = |at: Option<Moment>| at.is_some_and(|at| at <= now);
-        let alive: Vec<_> = self.workers.iter().filter(|worker| past(worker.record.ready_at)).map(|worker| worker.record.number).collect();
+        let alive: Vec<_> = self
+            .workers
+            .iter()
+            .filter(|worker| past(worker.record.ready_at))
+            .map(|worker| worker.record.number)
+            .collect();
         for number in alive {
             self.ready(number);
         }
@@ -297,7 +325,11 @@ impl Supervisor {
     /// How long nothing is due.
     fn pause(&self) -> Duration {
         let due = self.workers.iter().flat_map(|worker| [worker.record.ready_at, worker.record.due]).flatten();
-        let due = due.chain(self.serving.next_restart()).chain(self.remnants.iter().map(|remnant| remnant.due)).min();
+        let due = due
+            .chain(self.serving.next_restart())
+            .chain(self.remnants.iter().map(|remnant| remnant.due))
+            .chain(self.watchdog)
+            .min();
         let mut pause = due.map_or(LONG_LOOK, Moment::remaining);
         let awaited = |worker: &Worker| matches!(worker.link, Link::Awaited) && !worker.is(WorkerState::Draining);
         if !self.remnants.is_empty() || self.workers.iter().any(awaited) {
@@ -359,14 +391,50 @@ impl Supervisor {
     /// Writes the file that says where this listens, at once and whole.
     pub(crate) fn write_ready_file(&self) -> Result<()> {
         let Some(path) = &self.options().ready_file else { return Ok(()) };
-        let listener = |listener: &Rc<super::listener::Listener>| json!({"name": listener.spec.name, "address": listener.address});
+        let listener =
+            |listener: &Rc<super::listener::Listener>| json!({"name": listener.spec.name, "address": listener.address});
         let pids: Vec<_> = self.workers_of(self.serving.number).collect();
         let listeners: Vec<_> = self.serving.plan.listeners.iter().map(listener).collect();
-        let text = json!({"pid": std::process::id(), "name": self.name, "listeners": listeners, "workers": pids}).to_string();
+        let text =
+            json!({"pid": std::process::id(), "name": self.name, "listeners": listeners, "workers": pids}).to_string();
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
         let file = tempfile::NamedTempFile::new_in(folder).context("writing the ready file")?;
         std::fs::write(file.path(), text).context("writing the ready file")?;
         file.persist(path).context("writing the ready file")?;
+        Ok(())
+    }
+
+    /// What a service manager is told is no reason to fail: it will notice.
+    pub(crate) fn tell_manager(&self, tell: impl FnOnce(&Manager) -> Result<()>) {
+        if let Err(error) = tell(&self.manager) {
+            let why = format!("{error:#}");
+            self.reporter.say(&Report::Trouble { why: &why });
+        }
+    }
+
+    /// Lets the service manager keep the listeners, for the case that this process is started anew.
+    pub(crate) fn store_listeners(&mut self) {
+        let room = usize::try_from(self.manager.room()).unwrap_or(usize::MAX);
+        for listener in self.plan().listeners.iter().take(room) {
+            let name = &listener.spec.name;
+            if !self.stored.contains(name) {
+                self.tell_manager(|manager| manager.store(name, listener.socket.as_fd()));
+            }
+        }
+        let names: Vec<_> =
+            self.plan().listeners.iter().take(room).map(|listener| listener.spec.name.clone()).collect();
+        let gone: Vec<_> = self.stored.iter().filter(|name| !names.contains(name)).cloned().collect();
+        gone.iter().for_each(|name| self.tell_manager(|manager| manager.forget(name)));
+        self.stored = names;
+    }
+
+    /// Answers for metrics, if that is asked for.
+    pub(crate) fn serve_metrics(&mut self) -> Result<()> {
+        if let (Some(address), None) = (self.options().metrics, &self.metrics) {
+            let (bound, task) = super::metrics::serve(address, self.heard_in.clone())?;
+            self.reporter.say(&Report::Metrics { address: &format!("http://{bound}/metrics") });
+            self.metrics = Some(task);
+        }
         Ok(())
     }
 

@@ -19,6 +19,7 @@ use super::report::{Report, Reporter};
 use super::status::State as Doing;
 use super::supervisor::{Counts, Event, Supervisor};
 use super::worker::{Surroundings, Worker};
+use crate::system::inherited::{Announced, announced, take};
 use crate::system::{FORMER_LIMIT_OF_DESCRIPTORS, former_limit_of_descriptors};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
@@ -96,7 +97,8 @@ fn begin_anew(options: Options, reporter: Reporter) -> Result<Supervisor> {
     let path = folder.path().to_owned();
     let begun = || {
         become_subreaper()?;
-        let plan = Rc::new(Plan::make(options, &[])?);
+        let passed = passed(&options, &reporter)?;
+        let plan = Rc::new(Plan::make(options, &passed)?);
         let guard = Guard::start(plan.options.stop_signal, plan.options.stop_timeout, folder.path())?;
         let giver = match plan.options.giving() {
             Some(_) => Some(Giver::new(Endpoint::open(&domain)?, 0)),
@@ -108,10 +110,27 @@ fn begin_anew(options: Options, reporter: Reporter) -> Result<Supervisor> {
         let serving = Generation::new(counts.last_generation, plan);
         let mut supervisor = Supervisor::new(name, (around, events_out), reporter, counts, serving, control)?;
         supervisor.giver = giver;
+        supervisor.serve_metrics()?;
         supervisor.start();
         Ok(supervisor)
     };
     begun().inspect_err(|_| _ = Folder::remove(&path))
+}
+
+/// Listeners that whoever started this has passed, under the names that are asked for.
+fn passed(options: &Options, reporter: &Reporter) -> Result<Vec<Rc<Listener>>> {
+    let mut listeners = Vec::new();
+    for Announced { name, number } in announced()? {
+        match options.listen.iter().find(|spec| spec.name == name) {
+            Some(spec) => listeners.push(Rc::new(Listener::adopt(spec, Socket::try_from(take(number)?)?)?)),
+            None => {
+                let why =
+                    format!("a descriptor named {name} was passed, and is not used: give --listen {name}=inherited");
+                reporter.say(&Report::Trouble { why: &why });
+            }
+        }
+    }
+    Ok(listeners)
 }
 
 /// What workers leave when they end becomes this process's child, and is waited for.
@@ -192,7 +211,8 @@ fn build(mut estate: Estate, options: Options, reporter: Reporter, endpoint: End
     fits(&estate, &options, &domain)?;
     let folder = Folder::take_over(&domain, &estate.state.name)?;
     let missing = |what: &'static str| anyhow!("{what} is missing");
-    let control = UnixListener::from(OwnedFd::from(estate.take(&Label::Control).ok_or_else(|| missing("the control socket"))?));
+    let control =
+        UnixListener::from(OwnedFd::from(estate.take(&Label::Control).ok_or_else(|| missing("the control socket"))?));
     let line = estate.take(&Label::Guard).ok_or_else(|| missing("the line to the guard"))?;
     let guard_pid = Pid::from_raw(estate.state.guard).ok_or_else(|| missing("the guard"))?;
     let guard = Guard::take_over(guard_pid, UnixStream::from(line));
@@ -207,7 +227,8 @@ fn build(mut estate: Estate, options: Options, reporter: Reporter, endpoint: End
     let (events, events_out) = unbounded_channel::<Event>();
     let around = Surroundings { domain, folder, guard, printer: reporter.printer.clone(), events };
     let mut state = estate.state.clone();
-    let serving = Generation { number: state.generation, plan: Rc::clone(&plan), places: std::mem::take(&mut state.places) };
+    let serving =
+        Generation { number: state.generation, plan: Rc::clone(&plan), places: std::mem::take(&mut state.places) };
     state.counts.upgrades += 1;
     let mut supervisor = Supervisor::new(state.name, (around, events_out), reporter, state.counts, serving, control)?;
     supervisor.state = Doing::Running;
@@ -222,7 +243,13 @@ fn build(mut estate: Estate, options: Options, reporter: Reporter, endpoint: End
             None if supervisor.giver.is_some() => Link::Awaited,
             None => Link::None,
         };
-        let worker = Worker::take_over(&supervisor.around, &plan, (record, kept), link, UnixDatagram::from(OwnedFd::from(notify)))?;
+        let worker = Worker::take_over(
+            &supervisor.around,
+            &plan,
+            (record, kept),
+            link,
+            UnixDatagram::from(OwnedFd::from(notify)),
+        )?;
         supervisor.workers.push(worker);
     }
     while let Some(connection) = estate.take(&Label::Connection) {
@@ -244,6 +271,11 @@ impl Supervisor {
         let version = env!("CARGO_PKG_VERSION");
         self.reporter.say(&Report::Upgraded { version });
         self.accept();
+        if let Err(error) = self.serve_metrics() {
+            let why = format!("{error:#}");
+            self.reporter.say(&Report::Trouble { why: &why });
+        }
+        self.tell_manager(|manager| manager.main_pid(std::process::id()));
         if let Some(client) = self.upgrading.take() {
             client.end(Answer::Done(format!("{how}: version {version}, process {}", std::process::id())));
         }
@@ -285,10 +317,16 @@ impl Supervisor {
         done
     }
 
-    async fn become_it(&mut self, program: &Path, sender: &sharesock::Sender, candidate: &mut Candidate) -> Result<std::convert::Infallible> {
+    async fn become_it(
+        &mut self,
+        program: &Path,
+        sender: &sharesock::Sender,
+        candidate: &mut Candidate,
+    ) -> Result<std::convert::Infallible> {
         let estate = self.estate()?;
         let given = tokio::time::timeout(super::estate::PATIENCE, estate.give(sender)).await;
-        let given = given.unwrap_or_else(|_| bail!("it did not take everything within {} s", super::estate::PATIENCE.as_secs()));
+        let given = given
+            .unwrap_or_else(|_| bail!("it did not take everything within {} s", super::estate::PATIENCE.as_secs()));
         let _stream = given.map_err(|error| candidate.ended().map_or(error, |why| anyhow!(why)))?;
         self.reporter.printer.flush();
         let mut successor = command(program, &format!("successor {}", candidate.process));
@@ -301,7 +339,7 @@ impl Supervisor {
         self.hearing.abort();
         for worker in &mut self.workers {
             worker.ignore();
-            worker.output.pause();
+            worker.pause_output();
         }
         if let Some(giver) = &mut self.giver {
             giver.pause();

@@ -188,7 +188,8 @@ struct Place {
 impl Generation {
     pub(crate) fn start(number: u32, starter: &mut Starter) -> Result<Self> {
         let count = starter.options.workers;
-        let place = |starter: &mut Starter| Ok(Place { worker: Some(starter.start(number)?), backoff: Backoff::default() });
+        let place =
+            |starter: &mut Starter| Ok(Place { worker: Some(starter.start(number)?), backoff: Backoff::default() });
         let places = (0..count).map(|_| place(starter)).collect::<Result<_>>()?;
         Ok(Generation { number, places, turn: 0 })
     }

@@ -1,6 +1,8 @@
 //! Linux.
 
 pub(crate) mod floors;
+#[allow(dead_code)] // Until `run` uses it.
+pub(crate) mod inherited;
 
 use super::Asked;
 use anyhow::{Context, Result, bail};
