@@ -2,9 +2,16 @@
 
 mod bench;
 mod documents;
+#[cfg(target_os = "linux")]
+mod run {
+    pub(crate) mod status;
+}
 mod serve;
 mod system;
 mod tour;
+#[cfg(target_os = "linux")]
+#[allow(dead_code, unused_imports, reason = "the commands that show them are not there yet")]
+mod views;
 
 use clap::Parser;
 use std::path::PathBuf;

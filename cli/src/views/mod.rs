@@ -1,0 +1,14 @@
+//! What a supervisor says of itself, shown: as text, for Prometheus, and live.
+
+pub(crate) mod fields;
+mod prometheus;
+pub(crate) mod rates;
+mod text;
+mod top;
+pub(crate) mod units;
+
+pub(crate) use prometheus::prometheus;
+pub(crate) use text::text;
+pub(crate) use top::{Options as TopOptions, top};
+#[cfg(test)]
+pub(crate) use top::{draw, view};
