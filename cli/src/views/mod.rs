@@ -4,11 +4,9 @@ pub(crate) mod fields;
 mod prometheus;
 pub(crate) mod rates;
 mod text;
-mod top;
+pub(crate) mod top;
 pub(crate) mod units;
 
 pub(crate) use prometheus::prometheus;
 pub(crate) use text::text;
 pub(crate) use top::{Options as TopOptions, top};
-#[cfg(test)]
-pub(crate) use top::{draw, view};

@@ -2,8 +2,8 @@
 
 use super::samples::{self, busy, check, crowd};
 use crate::run::status::Status;
-use crate::views::draw::draw;
-use crate::views::view::{Next, View};
+use crate::views::top::draw::draw;
+use crate::views::top::view::{Next, View};
 use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;

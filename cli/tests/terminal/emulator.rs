@@ -36,10 +36,6 @@ impl Terminal {
         self.screen.screen().contents()
     }
 
-    pub(crate) fn screen(&self) -> &vt100::Screen {
-        self.screen.screen()
-    }
-
     pub(crate) fn press(&mut self, keys: &str) {
         self.pty().write_all(keys.as_bytes()).unwrap();
     }
@@ -49,10 +45,15 @@ impl Terminal {
         self.pty().resize(pty_process::Size::new(rows, columns)).unwrap();
     }
 
-    /// Shows what the program writes until something is so.
+    /// Shows what the program writes until its text is so.
     pub(crate) fn until(&mut self, what: &str, is_so: impl Fn(&str) -> bool) {
+        self.until_screen(what, |screen| is_so(&screen.contents()));
+    }
+
+    /// Shows what the program writes until the screen is so.
+    pub(crate) fn until_screen(&mut self, what: &str, is_so: impl Fn(&vt100::Screen) -> bool) {
         let started = Instant::now();
-        while !is_so(&self.text()) {
+        while !is_so(self.screen.screen()) {
             assert!(started.elapsed() < LONG, "waiting for {what}; the screen shows:\n{}", self.text());
             assert!(self.read(), "the program ended before {what}; the screen shows:\n{}", self.text());
         }

@@ -54,8 +54,9 @@ fn selected(text: &str) -> Option<&str> {
 fn it_ends_with_each_of_its_keys() {
     for key in ["q", "\u{1b}", "\u{3}"] {
         let (_answers, mut terminal) = shown();
-        assert!(terminal.screen().alternate_screen());
-        assert!(terminal.screen().hide_cursor());
+        terminal.until_screen("a screen of its own, without a cursor", |screen| {
+            screen.alternate_screen() && screen.hide_cursor()
+        });
         terminal.press(key);
         assert!(terminal.wait().success(), "{key:?}: {}", terminal.text());
         terminal.assert_as_before();
@@ -117,7 +118,8 @@ fn it_follows_the_size_of_the_terminal() {
     let (_answers, mut terminal) = shown();
     assert!(terminal.text().contains("memory"));
     terminal.resize(40, 12);
-    terminal.until("a narrow table", |text| text.contains("conns") && !text.contains("memory"));
+    let narrow = |text: &str| text.contains("conns") && !text.contains("memory") && text.contains("q quit");
+    terminal.until("a narrow table, and keys in the last line", narrow);
     terminal.resize(3, 1);
     terminal.resize(1, 1);
     terminal.resize(120, 40);

@@ -11,6 +11,8 @@ use std::time::Instant;
 
 pub(crate) const DIM: Style = Style::new().add_modifier(Modifier::DIM);
 pub(crate) const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
+/// Of bars.
+pub(crate) const AMOUNT: Style = Style::new().fg(Color::Cyan);
 pub(crate) const GOOD: Style = Style::new().fg(Color::Green);
 pub(crate) const CHANGING: Style = Style::new().fg(Color::Yellow);
 pub(crate) const BAD: Style = Style::new().fg(Color::Red);
@@ -45,13 +47,17 @@ pub(crate) fn draw(frame: &mut Frame<'_>, view: &View, now: Instant) {
     let mut budget = Budget(area.height);
     let head = budget.take(1);
     let trouble = budget.take(view.trouble.iter().count());
-    let few_workers = budget.take_some(2, 1 + status.workers.len().min(3));
+    let few_workers = if status.workers.is_empty() { 0 } else { budget.take_some(2, 1 + status.workers.len().min(3)) };
     let foot = budget.take(1);
     let failure = budget.take(status.last_failure.iter().count());
     let facts = budget.take(1);
     let hand_offs = budget.take(if status.hand_offs.is_some() { 2 } else { 0 });
-    let few_listeners = budget.take_some(2, status.listeners.len().min(2) + 1);
-    let rule = budget.take(usize::from(few_workers > 0));
+    let few_listeners = match status.listeners.len().min(2) {
+        0 => 0,
+        // Below the rule one listener, and if there are more, another or how many.
+        some => budget.take(1 + some),
+    };
+    let rule = budget.take(1);
     let details = sections::details(view, width);
     let details_lines = budget.take(details.len());
     let few_bars = if hand_offs > 0 { budget.take(2) } else { 0 };

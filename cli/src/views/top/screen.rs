@@ -54,25 +54,19 @@ impl Screen {
     }
 
     pub(crate) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> Result<()> {
-        if let Some(terminal) = &mut self.terminal {
-            terminal.draw(draw)?;
+        let Some(terminal) = &mut self.terminal else { return Ok(()) };
+        match terminal.draw(draw).map(drop) {
+            // That it is gone is noticed where one waits for keys.
+            Err(_) if self.look(Duration::ZERO)? => Ok(()),
+            done => Ok(done?),
         }
-        Ok(())
     }
 
     /// Waits for keys, but not beyond that time if there is one.
     pub(crate) fn wait(&mut self, until: Option<Instant>) -> Result<Happened> {
         let left = until.map_or(LONGEST_WAIT, |until| until.saturating_duration_since(Instant::now()));
-        let left = Timespec::try_from(left.min(LONGEST_WAIT)).ok();
-        let input = stdin();
-        let mut ready = [PollFd::new(&input, PollFlags::IN)];
-        // Waiting here and not where keys are read: there a terminal that is gone would be read for ever.
-        match poll(&mut ready, left.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        self.gone = ready[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL);
-        if self.gone || self.ended.load(Ordering::Relaxed) {
+        let gone = self.look(left.min(LONGEST_WAIT))?;
+        if gone || self.ended.load(Ordering::Relaxed) {
             return Ok(Happened::Ended);
         }
         let mut keys = Vec::new();
@@ -83,6 +77,21 @@ impl Screen {
             }
         }
         Ok(Happened::Keys(keys))
+    }
+
+    /// Waits for keys at most that long, and tells whether the terminal is gone.
+    ///
+    /// Waiting here and not where keys are read: there a terminal that is gone would be read for ever.
+    fn look(&mut self, longest: Duration) -> Result<bool> {
+        let longest = Timespec::try_from(longest).ok();
+        let input = stdin();
+        let mut ready = [PollFd::new(&input, PollFlags::IN)];
+        match poll(&mut ready, longest.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.gone = ready[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL);
+        Ok(self.gone)
     }
 
     pub(crate) fn close(mut self) -> Result<()> {

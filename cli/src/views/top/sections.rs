@@ -1,9 +1,10 @@
 //! The parts of the live view, as lines; the table of workers is beside.
 
 use super::super::fields::Field;
+use super::super::rates::HISTORY;
 use super::super::text;
 use super::super::units::{self, UNKNOWN, count, cut, of, pad, plain};
-use super::draw::{BAD, BOLD, CHANGING, DIM, GOOD};
+use super::draw::{AMOUNT, BAD, BOLD, CHANGING, DIM, GOOD};
 use super::view::{Trouble, View};
 use crate::run::status::{ListenerStatus, State, Status};
 use ratatui::Frame;
@@ -12,8 +13,6 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Sparkline, SparklineBar};
 use std::time::Instant;
-
-use super::super::rates::HISTORY;
 
 /// Who it is and how it is.
 pub(crate) fn head(view: &View, status: &Status, width: usize) -> Line<'static> {
@@ -46,7 +45,7 @@ pub(crate) fn facts(status: &Status, width: usize) -> Line<'static> {
 
 pub(crate) fn trouble(trouble: &Trouble, now: Instant, width: usize) -> Line<'static> {
     let since = units::duration(now.saturating_duration_since(trouble.since).as_secs_f64());
-    Line::styled(cut(&format!("trying again since {since}: {}", plain(&trouble.why)), width), BAD)
+    Line::styled(cut(&format!("trying again for {since}: {}", plain(&trouble.why)), width), BAD)
 }
 
 pub(crate) fn failure(failure: &str, width: usize) -> Line<'static> {
@@ -67,39 +66,50 @@ pub(crate) fn listeners(listeners: &[ListenerStatus], lines: usize, width: usize
     if shown + 1 > lines {
         shown = lines.saturating_sub(2);
     }
-    let known = |number: Option<u64>| number.map_or_else(|| UNKNOWN.to_owned(), count);
-    let parts: Vec<_> = listeners[..shown]
-        .iter()
-        .map(|listener| {
-            let queue = format!("{:>5} / {}", known(listener.queued), known(listener.backlog));
-            (plain(&listener.name), plain(&listener.address), queue, share(listener))
-        })
-        .collect();
-    let widest = |of: fn(&(String, String, String, Option<f64>)) -> &String| {
-        parts.iter().map(|parts| units::width(of(parts))).max().unwrap_or(0)
-    };
-    let (name, queue) = (widest(|parts| &parts.0).min(width / 4), widest(|parts| &parts.2));
+    let rows: Vec<_> = listeners[..shown].iter().map(Row::of).collect();
+    let widest = |of: fn(&Row) -> &String| rows.iter().map(|row| units::width(of(row))).max().unwrap_or(0);
+    let (name, queue) = (widest(|row| &row.name).min(width / 4), widest(|row| &row.queue));
     let room = width.saturating_sub(name + queue + 4);
-    let address = widest(|parts| &parts.1).min(room);
+    let address = widest(|row| &row.address).min(room);
     // The bar has what the address leaves, if that is enough to tell something.
     let bar = match room.saturating_sub(address + 2) {
         0..6 => 0,
         left => left.min(24),
     };
     let mut all = vec![rule("listeners", width)];
-    for (its_name, its_address, its_queue, share) in parts {
+    for row in rows {
         let mut line = vec![
-            Span::raw(pad(&cut(&its_name, name), name, false) + "  "),
-            Span::styled(pad(&cut(&its_address, address), address, false) + "  ", DIM),
+            Span::raw(pad(&cut(&row.name, name), name, false) + "  "),
+            Span::styled(pad(&cut(&row.address, address), address, false) + "  ", DIM),
         ];
-        line.extend(queue_bar(share, bar));
-        line.push(Span::styled(its_queue, share.map_or(DIM, filled)));
+        line.extend(queue_bar(row.share, bar));
+        line.push(Span::styled(row.queue, row.share.map_or(DIM, filled)));
         all.push(Line::from(line));
     }
     if shown < listeners.len() {
         all.push(Line::styled(format!("and {} more", count((listeners.len() - shown) as u64)), DIM));
     }
     all
+}
+
+/// A listener, as it is shown.
+struct Row {
+    name: String,
+    address: String,
+    queue: String,
+    share: Option<f64>,
+}
+
+impl Row {
+    fn of(listener: &ListenerStatus) -> Self {
+        let known = |number: Option<u64>| number.map_or_else(|| UNKNOWN.to_owned(), count);
+        Row {
+            name: plain(&listener.name),
+            address: plain(&listener.address),
+            queue: format!("{:>5} / {}", known(listener.queued), known(listener.backlog)),
+            share: share(listener),
+        }
+    }
 }
 
 /// How full the queue is.
@@ -125,7 +135,7 @@ fn queue_bar(share: Option<f64>, width: usize) -> Vec<Span<'static>> {
     if share > 0.0 {
         full = full.max(1);
     }
-    let color = if share < 0.5 { GOOD } else { filled(share) };
+    let color = if share < 0.5 { AMOUNT } else { filled(share) };
     vec![Span::styled("━".repeat(full), color), Span::styled("─".repeat(width - full) + "  ", DIM)]
 }
 
@@ -136,7 +146,7 @@ pub(crate) fn hand_offs(view: &View, status: &Status, width: usize) -> Vec<Line<
     let rate = view.rates.hand_offs().map_or_else(|| UNKNOWN.to_owned(), units::rate);
     let waiting = if hand_offs.waiting > 0 { CHANGING } else { DIM };
     let parts = vec![
-        Span::styled(format!("{rate:>7}/s"), BOLD),
+        Span::styled(pad(&format!("{rate}/s"), 8, false), BOLD),
         Span::raw(format!("median {}", pad(&time(hand_offs.median_us), 7, false))),
         Span::raw(format!("99% {}", pad(&time(hand_offs.slowest_percent_us), 7, false))),
         Span::styled(format!("waiting {}", pad(&count(hand_offs.waiting), 3, false)), waiting),
@@ -159,7 +169,7 @@ pub(crate) fn bars(frame: &mut Frame<'_>, area: Rect, view: &View) {
         SparklineBar::from(rate.map(|rate| if rate > 0.0 { ((rate * 1000.0) as u64).max(1) } else { 0 }))
     };
     let line = Sparkline::default().absent_value_symbol(" ").max(((most * 1000.0) as u64).max(1));
-    frame.render_widget(line.style(GOOD).data(bars.iter().map(bar)), area);
+    frame.render_widget(line.style(AMOUNT).data(bars.iter().map(bar)), area);
     let right = usize::from(area.width).saturating_sub(bars.len() + 2);
     let (most, minute) = (format!("most {}/s", units::rate(most)), "the last minute");
     if right >= minute.len().max(most.len()) {

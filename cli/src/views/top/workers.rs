@@ -12,7 +12,10 @@ use ratatui::text::{Line, Span};
 const MARK: &str = "› ";
 
 pub(crate) fn title(status: &Status) -> String {
-    let workers = of(status.workers.len() as u64, "worker");
+    let workers = match status.workers.len() {
+        0 => "no workers".to_owned(),
+        some => of(some as u64, "worker"),
+    };
     let count = |state| status.workers.iter().filter(|worker| worker.state == state).count();
     let others = [(count(WorkerState::Starting), "starting"), (count(WorkerState::Draining), "draining")];
     others
