@@ -75,7 +75,10 @@ impl Terminal {
 
     /// Waits for the end of the program, and tells how it ended.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        while self.read() {}
+        let started = Instant::now();
+        while self.read() {
+            assert!(started.elapsed() < LONG, "it goes on; the screen shows:\n{}", self.text());
+        }
         self.child.wait().unwrap()
     }
 
