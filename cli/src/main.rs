@@ -11,14 +11,7 @@ mod serve;
 mod system;
 mod tour;
 #[cfg(target_os = "linux")]
-mod views {
-    pub(crate) fn text(status: &crate::run::status::Status, _: bool) -> String {
-        format!("{status:#?}")
-    }
-    pub(crate) fn prometheus(status: &crate::run::status::Status) -> String {
-        format!("{status:#?}")
-    }
-}
+mod views;
 
 use clap::Parser;
 use std::path::PathBuf;
@@ -41,6 +34,9 @@ enum Command {
     /// Show what a supervisor has.
     #[cfg(target_os = "linux")]
     Status(run::StatusOf),
+    /// Watch a supervisor and its workers.
+    #[cfg(target_os = "linux")]
+    Top(run::Top),
     /// Let the workers of a supervisor finish what they have, and end it.
     #[cfg(target_os = "linux")]
     Stop(run::Stop),
@@ -92,6 +88,8 @@ fn main() -> ExitCode {
         Command::Upgrade(options) => run::upgrade(&options),
         #[cfg(target_os = "linux")]
         Command::Status(options) => run::show_status(&options),
+        #[cfg(target_os = "linux")]
+        Command::Top(options) => run::top(&options),
         #[cfg(target_os = "linux")]
         Command::Stop(options) => run::stop(&options),
         #[cfg(target_os = "linux")]

@@ -4,7 +4,7 @@ use super::control::{Answer, Request, ask};
 use super::status::Status;
 use super::{NOBODY, OLD_GOES_ON, folder, open_domain};
 use anyhow::{Context, Result, bail};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +12,11 @@ use std::time::Duration;
 
 /// A supervisor answers at once, whatever it does; an upgrade holds it up for some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// `top` goes on without an answer that takes longer, and tries again.
+const GLANCE: Duration = Duration::from_secs(1);
+/// As many lines of output it shows of a worker.
+const DETAIL: usize = 3;
 
 /// Which supervisor.
 #[derive(Debug, Clone, clap::Args)]
@@ -79,6 +84,33 @@ pub(crate) struct StatusOf {
     lines: usize,
 }
 
+/// Options of `sharesock top`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  sharesock top app\n\n\
+    Keys: q ends, up and down choose a worker, s sorts, p pauses, ? helps.\n\
+    Exit codes: 0 done, 1 something failed, 2 the command line is wrong, 4 there is no such supervisor.")]
+pub(crate) struct Top {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    view: crate::views::TopOptions,
+}
+
+pub(crate) fn top(options: &Top) -> Result<ExitCode> {
+    let mut first = match call(&options.which)? {
+        Some(stream) => Some(stream),
+        None => return Ok(ExitCode::from(NOBODY)),
+    };
+    let domain = open_domain(options.which.domain.as_ref())?;
+    let mut fetch = || {
+        let again = || folder::call(&domain, options.which.name.as_deref())?.context("the supervisor has ended");
+        let stream = first.take().map_or_else(again, Ok)?;
+        fetch(stream, DETAIL, GLANCE)
+    };
+    crate::views::top(&mut fetch, options.view)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 pub(crate) fn reload(options: &Reload) -> Result<ExitCode> {
     tell(&options.which, &Request::Reload {}, None, OLD_GOES_ON)
 }
@@ -97,19 +129,23 @@ pub(crate) fn stop(options: &Stop) -> Result<ExitCode> {
 
 pub(crate) fn status(options: &StatusOf) -> Result<ExitCode> {
     let Some(stream) = call(&options.which)? else { return Ok(ExitCode::from(NOBODY)) };
-    let status = fetch(stream, options.lines)?;
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&status)?);
+    let status = fetch(stream, options.lines, PATIENCE)?;
+    let text = if options.json {
+        serde_json::to_string_pretty(&status)? + "\n"
     } else if options.prometheus {
-        print!("{}", crate::views::prometheus(&status));
+        crate::views::prometheus(&status)
     } else {
-        print!("{}", crate::views::text(&status, std::io::stdout().is_terminal()));
+        crate::views::text(&status, std::io::stdout().is_terminal())
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // Whoever wanted the first lines alone has them.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        done => done.map(|()| ExitCode::SUCCESS).context("printing"),
     }
-    Ok(ExitCode::SUCCESS)
 }
 
-fn fetch(stream: UnixStream, lines: usize) -> Result<Status> {
-    match ask(stream, &Request::Status { lines }, Some(PATIENCE), &mut |_| {})? {
+fn fetch(stream: UnixStream, lines: usize, patience: Duration) -> Result<Status> {
+    match ask(stream, &Request::Status { lines }, Some(patience), &mut |_| {})? {
         Answer::Status(status) => Ok(*status),
         Answer::Failed(why) => bail!("{why}"),
         answer => bail!("the answer is not understood: {answer:?}"),

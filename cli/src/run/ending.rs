@@ -13,6 +13,8 @@ use tokio::time::timeout;
 
 /// What a worker printed last is waited for so long: others may have inherited where it went.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+/// What the service manager allows beyond the workers' own time to end.
+const BEYOND_DRAINING: Duration = Duration::from_secs(10);
 /// As many lines of it explain why it failed.
 const EXPLAINING: usize = 5;
 
@@ -41,6 +43,17 @@ impl Supervisor {
             } else if let Some(at) = self.workers.iter().position(|worker| worker.pid() == Some(pid)) {
                 let worker = self.workers.remove(at);
                 self.ended(worker, pid, &describe(status), starts_never(status)).await;
+            }
+        }
+    }
+
+    /// The same for those that a supervisor started whose child this process was.
+    pub(crate) async fn look_at_gone(&mut self) {
+        for number in std::mem::take(&mut self.gone) {
+            if let Some(at) = self.workers.iter().position(|worker| worker.record.number == number) {
+                let worker = self.workers.remove(at);
+                let Some(pid) = worker.pid() else { continue };
+                self.ended(worker, pid, "ended", false).await;
             }
         }
     }
@@ -122,8 +135,9 @@ impl Supervisor {
             remnant.signal(Signal::KILL);
             remnant.due = now.after(Duration::from_secs(1));
         }
-        let over = |remnant: &mut Remnant| test_kill_process_group(remnant.group).is_err();
-        let over: Vec<_> = self.remnants.extract_if(.., over).collect();
+        let over = |remnant: &Remnant| test_kill_process_group(remnant.group).is_err();
+        let (over, left) = std::mem::take(&mut self.remnants).into_iter().partition::<Vec<_>, _>(over);
+        self.remnants = left;
         for mut remnant in over {
             let all_read = timeout(LAST_WORDS, remnant.output.finish()).await.is_ok();
             self.bury(remnant.group, remnant.number, remnant.output, all_read);
@@ -169,6 +183,8 @@ impl Supervisor {
         self.state = State::Stopping;
         self.reporter.say(&Report::Draining);
         self.tell_manager(super::systemd::Manager::stopping);
+        let patience = self.options().stop_timeout.saturating_add(BEYOND_DRAINING);
+        self.tell_manager(|manager| manager.extend(patience));
         if let Some(coming) = self.coming.take() {
             let why = "the supervisor was asked to stop";
             coming.clients.into_iter().for_each(|client| client.end(super::control::Answer::Failed(why.to_owned())));
@@ -194,8 +210,10 @@ impl Supervisor {
     }
 
     /// Leaves nothing behind.
-    pub(crate) fn finish(self) -> ExitCode {
+    pub(crate) async fn finish(mut self) -> ExitCode {
         self.hearing.abort();
+        // It has the control socket until it is gone.
+        let _ = (&mut self.hearing).await;
         self.around.guard.dismiss();
         for listener in &self.plan().listeners {
             listener.path().into_iter().for_each(|path| _ = std::fs::remove_file(path));

@@ -149,11 +149,7 @@ impl Giver {
     }
 
     /// Accepts from these listeners, and from no others.
-    pub(crate) fn accept_from(
-        &mut self,
-        listeners: &[Rc<Listener>],
-        events: &UnboundedSender<Event>,
-    ) -> Result<()> {
+    pub(crate) fn accept_from(&mut self, listeners: &[Rc<Listener>], events: &UnboundedSender<Event>) -> Result<()> {
         self.pause();
         for listener in listeners.iter().filter(|listener| listener.accepts()) {
             let acceptor = Acceptor::new(listener).context("accepting from a listener")?;

@@ -28,7 +28,7 @@ mod systemd;
 mod upgrade;
 mod worker;
 
-pub(crate) use client::{Reload, StatusOf, Stop, Upgrade, reload, status as show_status, stop, upgrade};
+pub(crate) use client::{Reload, StatusOf, Stop, Top, Upgrade, reload, status as show_status, stop, top, upgrade};
 pub(crate) use guard::{Options as GuardOptions, run as guard};
 pub(crate) use launch::{Options as LaunchOptions, run as launch};
 pub(crate) use options::Options;
@@ -70,10 +70,11 @@ fn supervise(options: Options) -> Result<ExitCode> {
 /// Says what would be run, and starts nothing.
 fn check(options: &Options) -> Result<ExitCode> {
     let names: Vec<_> = options.listen.iter().map(|spec| format!("{}={}", spec.name, spec.place)).collect();
+    let command: Vec<_> = options.command.iter().map(|word| word.to_string_lossy()).collect();
     println!("name      {}", options.name());
     println!("listeners {}", if names.is_empty() { "none".to_owned() } else { names.join(" ") });
     println!("workers   {}", options.workers);
-    println!("command   {}", options.command.join(std::ffi::OsStr::new(" ")).display());
+    println!("command   {}", command.join(" "));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -38,6 +38,8 @@ const LONG_LOOK: Duration = Duration::from_secs(60);
 pub(crate) enum Event {
     Said(u64, Said),
     Ready(u64),
+    /// A worker has ended that is no child of this process.
+    Gone(u64),
     Accepted(Waiting),
 }
 
@@ -89,6 +91,8 @@ pub(crate) struct Supervisor {
     /// Open once it was needed.
     pub(crate) endpoint: Option<sharesock::Endpoint>,
     pub(crate) failed: bool,
+    /// Workers that have ended, and are no children of this process.
+    pub(crate) gone: Vec<u64>,
     pub(crate) control: Rc<UnixListener>,
     pub(crate) hearing: JoinHandle<()>,
     pub(crate) heard_in: UnboundedSender<(Request, Client)>,
@@ -141,6 +145,7 @@ impl Supervisor {
             upgrading: None,
             endpoint: None,
             failed: false,
+            gone: Vec::new(),
             control,
             hearing,
             heard_in,
@@ -172,7 +177,7 @@ impl Supervisor {
         loop {
             self.look().await;
             if self.is_over() {
-                return Ok(self.finish());
+                return Ok(self.finish().await);
             }
             let pause = self.pause();
             tokio::select! {
@@ -207,6 +212,7 @@ impl Supervisor {
                 }
             }
             Event::Ready(number) => self.ready(number),
+            Event::Gone(number) => self.gone.push(number),
             Event::Said(number, said) => {
                 let Some(worker) = self.workers.iter_mut().find(|worker| worker.record.number == number) else {
                     return;
@@ -253,6 +259,7 @@ impl Supervisor {
 
     /// Does what is due.
     async fn look(&mut self) {
+        self.look_at_gone().await;
         if self.watchdog.is_some_and(|due| due <= Moment::now()) {
             self.tell_manager(Manager::watchdog);
             self.watchdog = self.manager.watchdog_period().map(|period| Moment::now().after(period));
@@ -406,6 +413,9 @@ impl Supervisor {
 
     /// What a service manager is told is no reason to fail: it will notice.
     pub(crate) fn tell_manager(&self, tell: impl FnOnce(&Manager) -> Result<()>) {
+        if !self.manager.is_there() {
+            return;
+        }
         if let Err(error) = tell(&self.manager) {
             let why = format!("{error:#}");
             self.reporter.say(&Report::Trouble { why: &why });

@@ -161,7 +161,7 @@ async fn stand_by(options: Options, reporter: Reporter, old: Process) -> Result<
     let domain = super::open_domain(options.domain.as_ref())?;
     let endpoint = Endpoint::open(&domain)?;
     let receiver = endpoint.receiver()?;
-    let (estate, answer) = Estate::receive(&receiver, old)?;
+    let (mut estate, answer) = Estate::receive(&receiver, old)?;
     drop(receiver);
     if let Err(error) = fits(&estate, &options, &domain) {
         answer.refused(&error);
@@ -177,9 +177,8 @@ async fn stand_by(options: Options, reporter: Reporter, old: Process) -> Result<
         let sender = reach(&endpoint, old, &mut gone).await?;
         estate.give(&sender).await
     };
-    match tokio::time::timeout(HANDED_OVER, handed_over).await {
-        Ok(Ok(_)) => return Ok(None),
-        Ok(Err(_)) | Err(_) => {}
+    if let Ok(Ok(_)) = tokio::time::timeout(HANDED_OVER, handed_over).await {
+        return Ok(None);
     }
     // Two may not go on. (As the first process of its namespace it cannot be killed, and takes everything with it.)
     while gone().is_none() && begun.elapsed() < HANDED_OVER {
@@ -189,6 +188,7 @@ async fn stand_by(options: Options, reporter: Reporter, old: Process) -> Result<
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     ensure!(gone().is_some(), "the successor neither takes over nor ends");
+    estate.state.workers.iter_mut().for_each(|(record, _)| record.adopted = true);
     build(estate, options, reporter, endpoint).map(Some)
 }
 
@@ -296,6 +296,7 @@ impl Supervisor {
         let why = format!("{error:#}");
         self.counts.last_failure = Some(format!("upgrade: {why}"));
         self.reporter.say(&Report::UpgradeFailed { why: &why });
+        self.tell_manager(|manager| manager.status(&format!("the last upgrade failed: {why}")));
         if let Some(client) = self.upgrading.take() {
             client.end(Answer::Failed(why));
         }

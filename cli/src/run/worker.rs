@@ -13,7 +13,8 @@ use super::printer::Printer;
 use super::status::WorkerState;
 use super::supervisor::Event;
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
 use serde::{Deserialize, Serialize};
 use sharesock::{Domain, Process, Socket};
 use std::os::fd::{AsFd, OwnedFd};
@@ -28,6 +29,8 @@ use tokio::task::JoinHandle;
 
 /// A worker that lives so long, and says nothing, is ready, if nothing else was asked for.
 const ALIVE_IS_READY: Duration = Duration::from_secs(1);
+/// Between two looks at a process that is no child.
+const LOOK: Duration = Duration::from_millis(50);
 /// What was given to a worker should be taken before it is asked to end, but not for ever.
 const SETTLING: Duration = Duration::from_secs(1);
 
@@ -61,6 +64,9 @@ pub(crate) struct Record {
     pub(crate) handed_off: u64,
     /// Why it is being ended, if it failed.
     pub(crate) failure: Option<String>,
+    /// It is a child of the supervisor that was to be succeeded, and not of this one.
+    #[serde(default)]
+    pub(crate) adopted: bool,
 }
 
 /// One worker.
@@ -139,6 +145,7 @@ impl Worker {
             says: None,
             handed_off: 0,
             failure: None,
+            adopted: false,
         };
         Ok(Worker::with(around, plan, record, output, link, notify))
     }
@@ -180,6 +187,9 @@ impl Worker {
                 let _ = events.send(Event::Said(number, notify::read(message.get(..length).unwrap_or_default())));
             }
         }));
+        if self.record.adopted {
+            self.watch(around);
+        }
         if self.record.state != WorkerState::Starting {
             return;
         }
@@ -188,6 +198,20 @@ impl Worker {
         self.tasks.push(tokio::task::spawn_local(async move {
             probe.await;
             let _ = events.send(Event::Ready(number));
+        }));
+    }
+
+    /// Notices its end, though it is no child of this process.
+    fn watch(&mut self, around: &Surroundings) {
+        let Some(pid) = self.pid() else { return };
+        let (number, events) = (self.record.number, around.events.clone());
+        self.tasks.push(tokio::task::spawn_local(async move {
+            if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::NONBLOCK) {
+                while !has_ended(&pidfd) {
+                    tokio::time::sleep(LOOK).await;
+                }
+            }
+            let _ = events.send(Event::Gone(number));
         }));
     }
 
@@ -260,6 +284,12 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.ignore();
     }
+}
+
+/// Whether the process is no more, waited for or not.
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&now)).is_ok_and(|count| count > 0)
 }
 
 fn end_of(connection: &Socket) -> Result<Stdio> {
