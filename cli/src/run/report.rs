@@ -114,6 +114,7 @@ fn text(report: &Report<'_>) -> Option<String> {
 fn pids(workers: &[i32]) -> String {
     let pids: Vec<_> = workers.iter().map(i32::to_string).collect();
     match pids.len() {
+        0 => "no workers yet".to_owned(),
         1 => format!("worker {}", pids.join("")),
         _ => format!("workers {}", pids.join(" ")),
     }

@@ -109,6 +109,7 @@ fn begin_anew(options: Options, reporter: Reporter) -> Result<Supervisor> {
         let counts = Counts::new();
         let serving = Generation::new(counts.last_generation, plan);
         let mut supervisor = Supervisor::new(name, (around, events_out), reporter, counts, serving, control)?;
+        supervisor.endpoint = giver.as_ref().map(|giver| giver.endpoint.clone());
         supervisor.giver = giver;
         supervisor.serve_metrics()?;
         supervisor.start();
