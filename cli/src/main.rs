@@ -4,6 +4,7 @@ mod bench;
 mod documents;
 mod serve;
 mod system;
+mod tools;
 mod tour;
 
 use clap::Parser;
@@ -21,6 +22,23 @@ enum Command {
     Tour(tour::Options),
     /// Measure what sharing costs, beside the same system calls made bare.
     Bench(bench::Options),
+    /// Listen, and become a command that has the listener, or one connection.
+    #[cfg(target_os = "linux")]
+    Listen(tools::listen::Options),
+    /// Connect, and become a command that has the connection.
+    #[cfg(target_os = "linux")]
+    Connect(tools::connect::Options),
+    /// Duplicate a socket for another process, and print its protocol info.
+    #[cfg(target_os = "linux")]
+    Give(tools::give::Options),
+    /// Redeem a protocol info, and become a command that has the socket.
+    #[cfg(target_os = "linux")]
+    Take(tools::take::Options),
+    /// Take back what `give --revocable` gave, unless it was redeemed.
+    #[cfg(target_os = "linux")]
+    Revoke(tools::revoke::Options),
+    /// Explain a protocol info.
+    Inspect(tools::inspect::Options),
     /// Print completions for a shell.
     #[command(after_help = "Example:\n  sharesock completions bash > /etc/bash_completion.d/sharesock")]
     Completions {
@@ -50,6 +68,17 @@ fn main() -> ExitCode {
         Command::Serve(options) => serve::run(&options),
         Command::Tour(options) => tour::run(&options),
         Command::Bench(options) => bench::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Listen(options) => tools::listen::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Connect(options) => tools::connect::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Give(options) => tools::give::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Take(options) => tools::take::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Revoke(options) => tools::revoke::run(&options),
+        Command::Inspect(options) => tools::inspect::run(&options),
         Command::Completions { shell } => documents::completions::<Command>(shell),
         Command::Man { folder } => documents::manual::<Command>(&folder),
         Command::ServeWorker(options) => serve::work(options),
