@@ -37,6 +37,9 @@ enum Command {
     /// Take back what `give --revocable` gave, unless it was redeemed.
     #[cfg(target_os = "linux")]
     Revoke(tools::revoke::Options),
+    /// List who holds which sockets, and what waits for whom.
+    #[cfg(target_os = "linux")]
+    Holders(tools::holders::Options),
     /// Explain a protocol info.
     Inspect(tools::inspect::Options),
     /// Print completions for a shell.
@@ -78,6 +81,8 @@ fn main() -> ExitCode {
         Command::Take(options) => tools::take::run(&options),
         #[cfg(target_os = "linux")]
         Command::Revoke(options) => tools::revoke::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Holders(options) => tools::holders::run(&options),
         Command::Inspect(options) => tools::inspect::run(&options),
         Command::Completions { shell } => documents::completions::<Command>(shell),
         Command::Man { folder } => documents::manual::<Command>(&folder),

@@ -1,6 +1,6 @@
 //! `sharesock inspect`: explains a protocol info.
 
-use super::{info, open_domain};
+use super::{info, open_domain, say};
 use anyhow::Result;
 use serde::Serialize;
 use sharesock::{CatalogEntry, Delivery, Domain, Member, Process};
@@ -95,8 +95,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     };
     let report = Report { form, protocol: Protocol::of(info.catalog_entry()), duplicate };
     match options.json {
-        true => println!("{}", serde_json::to_string(&report)?),
-        false => report.print(),
+        true => say(&serde_json::to_string(&report)?)?,
+        false => say(&report.describe())?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -146,8 +146,9 @@ impl Party {
 }
 
 impl Report {
-    fn print(&self) {
-        let line = |name: &str, value: &str| println!("{name:<20}{value}");
+    fn describe(&self) -> String {
+        let mut lines = Vec::new();
+        let mut line = |name: &str, value: &str| lines.push(format!("{name:<20}{value}"));
         let Protocol { name, catalog_entry_id, address_length: [min, max], .. } = &self.protocol;
         line("form", self.form);
         line("protocol", name);
@@ -166,7 +167,8 @@ impl Report {
         };
         line("message size", &size);
         let Some(duplicate) = &self.duplicate else {
-            return line("duplicate", "none: it only describes a protocol");
+            line("duplicate", "none: it only describes a protocol");
+            return lines.join("\n");
         };
         line("duplicate", &duplicate.token);
         let way = match duplicate.way {
@@ -178,6 +180,7 @@ impl Report {
         line("source", &duplicate.source.describe());
         let is_here = if duplicate.domain_is_here { "which is" } else { "which is not" };
         line("domain", &format!("{}, {is_here} {}", duplicate.domain, duplicate.domain_here.display()));
+        lines.join("\n")
     }
 }
 

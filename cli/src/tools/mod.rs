@@ -8,6 +8,8 @@ pub(crate) mod connect;
 mod exec;
 #[cfg(target_os = "linux")]
 pub(crate) mod give;
+#[cfg(target_os = "linux")]
+pub(crate) mod holders;
 mod info;
 #[cfg(target_os = "linux")]
 mod inherited;
@@ -23,8 +25,9 @@ pub(crate) mod revoke;
 #[cfg(target_os = "linux")]
 pub(crate) mod take;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use sharesock::Domain;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -34,6 +37,15 @@ fn open_domain(path: Option<&PathBuf>) -> Result<Domain> {
         Some(path) => Domain::at(path)?,
         None => Domain::open()?,
     })
+}
+
+/// Prints, without a word about it when nobody reads any more.
+fn say(text: &str) -> Result<()> {
+    let mut output = std::io::stdout().lock();
+    match writeln!(output, "{text}").and_then(|()| output.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        printed => printed.context("printing"),
+    }
 }
 
 /// Says what is wrong with the command line.

@@ -1,7 +1,7 @@
 //! `sharesock revoke`: asks a `give --revocable` to take its duplicate back.
 
 use super::revocation::{self, Answer};
-use super::{info, open_domain};
+use super::{info, open_domain, say};
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,7 +34,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     revocation::sweep(&domain);
     Ok(match revocation::ask(&domain, delivery)? {
         Some(Answer::Revoked) => {
-            println!("revoked");
+            say("revoked")?;
             ExitCode::SUCCESS
         }
         Some(Answer::Redeemed) => {
