@@ -40,6 +40,9 @@ enum Command {
     /// List who holds which sockets, and what waits for whom.
     #[cfg(target_os = "linux")]
     Holders(tools::holders::Options),
+    /// Find out what works on this machine, what does not, and how to mend it.
+    #[cfg(target_os = "linux")]
+    Doctor(tools::doctor::Options),
     /// Explain a protocol info.
     Inspect(tools::inspect::Options),
     /// Print completions for a shell.
@@ -83,6 +86,8 @@ fn main() -> ExitCode {
         Command::Revoke(options) => tools::revoke::run(&options),
         #[cfg(target_os = "linux")]
         Command::Holders(options) => tools::holders::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Doctor(options) => tools::doctor::run(&options),
         Command::Inspect(options) => tools::inspect::run(&options),
         Command::Completions { shell } => documents::completions::<Command>(shell),
         Command::Man { folder } => documents::manual::<Command>(&folder),

@@ -5,6 +5,8 @@ mod address;
 #[cfg(target_os = "linux")]
 pub(crate) mod connect;
 #[cfg(target_os = "linux")]
+pub(crate) mod doctor;
+#[cfg(target_os = "linux")]
 mod exec;
 #[cfg(target_os = "linux")]
 pub(crate) mod give;
