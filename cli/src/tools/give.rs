@@ -1,6 +1,6 @@
 //! `sharesock give`: duplicates a socket for another process, and stays as long as that needs it.
 
-use super::revocation::{self, Answer, Desk};
+use super::revocation::{self, Answer, Asking, Desk};
 use super::{inherited, misuse, open_domain, reader};
 use crate::system::Signals;
 use anyhow::{Context, Result};
@@ -14,7 +14,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
-use tokio::io::AsyncWriteExt;
 
 /// Between two looks at what nobody tells.
 const LOOK: Duration = Duration::from_millis(50);
@@ -180,32 +179,29 @@ struct Wait {
 }
 
 impl Wait {
-    async fn run(mut self, desk: Option<Desk>, mut signals: Signals) -> Result<Fate> {
+    async fn run(self, desk: Option<Desk>, signals: Signals) -> Result<Fate> {
+        let (fate, asking) = self.until_settled(desk.as_ref(), signals).await?;
+        // Whatever became of it: nobody can redeem it any more, unless somebody has.
+        let answer = if fate == Fate::Done { Answer::Redeemed } else { Answer::Revoked };
+        asking.into_iter().chain(desk.iter().flat_map(|desk| std::iter::from_fn(|| desk.next()))).for_each(|asking| {
+            asking.answer(answer);
+        });
+        Ok(fate)
+    }
+
+    async fn until_settled(mut self, desk: Option<&Desk>, mut signals: Signals) -> Result<(Fate, Option<Asking>)> {
         loop {
+            if let Some(asking) = desk.and_then(Desk::next) {
+                return Ok((self.settle(Fate::Revoked)?, Some(asking)));
+            }
             if !self.revocation.is_open()? {
-                return Ok(Fate::Done);
+                return Ok((Fate::Done, None));
             }
-            let now = Instant::now();
-            let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= now);
-            if self.expires.is_some_and(|time| time <= since_boot()) {
-                return self.settle(Fate::Expired);
-            }
-            if self.watch.as_ref().is_some_and(has_ended) {
-                return self.settle(Fate::TargetEnded);
-            }
-            if is_over(self.until) {
-                return self.settle(Fate::TimeOver);
+            if let Some(fate) = self.end() {
+                return Ok((self.settle(fate)?, None));
             }
             tokio::select! {
-                biased;
-                _ = signals.next() => return self.settle(Fate::Stopped),
-                mut asking = asked(desk.as_ref()) => {
-                    let fate = self.settle(Fate::Revoked)?;
-                    let answer = if fate == Fate::Revoked { Answer::Revoked } else { Answer::Redeemed };
-                    // Who does not wait for the answer does not need it.
-                    let _ = asking.write_all(answer.as_text().as_bytes()).await;
-                    return Ok(fate);
-                }
+                _ = signals.next() => return Ok((self.settle(Fate::Stopped)?, None)),
                 () = tokio::time::sleep(LOOK) => {}
             }
             // It is no longer held when it was claimed, was delivered, has expired, or its target has ended: the last two
@@ -213,9 +209,19 @@ impl Wait {
             if self.held && self.endpoint.flush(LOOK).is_ok() {
                 self.held = false;
             } else if !self.held && !self.revocable {
-                return Ok(Fate::Done);
+                return Ok((Fate::Done, None));
             }
         }
+    }
+
+    /// Why it cannot be redeemed any more.
+    fn end(&self) -> Option<Fate> {
+        let ends = [
+            (self.expires.is_some_and(|time| time <= since_boot()), Fate::Expired),
+            (self.watch.as_ref().is_some_and(has_ended), Fate::TargetEnded),
+            (self.until.is_some_and(|time| time <= Instant::now()), Fate::TimeOver),
+        ];
+        ends.into_iter().find(|(is_so, _)| *is_so).map(|(_, fate)| fate)
     }
 
     /// It is taken back, unless it was redeemed before.
@@ -236,13 +242,6 @@ fn has_ended(watch: &OwnedFd) -> bool {
 /// Time asleep counts, as it does for an expiry.
 fn since_boot() -> Duration {
     Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
-}
-
-async fn asked(desk: Option<&Desk>) -> tokio::net::UnixStream {
-    match desk {
-        Some(desk) => desk.next().await,
-        None => std::future::pending().await,
-    }
 }
 
 impl Fate {

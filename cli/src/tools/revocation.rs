@@ -10,7 +10,6 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
-use tokio::io::AsyncReadExt;
 
 const PREFIX: &str = "give-";
 /// Who only looks whether somebody listens says nothing.
@@ -22,8 +21,8 @@ const UNBORN_AT_MOST: Duration = Duration::from_secs(60);
 /// How long a `give` may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// Before another attempt to accept, when no descriptor was free.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Who asks says so at once.
+const REQUEST_WITHIN: Duration = Duration::from_secs(1);
 
 /// What becomes of a duplicate that is to be revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +32,7 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    pub(super) fn as_text(self) -> &'static str {
+    fn as_text(self) -> &'static str {
         match self {
             Answer::Revoked => "revoked",
             Answer::Redeemed => "redeemed",
@@ -44,13 +43,12 @@ impl Answer {
 /// Where others ask; its name goes with it.
 #[derive(Debug)]
 pub(super) struct Desk {
-    listener: tokio::net::UnixListener,
+    listener: UnixListener,
     folder: Folder,
     name: String,
 }
 
 impl Desk {
-    /// Must be called in a runtime.
     pub(super) fn open(domain: &Domain, delivery: &Delivery) -> Result<Self> {
         let folder = Folder::open(domain)?;
         let name = name(delivery);
@@ -61,27 +59,33 @@ impl Desk {
         listener.set_nonblocking(true).context(opening)?;
         // Nobody meets the name before its socket listens: so one that refuses connections is stale.
         fs::rename(folder.path(&unborn), folder.path(&name)).context(opening)?;
-        let listener = tokio::net::UnixListener::from_std(listener).context(opening)?;
         Ok(Desk { listener, folder, name })
+    }
+
+    /// The next who asks now.
+    pub(super) fn next(&self) -> Option<Asking> {
+        loop {
+            // What is refused now, for want of a descriptor, waits.
+            let (mut stream, _) = self.listener.accept().ok()?;
+            let uid = getsockopt(&stream, sockopt::PeerCredentials).map(|peer| peer.uid());
+            let mine = uid.is_ok_and(|uid| uid == 0 || uid == rustix::process::geteuid().as_raw());
+            let mut request = [0; REQUEST.len()];
+            let timely = stream.set_nonblocking(false).and_then(|()| stream.set_read_timeout(Some(REQUEST_WITHIN)));
+            if mine && timely.is_ok() && stream.read_exact(&mut request).is_ok() && request == REQUEST {
+                return Some(Asking(stream));
+            }
+        }
     }
 }
 
-impl Desk {
-    /// The next who asks; the answer goes there.
-    pub(super) async fn next(&self) -> tokio::net::UnixStream {
-        loop {
-            let Ok((mut stream, _)) = self.listener.accept().await else {
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            };
-            let uid = stream.peer_cred().map(|peer| peer.uid());
-            let mine = uid.is_ok_and(|uid| uid == 0 || uid == rustix::process::geteuid().as_raw());
-            let mut request = [0; REQUEST.len()];
-            let asked = tokio::time::timeout(ANSWER_WITHIN, stream.read_exact(&mut request)).await;
-            if mine && matches!(asked, Ok(Ok(_))) && request == REQUEST {
-                return stream;
-            }
-        }
+/// Who asks that a duplicate be revoked.
+#[derive(Debug)]
+pub(super) struct Asking(UnixStream);
+
+impl Asking {
+    /// Who does not wait for the answer does not need it.
+    pub(super) fn answer(mut self, answer: Answer) {
+        let _ = self.0.write_all(answer.as_text().as_bytes());
     }
 }
 
