@@ -1,10 +1,12 @@
 //! The sharesock program.
 
+mod address;
 mod backoff;
 mod bench;
 #[cfg(target_os = "linux")]
 mod config;
 mod documents;
+mod domain;
 #[cfg(target_os = "linux")]
 mod run;
 mod serve;

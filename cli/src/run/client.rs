@@ -2,7 +2,8 @@
 
 use super::control::{Answer, Request, ask};
 use super::status::Status;
-use super::{NOBODY, OLD_GOES_ON, folder, open_domain};
+use super::{NOBODY, OLD_GOES_ON, folder};
+use crate::domain::open_domain;
 use anyhow::{Context, Result, bail};
 use std::io::{IsTerminal, Write};
 use std::os::unix::net::UnixStream;

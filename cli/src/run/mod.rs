@@ -34,8 +34,6 @@ pub(crate) use launch::{Options as LaunchOptions, run as launch};
 pub(crate) use options::Options;
 
 use anyhow::{Context, Result};
-use sharesock::Domain;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -69,18 +67,11 @@ fn supervise(options: Options) -> Result<ExitCode> {
 
 /// Says what would be run, and starts nothing.
 fn check(options: &Options) -> Result<ExitCode> {
-    let names: Vec<_> = options.listen.iter().map(|spec| format!("{}={}", spec.name, spec.place)).collect();
+    let names: Vec<_> = options.listen.iter().map(|spec| format!("{}={}", spec.name, spec.place())).collect();
     let command: Vec<_> = options.command.iter().map(|word| word.to_string_lossy()).collect();
     println!("name      {}", options.name());
     println!("listeners {}", if names.is_empty() { "none".to_owned() } else { names.join(" ") });
     println!("workers   {}", options.workers);
     println!("command   {}", command.join(" "));
     Ok(ExitCode::SUCCESS)
-}
-
-fn open_domain(path: Option<&PathBuf>) -> Result<Domain> {
-    Ok(match path {
-        Some(path) => Domain::at(path)?,
-        None => Domain::open()?,
-    })
 }

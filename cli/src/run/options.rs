@@ -3,6 +3,7 @@
 use super::launch::check_placeholders;
 use super::signals;
 use super::spec::{Spec, check_name};
+use crate::address::Address;
 use anyhow::{Result, anyhow, ensure};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use rustix::process::Signal;
@@ -181,7 +182,7 @@ impl Options {
         if self.pass == Pass::Connection {
             ensure!(!names.is_empty(), "there is nothing to accept from: give --listen");
             ensure!(
-                !self.listen.iter().any(|spec| matches!(spec.place, super::spec::Place::Udp(_))),
+                !self.listen.iter().any(|spec| matches!(spec.place, Some(Address::Udp(_)))),
                 "connections cannot be accepted from UDP: pass that listener with --pass listener"
             );
             return check_placeholders(&self.command, &[]);

@@ -1,29 +1,22 @@
 //! What `--listen` says: `NAME=ADDRESS[,OPTION…]`.
 
-use std::fmt;
-use std::path::PathBuf;
+use crate::address::Address;
 use std::str::FromStr;
+
+/// In the place of an address.
+pub(crate) const INHERITED: &str = "inherited";
 
 /// A listener that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Spec {
     pub(crate) name: String,
-    pub(crate) place: Place,
+    /// Nothing: the service manager, or whoever started this program, must have passed it, under the same name.
+    pub(crate) place: Option<Address>,
     pub(crate) backlog: Option<i32>,
     pub(crate) reuse_port: bool,
     pub(crate) v6_only: bool,
     /// Of a Unix path.
     pub(crate) mode: Option<u32>,
-}
-
-/// Where to listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
-    Tcp(String),
-    Udp(String),
-    Unix(PathBuf),
-    /// The service manager, or whoever started this program, must have passed it, under the same name.
-    Inherited,
 }
 
 impl FromStr for Spec {
@@ -35,7 +28,10 @@ impl FromStr for Spec {
         };
         check_name(name)?;
         let mut parts = rest.split(',');
-        let place = parts.next().unwrap_or_default().parse()?;
+        let place = match parts.next().unwrap_or_default() {
+            INHERITED => None,
+            address => Some(address.parse().map_err(|why| format!("{why}, or {INHERITED}"))?),
+        };
         let mut spec =
             Spec { name: name.to_owned(), place, backlog: None, reuse_port: false, v6_only: false, mode: None };
         for option in parts {
@@ -46,10 +42,15 @@ impl FromStr for Spec {
 }
 
 impl Spec {
+    /// Where it is asked for.
+    pub(crate) fn place(&self) -> String {
+        self.place.as_ref().map_or_else(|| INHERITED.to_owned(), Address::to_string)
+    }
+
     fn set(&mut self, option: &str) -> Result<(), String> {
-        let tcp = matches!(self.place, Place::Tcp(_));
-        let ip = tcp || matches!(self.place, Place::Udp(_));
-        let unix = matches!(self.place, Place::Unix(_));
+        let tcp = matches!(self.place, Some(Address::Tcp(_)));
+        let ip = tcp || matches!(self.place, Some(Address::Udp(_)));
+        let unix = matches!(self.place, Some(Address::Unix(_)));
         match option.split_once('=') {
             Some(("backlog", number)) if tcp || unix => {
                 let number = number.parse().ok().filter(|number| *number > 0);
@@ -61,56 +62,23 @@ impl Spec {
             }
             None if option == "reuseport" && ip => self.reuse_port = true,
             None if option == "v6only" && ip => self.v6_only = true,
-            _ => return Err(format!("`{option}` is no option of this kind of listener: {}", self.place.options())),
+            _ => {
+                return Err(format!(
+                    "`{option}` is no option of this kind of listener: {}",
+                    options(self.place.as_ref())
+                ));
+            }
         }
         Ok(())
     }
 }
 
-impl Place {
-    fn options(&self) -> &'static str {
-        match self {
-            Place::Tcp(_) => "there are backlog=N, reuseport and v6only",
-            Place::Udp(_) => "there are reuseport and v6only",
-            Place::Unix(_) => "there are backlog=N and mode=OCTAL",
-            Place::Inherited => "an inherited one has none",
-        }
-    }
-}
-
-impl FromStr for Place {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "inherited" {
-            return Ok(Place::Inherited);
-        }
-        if let Some(path) = text.strip_prefix("unix:") {
-            return match path {
-                "" => Err("unix: needs a path behind it".to_owned()),
-                path => Ok(Place::Unix(path.into())),
-            };
-        }
-        let (make, address): (fn(String) -> Place, _) = match text.split_once(':') {
-            Some(("udp", address)) => (Place::Udp, address),
-            Some(("tcp", address)) => (Place::Tcp, address),
-            _ => (Place::Tcp, text),
-        };
-        match address.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(make(address.to_owned())),
-            _ => Err(format!("`{address}` is no address: give HOST:PORT, udp:HOST:PORT, unix:PATH or inherited")),
-        }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Place::Tcp(address) => f.write_str(address),
-            Place::Udp(address) => write!(f, "udp:{address}"),
-            Place::Unix(path) => write!(f, "unix:{}", path.display()),
-            Place::Inherited => f.write_str("inherited"),
-        }
+fn options(place: Option<&Address>) -> &'static str {
+    match place {
+        Some(Address::Tcp(_)) => "there are backlog=N, reuseport and v6only",
+        Some(Address::Udp(_)) => "there are reuseport and v6only",
+        Some(Address::Unix(_)) => "there are backlog=N and mode=OCTAL",
+        None => "an inherited one has none",
     }
 }
 
@@ -131,15 +99,15 @@ mod tests {
     fn what_is_given_is_understood() {
         let spec: Spec = "web=127.0.0.1:0,backlog=16,reuseport".parse().unwrap();
         assert_eq!((spec.name.as_str(), spec.backlog, spec.reuse_port), ("web", Some(16), true));
-        assert_eq!(spec.place, Place::Tcp("127.0.0.1:0".to_owned()));
+        assert_eq!(spec.place, Some(Address::Tcp("127.0.0.1:0".to_owned())));
         let spec: Spec = "a=unix:/run/x=y.sock,mode=660".parse().unwrap();
-        assert_eq!((spec.place, spec.mode), (Place::Unix("/run/x=y.sock".into()), Some(0o660)));
+        assert_eq!((spec.place, spec.mode), (Some(Address::Unix("/run/x=y.sock".into())), Some(0o660)));
         assert_eq!(
             "d=udp:[::1]:53,v6only".parse::<Spec>().map(|spec| spec.place),
-            Ok(Place::Udp("[::1]:53".to_owned()))
+            Ok(Some(Address::Udp("[::1]:53".to_owned())))
         );
-        assert_eq!("d=tcp:h:1".parse::<Spec>().map(|spec| spec.place.to_string()), Ok("h:1".to_owned()));
-        assert_eq!("d=inherited".parse::<Spec>().map(|spec| spec.place), Ok(Place::Inherited));
+        assert_eq!("d=tcp:h:1".parse::<Spec>().map(|spec| spec.place()), Ok("h:1".to_owned()));
+        assert_eq!("d=inherited".parse::<Spec>().map(|spec| spec.place), Ok(None));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::report::{Report, Reporter};
 use super::status::State as Doing;
 use super::supervisor::{Counts, Event, Supervisor};
 use super::worker::{Surroundings, Worker};
+use crate::domain::open_domain;
 use crate::system::inherited::{Announced, announced, take};
 use crate::system::{FORMER_LIMIT_OF_DESCRIPTORS, former_limit_of_descriptors};
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -92,7 +93,7 @@ pub(crate) async fn begin(options: Options) -> Result<ExitCode> {
 
 fn begin_anew(options: Options, reporter: Reporter) -> Result<Supervisor> {
     let name = options.name();
-    let domain = super::open_domain(options.domain.as_ref())?;
+    let domain = open_domain(options.domain.as_ref())?;
     let (folder, control) = Folder::claim(&domain, &name)?;
     let path = folder.path().to_owned();
     let begun = || {
@@ -141,7 +142,7 @@ fn become_subreaper() -> Result<()> {
 
 /// Takes everything from the candidate, in the place of the old supervisor.
 fn succeed(options: Options, reporter: Reporter, candidate: Process) -> Result<Supervisor> {
-    let domain = super::open_domain(options.domain.as_ref())?;
+    let domain = open_domain(options.domain.as_ref())?;
     let endpoint = Endpoint::open(&domain)?;
     let receiver = endpoint.receiver()?;
     let (estate, answer) = Estate::receive(&receiver, candidate)?;
@@ -159,7 +160,7 @@ fn succeed(options: Options, reporter: Reporter, candidate: Process) -> Result<S
 
 /// Takes everything, and keeps it until the successor has taken it; goes on as the supervisor if there is none.
 async fn stand_by(options: Options, reporter: Reporter, old: Process) -> Result<Option<Supervisor>> {
-    let domain = super::open_domain(options.domain.as_ref())?;
+    let domain = open_domain(options.domain.as_ref())?;
     let endpoint = Endpoint::open(&domain)?;
     let receiver = endpoint.receiver()?;
     let (mut estate, answer) = Estate::receive(&receiver, old)?;
@@ -208,7 +209,7 @@ fn fits(estate: &Estate, options: &Options, domain: &sharesock::Domain) -> Resul
 /// A supervisor from what another has left.
 fn build(mut estate: Estate, options: Options, reporter: Reporter, endpoint: Endpoint) -> Result<Supervisor> {
     become_subreaper()?;
-    let domain = super::open_domain(options.domain.as_ref())?;
+    let domain = open_domain(options.domain.as_ref())?;
     fits(&estate, &options, &domain)?;
     let folder = Folder::take_over(&domain, &estate.state.name)?;
     let missing = |what: &'static str| anyhow!("{what} is missing");

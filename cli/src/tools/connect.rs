@@ -1,7 +1,8 @@
 //! `sharesock connect`: connects, and becomes a program that has the connection.
 
-use super::address::{Address, FORMS, connect};
 use super::exec::{EXIT_CODES, Place, exec};
+use super::sockets::connect;
+use crate::address::{Address, FORMS};
 use anyhow::Result;
 use std::ffi::OsString;
 use std::process::ExitCode;

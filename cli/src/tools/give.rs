@@ -1,7 +1,8 @@
 //! `sharesock give`: duplicates a socket for another process, and stays as long as that needs it.
 
 use super::revocation::{self, Answer, Asking, Desk};
-use super::{inherited, misuse, open_domain, reader};
+use super::{inherited, misuse, reader};
+use crate::domain::open_domain;
 use crate::system::Signals;
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

@@ -1,6 +1,7 @@
 //! `sharesock inspect`: explains a protocol info.
 
-use super::{info, open_domain, say};
+use super::{info, say};
+use crate::domain::open_domain;
 use anyhow::Result;
 use serde::Serialize;
 use sharesock::{CatalogEntry, Delivery, Domain, Member, Process};

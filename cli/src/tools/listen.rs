@@ -1,7 +1,8 @@
 //! `sharesock listen`: makes a listening socket and becomes a program that has it.
 
-use super::address::{Address, FORMS, Listener};
 use super::exec::{EXIT_CODES, FIRST_LISTENER, Place, exec};
+use super::sockets::Listener;
+use crate::address::{Address, FORMS};
 use anyhow::Result;
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,8 +1,6 @@
 //! Small tools for the shell: each does one thing with sockets that processes share.
 
 #[cfg(target_os = "linux")]
-mod address;
-#[cfg(target_os = "linux")]
 pub(crate) mod connect;
 #[cfg(target_os = "linux")]
 pub(crate) mod doctor;
@@ -25,21 +23,13 @@ mod revocation;
 #[cfg(target_os = "linux")]
 pub(crate) mod revoke;
 #[cfg(target_os = "linux")]
+mod sockets;
+#[cfg(target_os = "linux")]
 pub(crate) mod take;
 
 use anyhow::{Context, Result};
-use sharesock::Domain;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// The domain that was named, or the one that is meant when none is.
-fn open_domain(path: Option<&PathBuf>) -> Result<Domain> {
-    Ok(match path {
-        Some(path) => Domain::at(path)?,
-        None => Domain::open()?,
-    })
-}
 
 /// Prints, without a word about it when nobody reads any more.
 fn say(text: &str) -> Result<()> {

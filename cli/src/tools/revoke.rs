@@ -1,7 +1,8 @@
 //! `sharesock revoke`: asks a `give --revocable` to take its duplicate back.
 
 use super::revocation::{self, Answer};
-use super::{info, open_domain, say};
+use super::{info, say};
+use crate::domain::open_domain;
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 use std::process::ExitCode;

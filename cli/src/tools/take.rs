@@ -1,7 +1,8 @@
 //! `sharesock take`: redeems a protocol info, and becomes a program that has the socket.
 
 use super::exec::{EXIT_CODES, Place, exec};
-use super::{info, open_domain, revocation};
+use super::{info, revocation};
+use crate::domain::open_domain;
 use anyhow::{Context, Result};
 use sharesock::Endpoint;
 use std::ffi::OsString;

@@ -1,7 +1,8 @@
 //! The domain.
 
 use super::Check;
-use crate::tools::{open_domain, revocation};
+use crate::domain::open_domain;
+use crate::tools::revocation;
 use rustix::fs::{StatFs, statfs, statvfs};
 use sharesock::Domain;
 use std::os::unix::fs::MetadataExt;

@@ -4,7 +4,8 @@ mod facts;
 mod look;
 mod sockets;
 
-use super::{open_domain, say};
+use super::say;
+use crate::domain::open_domain;
 use anyhow::Result;
 use facts::{Fact, facts_of};
 use look::View;
