@@ -24,7 +24,7 @@ pub struct Member {
     /// It has a receiver: sockets can be handed off to it.
     pub receiver: bool,
     /// So many descriptors lie in the queue of its endpoint: each duplicate is one, a revocable one is two. Not known of
-    /// processes that this one may not look at; before Linux 6.5 those on links that it has not accepted yet are missing.
+    /// processes that this one may not look at; on older kernels those on links that it has not accepted yet are missing.
     pub unredeemed: Option<u32>,
     /// The same of its receiver: what was handed off and did not reach it yet.
     pub unreceived: Option<u32>,

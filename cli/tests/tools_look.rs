@@ -147,6 +147,14 @@ fn what_waits_is_listed() {
     let told = place.run(&["holders", "--pid", &taker.pid().to_string()], "").output;
     assert!(told.contains("has not redeemed 2 descriptors that were delivered"), "{told}");
 
+    let receiver = endpoint.receiver().unwrap();
+    assert_eq!(of(std::process::id())["unreceived_descriptors"], 0);
+    let sender = endpoint.sender(std::process::id()).unwrap();
+    sender.hand_off(sharesock::Parcel::new(socket.try_clone().unwrap())).unwrap();
+    assert!(of(std::process::id())["unreceived_descriptors"].as_u64().unwrap() > 0);
+    receiver.receive().unwrap();
+    assert_eq!(of(std::process::id())["unreceived_descriptors"], 0);
+
     // One without an endpoint: what is for it is held here.
     let late = start(place.command("cat").args([""; 0]), Stdio::piped());
     assert_eq!(of(std::process::id())["answers_claims"], false);

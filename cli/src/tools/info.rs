@@ -14,6 +14,7 @@ const UNUSABLE: &str = "what came on standard input is not a usable protocol inf
 const LONGEST_LINE: usize = 4096;
 
 /// What was given on the command line, or what `input` says if that was `-`.
+#[cfg(target_os = "linux")]
 pub(super) fn get(argument: &str, input: impl Read) -> Result<ProtocolInfo> {
     get_with_form(argument, input).map(|(info, _)| info)
 }

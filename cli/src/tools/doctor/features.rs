@@ -118,7 +118,7 @@ fn waiting() -> Check {
         Ok(_) => Check::warn(
             name,
             "does not count what was not accepted",
-            "`sharesock holders` shows fewer unredeemed duplicates than there are: Linux 6.5 counts all",
+            "`sharesock holders` shows fewer unredeemed duplicates than there are: a newer kernel counts all",
         ),
         Err(error) => Check::warn(name, format!("{error:#}"), "`sharesock holders` cannot show unredeemed duplicates"),
     }
