@@ -1,17 +1,18 @@
 //! The sharesock program.
 
+mod backoff;
 mod bench;
 #[cfg(target_os = "linux")]
-#[allow(dead_code)] // Until `run` uses it.
 mod config;
 mod documents;
+#[cfg(target_os = "linux")]
+mod run;
 mod serve;
 mod system;
-#[cfg(target_os = "linux")]
-#[path = "run/systemd.rs"]
-#[allow(dead_code)] // Until `run` uses it.
-mod systemd;
+mod tools;
 mod tour;
+#[cfg(target_os = "linux")]
+mod views;
 
 use clap::Parser;
 use std::path::PathBuf;
@@ -22,12 +23,53 @@ use std::process::ExitCode;
 #[command(name = "sharesock", version)]
 #[command(after_help = "Exit codes: 0 done, 1 something failed, 2 the command line is wrong.")]
 enum Command {
+    /// Supervise any server: it keeps its listeners whatever becomes of the processes.
+    #[cfg(target_os = "linux")]
+    Run(Box<run::Options>),
+    /// Replace the workers of a supervisor by new ones, without losing a connection.
+    #[cfg(target_os = "linux")]
+    Reload(run::Reload),
+    /// Replace a supervisor by another version of this program, without losing a connection.
+    #[cfg(target_os = "linux")]
+    Upgrade(run::Upgrade),
+    /// Show what a supervisor has.
+    #[cfg(target_os = "linux")]
+    Status(run::StatusOf),
+    /// Watch a supervisor and its workers.
+    #[cfg(target_os = "linux")]
+    Top(run::Top),
+    /// Let the workers of a supervisor finish what they have, and end it.
+    #[cfg(target_os = "linux")]
+    Stop(run::Stop),
     /// Serve files: one process accepts, worker processes serve.
     Serve(serve::Options),
     /// Show every rule of shared sockets with real processes on this machine.
     Tour(tour::Options),
     /// Measure what sharing costs, beside the same system calls made bare.
     Bench(bench::Options),
+    /// Listen, and become a command that has the listener, or one connection.
+    #[cfg(target_os = "linux")]
+    Listen(tools::listen::Options),
+    /// Connect, and become a command that has the connection.
+    #[cfg(target_os = "linux")]
+    Connect(tools::connect::Options),
+    /// Duplicate a socket for another process, and print its protocol info.
+    #[cfg(target_os = "linux")]
+    Give(tools::give::Options),
+    /// Redeem a protocol info, and become a command that has the socket.
+    #[cfg(target_os = "linux")]
+    Take(tools::take::Options),
+    /// Take back what `give --revocable` gave, unless it was redeemed.
+    #[cfg(target_os = "linux")]
+    Revoke(tools::revoke::Options),
+    /// List who holds which sockets, and what waits for whom.
+    #[cfg(target_os = "linux")]
+    Holders(tools::holders::Options),
+    /// Find out what works on this machine, what does not, and how to mend it.
+    #[cfg(target_os = "linux")]
+    Doctor(tools::doctor::Options),
+    /// Explain a protocol info.
+    Inspect(tools::inspect::Options),
     /// Print completions for a shell.
     #[command(after_help = "Example:\n  sharesock completions bash > /etc/bash_completion.d/sharesock")]
     Completions {
@@ -43,6 +85,14 @@ enum Command {
     /// A worker of `serve`.
     #[command(hide = true)]
     ServeWorker(serve::WorkerOptions),
+    /// A process on its way to become a worker of `run`.
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Launch(run::LaunchOptions),
+    /// Cleans up after a supervisor that was killed.
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Guard(run::GuardOptions),
     /// Another process of the tour.
     #[command(hide = true)]
     TourActor { domain: PathBuf },
@@ -54,9 +104,40 @@ enum Command {
 fn main() -> ExitCode {
     system::raise_limit_of_descriptors();
     let done = match Command::parse() {
+        #[cfg(target_os = "linux")]
+        Command::Run(options) => run::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Reload(options) => run::reload(&options),
+        #[cfg(target_os = "linux")]
+        Command::Upgrade(options) => run::upgrade(&options),
+        #[cfg(target_os = "linux")]
+        Command::Status(options) => run::show_status(&options),
+        #[cfg(target_os = "linux")]
+        Command::Top(options) => run::top(&options),
+        #[cfg(target_os = "linux")]
+        Command::Stop(options) => run::stop(&options),
+        #[cfg(target_os = "linux")]
+        Command::Launch(options) => run::launch(&options),
+        #[cfg(target_os = "linux")]
+        Command::Guard(options) => run::guard(&options),
         Command::Serve(options) => serve::run(&options),
         Command::Tour(options) => tour::run(&options),
         Command::Bench(options) => bench::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Listen(options) => tools::listen::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Connect(options) => tools::connect::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Give(options) => tools::give::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Take(options) => tools::take::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Revoke(options) => tools::revoke::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Holders(options) => tools::holders::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Doctor(options) => tools::doctor::run(&options),
+        Command::Inspect(options) => tools::inspect::run(&options),
         Command::Completions { shell } => documents::completions::<Command>(shell),
         Command::Man { folder } => documents::manual::<Command>(&folder),
         Command::ServeWorker(options) => serve::work(options),

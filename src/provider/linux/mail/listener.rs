@@ -4,7 +4,7 @@ use super::link::{connect_to, seqpacket};
 use super::{MOST_LINKS, Purpose};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
-use crate::process::Process;
+use crate::process::{Process, Who};
 use crate::provider::linux::place::{birth_name, endpoint_name, parse_name};
 use crate::provider::linux::sys::{ForkMark, peer_pid};
 use rustix::io::Errno;
@@ -29,7 +29,8 @@ impl Listener {
             sweep(domain, me);
         }
         let name = endpoint_name(me.who(), purpose.suffix());
-        if domain.names().contains(&name) {
+        // This process may have executed another program since, which closed what it had there.
+        if domain.names().contains(&name) && !refuses(domain, &name) {
             return Err(Error::System { doing: purpose.opening_again(), os_code: Errno::EXIST.raw_os_error() });
         }
         let socket = seqpacket().map_err(&refused)?;
@@ -137,15 +138,19 @@ pub(crate) fn at_end(link: &OwnedFd) -> bool {
 fn sweep(domain: &Domain, me: &Process) {
     for name in domain.names() {
         let Some(who) = parse_name(&name) else { continue };
-        if who == me.who() {
-            continue;
-        }
-        // One that is seen to live need not be bothered. One that is not may live in another PID namespace: its name is
-        // stale when nobody listens there.
-        let lives = || Process::from_pid(who.0).is_ok_and(|process| process.who() == who);
-        let refuses = || seqpacket().is_ok_and(|link| connect_to(&link, domain, &name) == Err(Errno::CONNREFUSED));
-        if !lives() && refuses() {
+        if who != me.who() && living(who).is_none() && refuses(domain, &name) {
             domain.remove(&name);
         }
     }
+}
+
+/// The process, if it is seen to live: then it need not be bothered. One that is not may live in another PID namespace:
+/// its name is stale when that [refuses].
+pub(crate) fn living(who: Who) -> Option<Process> {
+    Process::from_pid(who.0).ok().filter(|process| process.who() == who)
+}
+
+/// Whether nobody listens under a name.
+pub(crate) fn refuses(domain: &Domain, name: &str) -> bool {
+    seqpacket().is_ok_and(|link| connect_to(&link, domain, name) == Err(Errno::CONNREFUSED))
 }
