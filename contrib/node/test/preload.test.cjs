@@ -196,3 +196,49 @@ test('what is wrong is said', async () => {
   assert.equal((await once(child, 'close'))[0], 1);
   assert.match(said, /SHARESOCK_NODE_LISTEN says 3000=wab, and no socket of that name was passed/);
 });
+
+const sharesock = process.env.SHARESOCK;
+
+test('no request fails while `sharesock run` reloads', { skip: !sharesock && 'SHARESOCK names no program' }, async (t) => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'sharesock-node-'));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  const command = ['node', '-r', file('../sharesock.cjs'), file('servers.cjs'), 'port'];
+  const options = ['run', '--json', '--name', 'app', '--workers', '2', '--ready', 'connect', '--domain', path.join(folder, 'domain')];
+  const child = spawn(sharesock, [...options, '--listen', 'web=127.0.0.1:0', '--', ...command], { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(() => child.kill('SIGKILL'));
+  const ended = once(child, 'exit');
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const event = async (name) => {
+    for (;;) {
+      const { value, done } = await lines.next();
+      assert(!done, `it ended before ${name}`);
+      const found = value.startsWith('{') && JSON.parse(value);
+      if (found.event === name) return found;
+    }
+  };
+  const port = Number((await event('listening')).address.split(':').pop());
+  await event('ready');
+
+  let done = false;
+  let answered = 0;
+  const processes = new Set();
+  const agent = new http.Agent({ keepAlive: true });
+  t.after(() => agent.destroy());
+  const client = async (agent) => {
+    while (!done) {
+      processes.add((await get(port, '/', agent)).body);
+      answered += 1;
+    }
+  };
+  const clients = [client(agent), client(agent), client(undefined), client(undefined)];
+  const all = Promise.all(clients);
+  for (let reload = 0; reload < 3; reload += 1) {
+    child.kill('SIGHUP');
+    await Promise.race([event('reloaded'), all.then(() => assert.fail('a client ended'))]);
+  }
+  done = true;
+  await all;
+  assert(processes.size > 2, `${answered} answers came from ${processes.size} processes`);
+  child.kill('SIGTERM');
+  assert.deepEqual(await ended, [0, null]);
+});
