@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 from . import loading, tools
 from .machine import BOUND, Failed, end_of, free_port, group, queued, send, wait_for
@@ -73,13 +74,16 @@ class Supervised:
         self._wait_for_workers(old)
 
     def upgrade(self):
-        """The supervisor replaces itself, and its workers notice nothing."""
+        """The supervisor replaces itself, and its workers notice nothing; gives back how many seconds the command took."""
         old = self.status()
+        began = time.monotonic()
         self._say("upgrade")
+        took = time.monotonic() - began
         new = self.status()
         workers = [sorted((worker["pid"], worker["generation"]) for worker in status["workers"]) for status in (old, new)]
         if new["pid"] != old["pid"] or new["upgrades"] != old["upgrades"] + 1 or workers[0] != workers[1]:
             raise Failed(f"that was no upgrade: from {old} to {new}")
+        return took
 
     def kill(self, notes):
         """Kills a worker, all of its processes, and waits for the next."""

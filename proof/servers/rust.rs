@@ -67,6 +67,8 @@ mod server {
     }
 
     async fn connection(stream: TcpStream, mut draining: watch::Receiver<bool>) {
+        // The page goes out in two parts, and neither is to wait for the other.
+        drop(stream.set_nodelay(true));
         let asked = Arc::new(Notify::new());
         let service = service_fn(|request| {
             asked.notify_one();

@@ -98,13 +98,14 @@ impl Connection {
     }
 
     fn read_more(&mut self, received: &mut Vec<u8>, deadline: Instant) -> io::Result<usize> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
-        }
+        // What is there already counts as come in time, however late it is looked at.
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         self.stream.set_read_timeout(Some(left))?;
         let mut part = [0; 16 * 1024];
-        let count = self.stream.read(&mut part)?;
+        let count = self.stream.read(&mut part).map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock => io::Error::new(ErrorKind::TimedOut, "no answer in time"),
+            _ => error,
+        })?;
         received.extend_from_slice(part.get(..count).unwrap_or_default());
         Ok(count)
     }
