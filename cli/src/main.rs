@@ -1,10 +1,17 @@
 //! The sharesock program.
 
+mod backoff;
 mod bench;
+#[cfg(target_os = "linux")]
+mod config;
 mod documents;
+#[cfg(target_os = "linux")]
+mod run;
 mod serve;
 mod system;
 mod tour;
+#[cfg(target_os = "linux")]
+mod views;
 
 use clap::Parser;
 use std::path::PathBuf;
@@ -15,6 +22,24 @@ use std::process::ExitCode;
 #[command(name = "sharesock", version)]
 #[command(after_help = "Exit codes: 0 done, 1 something failed, 2 the command line is wrong.")]
 enum Command {
+    /// Supervise any server: it keeps its listeners whatever becomes of the processes.
+    #[cfg(target_os = "linux")]
+    Run(Box<run::Options>),
+    /// Replace the workers of a supervisor by new ones, without losing a connection.
+    #[cfg(target_os = "linux")]
+    Reload(run::Reload),
+    /// Replace a supervisor by another version of this program, without losing a connection.
+    #[cfg(target_os = "linux")]
+    Upgrade(run::Upgrade),
+    /// Show what a supervisor has.
+    #[cfg(target_os = "linux")]
+    Status(run::StatusOf),
+    /// Watch a supervisor and its workers.
+    #[cfg(target_os = "linux")]
+    Top(run::Top),
+    /// Let the workers of a supervisor finish what they have, and end it.
+    #[cfg(target_os = "linux")]
+    Stop(run::Stop),
     /// Serve files: one process accepts, worker processes serve.
     Serve(serve::Options),
     /// Show every rule of shared sockets with real processes on this machine.
@@ -36,6 +61,14 @@ enum Command {
     /// A worker of `serve`.
     #[command(hide = true)]
     ServeWorker(serve::WorkerOptions),
+    /// A process on its way to become a worker of `run`.
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Launch(run::LaunchOptions),
+    /// Cleans up after a supervisor that was killed.
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Guard(run::GuardOptions),
     /// Another process of the tour.
     #[command(hide = true)]
     TourActor { domain: PathBuf },
@@ -47,6 +80,22 @@ enum Command {
 fn main() -> ExitCode {
     system::raise_limit_of_descriptors();
     let done = match Command::parse() {
+        #[cfg(target_os = "linux")]
+        Command::Run(options) => run::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Reload(options) => run::reload(&options),
+        #[cfg(target_os = "linux")]
+        Command::Upgrade(options) => run::upgrade(&options),
+        #[cfg(target_os = "linux")]
+        Command::Status(options) => run::show_status(&options),
+        #[cfg(target_os = "linux")]
+        Command::Top(options) => run::top(&options),
+        #[cfg(target_os = "linux")]
+        Command::Stop(options) => run::stop(&options),
+        #[cfg(target_os = "linux")]
+        Command::Launch(options) => run::launch(&options),
+        #[cfg(target_os = "linux")]
+        Command::Guard(options) => run::guard(&options),
         Command::Serve(options) => serve::run(&options),
         Command::Tour(options) => tour::run(&options),
         Command::Bench(options) => bench::run(&options),

@@ -3,6 +3,7 @@
 use super::control::{Count, FromWorker, ToWorker, to_line};
 use super::envelope::{self, Envelope};
 use super::{Options, Policy, Via};
+use crate::backoff::Backoff;
 use anyhow::{Context, Result};
 use sharesock::{Endpoint, Parcel, Sender};
 use std::collections::HashMap;
@@ -11,13 +12,6 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 use tokio::sync::{mpsc, oneshot};
-
-/// The first pause before a worker that died is replaced; it doubles each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// A worker that lived so long was no failure.
-const SOUND_AFTER: Duration = Duration::from_secs(10);
 
 /// What happened to a worker.
 #[derive(Debug)]
@@ -188,13 +182,14 @@ pub(crate) struct Generation {
 #[derive(Debug, Default)]
 struct Place {
     worker: Option<Worker>,
-    failures: u32,
+    backoff: Backoff,
 }
 
 impl Generation {
     pub(crate) fn start(number: u32, starter: &mut Starter) -> Result<Self> {
         let count = starter.options.workers;
-        let place = |starter: &mut Starter| Ok(Place { worker: Some(starter.start(number)?), failures: 0 });
+        let place =
+            |starter: &mut Starter| Ok(Place { worker: Some(starter.start(number)?), backoff: Backoff::default() });
         let places = (0..count).map(|_| place(starter)).collect::<Result<_>>()?;
         Ok(Generation { number, places, turn: 0 })
     }
@@ -248,11 +243,7 @@ impl Generation {
             .enumerate()
             .find_map(|(index, place)| Some((index, place.worker.take_if(is_it)?)))?;
         let place = self.places.get_mut(index)?;
-        if worker.started.elapsed() >= SOUND_AFTER {
-            place.failures = 0;
-        }
-        let pause = FIRST_PAUSE.saturating_mul(1 << place.failures.min(16)).min(LONGEST_PAUSE);
-        place.failures += 1;
+        let pause = place.backoff.ended(worker.started.elapsed());
         Some((index, worker, pause))
     }
 

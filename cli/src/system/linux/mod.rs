@@ -1,6 +1,8 @@
 //! Linux.
 
 pub(crate) mod floors;
+#[allow(dead_code)] // Until `run` uses it.
+pub(crate) mod inherited;
 
 use super::Asked;
 use anyhow::{Context, Result, bail};
@@ -9,6 +11,7 @@ use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use tokio::io::{AsyncRead, BufReader};
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -21,9 +24,26 @@ pub(crate) fn folder_in_memory() -> PathBuf {
 /// Lets this process open as many descriptors as it may: each connection, and each shared socket, is one.
 pub(crate) fn raise_limit_of_descriptors() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let maximum = getrlimit(Resource::Nofile).maximum;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let _ = FORMER_LIMIT.set(former(current));
     // What is refused stays as it was.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+/// What this process was started with, or what the one was that replaced itself by this.
+static FORMER_LIMIT: OnceLock<Option<u64>> = OnceLock::new();
+
+/// Names the limit for a program that this one replaces itself by.
+pub(crate) const FORMER_LIMIT_OF_DESCRIPTORS: &str = "SHARESOCK_FORMER_LIMIT";
+
+fn former(current: Option<u64>) -> Option<u64> {
+    let handed = std::env::var(FORMER_LIMIT_OF_DESCRIPTORS).ok().and_then(|limit| limit.parse().ok());
+    handed.or(current)
+}
+
+/// The limit of open descriptors before it was raised: what other programs expect.
+pub(crate) fn former_limit_of_descriptors() -> Option<u64> {
+    FORMER_LIMIT.get().copied().flatten()
 }
 
 /// How a person asks a server for what.
@@ -113,7 +133,7 @@ impl Drop for LocalListener {
 }
 
 /// Removes a socket's path on which nobody listens.
-fn remove_stale(path: &Path) -> Result<()> {
+pub(crate) fn remove_stale(path: &Path) -> Result<()> {
     let Ok(found) = std::fs::symlink_metadata(path) else { return Ok(()) };
     if !found.file_type().is_socket() {
         bail!("{} exists and is no socket: remove it, or name another path", path.display());

@@ -29,7 +29,8 @@ impl Listener {
             sweep(domain, me);
         }
         let name = endpoint_name(me.who(), purpose.suffix());
-        if domain.names().contains(&name) {
+        // This process may have executed another program since, which closed what it had there.
+        if domain.names().contains(&name) && !refuses(domain, &name) {
             return Err(Error::System { doing: purpose.opening_again(), os_code: Errno::EXIST.raw_os_error() });
         }
         let socket = seqpacket().map_err(&refused)?;
@@ -143,9 +144,13 @@ fn sweep(domain: &Domain, me: &Process) {
         // One that is seen to live need not be bothered. One that is not may live in another PID namespace: its name is
         // stale when nobody listens there.
         let lives = || Process::from_pid(who.0).is_ok_and(|process| process.who() == who);
-        let refuses = || seqpacket().is_ok_and(|link| connect_to(&link, domain, &name) == Err(Errno::CONNREFUSED));
-        if !lives() && refuses() {
+        if !lives() && refuses(domain, &name) {
             domain.remove(&name);
         }
     }
+}
+
+/// Whether nobody listens under this name any more.
+fn refuses(domain: &Domain, name: &str) -> bool {
+    seqpacket().is_ok_and(|link| connect_to(&link, domain, name) == Err(Errno::CONNREFUSED))
 }

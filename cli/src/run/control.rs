@@ -1,0 +1,142 @@
+//! The control socket: one request a connection, a line of JSON, and one or more lines as an answer.
+
+use super::status::Status;
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream as StdStream;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+
+/// A longer request is none.
+const LONGEST: u64 = 16 << 10;
+/// As many are heard at a time; more wait.
+const MOST_CLIENTS: usize = 16;
+/// Who says nothing for so long is not heard.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a supervisor is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Request {
+    Status {
+        /// As many of the last lines of each worker's output.
+        #[serde(default)]
+        lines: usize,
+    },
+    Reload {},
+    Upgrade {
+        /// The program to become; by default the one that was started, as it lies on disk now.
+        to: Option<PathBuf>,
+    },
+    Stop {},
+}
+
+/// What it answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    Status(Box<Status>),
+    /// More will follow.
+    Progress(String),
+    Done(String),
+    Failed(String),
+}
+
+/// Somebody who waits for an answer.
+#[derive(Debug)]
+pub(crate) struct Client(pub(crate) UnixStream);
+
+impl Client {
+    /// Says it without waiting: who does not read is not waited for.
+    pub(crate) fn say(&self, answer: &Answer) {
+        let line = serde_json::to_string(answer).unwrap_or_default() + "\n";
+        let _ = self.0.try_write(line.as_bytes());
+    }
+
+    /// Says the last of it, however long it is.
+    pub(crate) fn end(mut self, answer: Answer) {
+        let line = serde_json::to_string(&answer).unwrap_or_default() + "\n";
+        tokio::task::spawn_local(async move {
+            let _ = timeout(PATIENCE, self.0.write_all(line.as_bytes())).await;
+        });
+    }
+}
+
+/// Hears requests, until the task is stopped.
+pub(crate) async fn hear(listener: Rc<UnixListener>, heard: mpsc::UnboundedSender<(Request, Client)>) {
+    let places = Arc::new(Semaphore::new(MOST_CLIENTS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let heard = heard.clone();
+        tokio::task::spawn_local(async move {
+            let _place = place;
+            match timeout(PATIENCE, request(stream)).await {
+                Ok(Ok((request, client))) => _ = heard.send((request, client)),
+                Ok(Err(Some((why, client)))) => client.end(Answer::Failed(why)),
+                Ok(Err(None)) | Err(_) => {}
+            }
+        });
+    }
+}
+
+/// What somebody asks; or why it is refused, if it is worth an answer.
+async fn request(mut stream: UnixStream) -> Result<(Request, Client), Option<(String, Client)>> {
+    let uid = stream.peer_cred().map_err(|_| None)?.uid();
+    if uid != rustix::process::geteuid().as_raw() && uid != 0 {
+        return Err(Some((
+            format!("user {uid} may not ask: only the supervisor's own user, and root, may"),
+            Client(stream),
+        )));
+    }
+    let mut text = Vec::new();
+    let mut limited = (&mut stream).take(LONGEST);
+    while !text.contains(&b'\n') {
+        if limited.read_buf(&mut text).await.map_err(|_| None)? == 0 {
+            break;
+        }
+    }
+    let text = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    match serde_json::from_slice(text) {
+        Ok(request) => Ok((request, Client(stream))),
+        Err(_) if text.is_empty() => Err(None),
+        Err(why) => Err(Some((format!("this is no request: {why}"), Client(stream)))),
+    }
+}
+
+/// Asks a supervisor, and waits for its last word.
+pub(crate) fn ask(
+    mut stream: StdStream,
+    request: &Request,
+    patience: Option<Duration>,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Answer> {
+    let peer = rustix::net::sockopt::socket_peercred(&stream).context("asking who answers")?.uid;
+    let mine = rustix::process::geteuid();
+    ensure!(peer == mine || peer.is_root() || mine.is_root(), "user {} answers: refused", peer.as_raw());
+    stream.set_read_timeout(patience)?;
+    // A supervisor that refuses to hear says why before it reads.
+    let _ = stream.write_all((serde_json::to_string(request)? + "\n").as_bytes());
+    let mut lines = BufReader::new(stream.take(64 << 20));
+    loop {
+        let mut line = String::new();
+        let length = lines.read_line(&mut line).context("the supervisor does not answer")?;
+        if length == 0 {
+            bail!("the supervisor ended before it answered");
+        }
+        match serde_json::from_str(&line).context("the answer is not understood: is it of another version?")? {
+            Answer::Progress(text) => progress(&text),
+            answer => return Ok(answer),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! How workers end: asked to, unasked, and what they leave behind.
+
+use super::clock::Moment;
+use super::output::Output;
+use super::report::Report;
+use super::status::{State, WorkerState};
+use super::supervisor::Supervisor;
+use super::worker::Worker;
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, test_kill_process_group, wait};
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// What a worker printed last is waited for so long: others may have inherited where it went.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+/// What the service manager allows beyond the workers' own time to end.
+const BEYOND_DRAINING: Duration = Duration::from_secs(10);
+/// As many lines of it explain why it failed.
+const EXPLAINING: usize = 5;
+
+/// What a worker had started, and left.
+#[derive(Debug)]
+pub(crate) struct Remnant {
+    pub(crate) group: Pid,
+    pub(crate) number: u64,
+    pub(crate) output: Output,
+    /// When it is killed.
+    pub(crate) due: Moment,
+}
+
+impl Remnant {
+    pub(crate) fn signal(&self, signal: Signal) {
+        let _ = kill_process_group(self.group, signal);
+    }
+}
+
+impl Supervisor {
+    /// Takes note of all children that have ended, those among them that workers left.
+    pub(crate) async fn reap(&mut self) {
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+            if pid == self.around.guard.pid {
+                self.guard_ended();
+            } else if let Some(at) = self.workers.iter().position(|worker| worker.pid() == Some(pid)) {
+                let worker = self.workers.remove(at);
+                self.ended(worker, pid, &describe(status), starts_never(status)).await;
+            }
+        }
+    }
+
+    /// The same for those that a supervisor started whose child this process was.
+    pub(crate) async fn look_at_gone(&mut self) {
+        for number in std::mem::take(&mut self.gone) {
+            if let Some(at) = self.workers.iter().position(|worker| worker.record.number == number) {
+                let worker = self.workers.remove(at);
+                let Some(pid) = worker.pid() else { continue };
+                self.ended(worker, pid, "ended", false).await;
+            }
+        }
+    }
+
+    async fn ended(&mut self, mut worker: Worker, pid: Pid, how: &str, never: bool) {
+        if let Some(giver) = &mut self.giver {
+            worker.link.reclaim().into_iter().for_each(|parcel| giver.put_back(parcel));
+        }
+        let record = worker.record.clone();
+        let (stop_signal, stop_timeout) = (worker.plan.options.stop_signal, worker.plan.options.stop_timeout);
+        let all_read = timeout(LAST_WORDS, worker.output.finish()).await.is_ok();
+        let mut why = record.failure.clone().map_or_else(|| how.to_owned(), |failure| format!("was killed: {failure}"));
+        if worker.is(WorkerState::Starting) {
+            let last = worker.output.kept.borrow().last(EXPLAINING);
+            if !last.is_empty() {
+                why = format!("{why}, after printing: {}", last.join(" / "));
+            }
+        }
+        let single = worker.is_single();
+        worker.ignore();
+        let output = std::mem::take(&mut worker.output);
+        drop(worker);
+        if test_kill_process_group(pid).is_ok() {
+            let due = Moment::now().after(stop_timeout);
+            let remnant = Remnant { group: pid, number: record.number, output, due };
+            remnant.signal(stop_signal);
+            self.remnants.push(remnant);
+        } else {
+            self.bury(pid, record.number, output, all_read);
+        }
+        let asked = record.state == WorkerState::Draining || self.state == State::Stopping || single;
+        let another = match asked {
+            true => None,
+            false => self.ended_unasked(&record, &why, never),
+        };
+        if !single {
+            let another_in_ms = another.map(|pause| u64::try_from(pause.as_millis()).unwrap_or_default());
+            let (place, generation) = (record.place, record.generation);
+            self.reporter.say(&Report::WorkerEnded { pid: record.pid, place, generation, why: &why, another_in_ms });
+        }
+    }
+
+    /// The pause before another takes its place, if one does.
+    fn ended_unasked(&mut self, record: &super::worker::Record, why: &str, never: bool) -> Option<Duration> {
+        let why = format!("worker {} {why}", record.pid);
+        if self.coming.as_ref().is_some_and(|coming| coming.generation.number == record.generation) {
+            self.abort_coming(&why);
+            return None;
+        }
+        if never && self.state == State::Starting {
+            self.give_up(&why);
+            return None;
+        }
+        self.counts.last_failure = Some(why.clone());
+        let pause = self.serving.ended(record.place, record.since.elapsed());
+        match pause {
+            Some(_) => self.counts.restarts += 1,
+            None => self.give_up(&format!("{why}; that was once too often in a row")),
+        }
+        pause
+    }
+
+    /// Nothing of it is left: its names go.
+    fn bury(&mut self, group: Pid, number: u64, output: Output, all_read: bool) {
+        self.around.guard.group(group, false);
+        if !all_read {
+            // Somebody else holds the other end: whoever it is, it is none of the worker's.
+            drop(output);
+        }
+        let folder = &self.around.folder;
+        for path in [folder.notify(number), folder.output(number, false), folder.output(number, true)] {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    pub(crate) async fn look_at_remnants(&mut self) {
+        let now = Moment::now();
+        for remnant in self.remnants.iter_mut().filter(|remnant| remnant.due <= now) {
+            remnant.signal(Signal::KILL);
+            remnant.due = now.after(Duration::from_secs(1));
+        }
+        let over = |remnant: &Remnant| test_kill_process_group(remnant.group).is_err();
+        let (over, left) = std::mem::take(&mut self.remnants).into_iter().partition::<Vec<_>, _>(over);
+        self.remnants = left;
+        for mut remnant in over {
+            let all_read = timeout(LAST_WORDS, remnant.output.finish()).await.is_ok();
+            self.bury(remnant.group, remnant.number, remnant.output, all_read);
+        }
+    }
+
+    /// The guard should never end; another takes its place, and is told everything.
+    fn guard_ended(&mut self) {
+        if self.state == State::Stopping {
+            return;
+        }
+        let started = super::guard::Guard::start(
+            self.options().stop_signal,
+            self.options().stop_timeout,
+            self.around.folder.path(),
+        );
+        match started {
+            Ok(guard) => {
+                self.around.guard = guard;
+                let guard = &self.around.guard;
+                self.workers.iter().filter_map(Worker::pid).for_each(|pid| guard.group(pid, true));
+                self.remnants.iter().for_each(|remnant| guard.group(remnant.group, true));
+                self.plan()
+                    .listeners
+                    .iter()
+                    .filter_map(|listener| listener.path())
+                    .for_each(|path| guard.path(path, true));
+            }
+            Err(error) => {
+                let why = format!(
+                    "the guard ended, and there is no other: {error:#}; what workers start may outlive this process"
+                );
+                self.reporter.say(&Report::Trouble { why: &why });
+            }
+        }
+    }
+
+    /// Asks all workers to finish what they have.
+    pub(crate) fn stop(&mut self) {
+        if self.state == State::Stopping {
+            return;
+        }
+        self.state = State::Stopping;
+        self.reporter.say(&Report::Draining);
+        self.tell_manager(super::systemd::Manager::stopping);
+        let patience = self.options().stop_timeout.saturating_add(BEYOND_DRAINING);
+        self.tell_manager(|manager| manager.extend(patience));
+        if let Some(coming) = self.coming.take() {
+            let why = "the supervisor was asked to stop";
+            coming.clients.into_iter().for_each(|client| client.end(super::control::Answer::Failed(why.to_owned())));
+        }
+        if let Some(giver) = &mut self.giver {
+            giver.pause();
+            giver.give(&mut self.workers, self.serving.number);
+        }
+        self.serving.places.iter_mut().for_each(|place| place.restart_at = None);
+        self.workers.iter_mut().for_each(Worker::stop);
+    }
+
+    /// Ends everything, as a failure.
+    pub(crate) fn give_up(&mut self, why: &str) {
+        self.failed = true;
+        self.counts.last_failure = Some(why.to_owned());
+        self.reporter.say(&Report::Trouble { why });
+        self.stop();
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.state == State::Stopping && self.workers.is_empty() && self.remnants.is_empty()
+    }
+
+    /// Leaves nothing behind.
+    pub(crate) async fn finish(mut self) -> ExitCode {
+        self.hearing.abort();
+        // It has the control socket until it is gone.
+        let _ = (&mut self.hearing).await;
+        self.around.guard.dismiss();
+        for listener in &self.plan().listeners {
+            listener.path().into_iter().for_each(|path| _ = std::fs::remove_file(path));
+        }
+        let folder = self.around.folder.path().to_owned();
+        let failure = self.counts.last_failure.clone().filter(|_| self.failed);
+        for client in self.waiting {
+            client.say(&match &failure {
+                Some(why) => super::control::Answer::Failed(why.clone()),
+                None => super::control::Answer::Done("everything has ended".to_owned()),
+            });
+        }
+        drop(self.control);
+        if let Err(error) = super::folder::Folder::remove(&folder) {
+            let why = format!("{error:#}");
+            self.reporter.say(&Report::Trouble { why: &why });
+        }
+        self.reporter.say(&Report::Ended);
+        self.reporter.printer.flush();
+        if self.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
+}
+
+pub(crate) fn describe(status: WaitStatus) -> String {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => format!("exited with code {code}"),
+        (_, Some(number)) => match Signal::from_named_raw(number) {
+            Some(signal) => format!("was ended by {}", format!("{signal:?}").replace("Signal::", "SIG")),
+            None => format!("was ended by signal {number}"),
+        },
+        _ => "ended".to_owned(),
+    }
+}
+
+/// Whether starting it again would do no better: there is no such program.
+fn starts_never(status: WaitStatus) -> bool {
+    matches!(status.exit_status(), Some(126 | 127))
+}

@@ -1,0 +1,221 @@
+//! What a supervisor leaves to its successor, and how it gets there: sockets by hand-off, and a stream that tells what they are.
+//!
+//! The giver sends one end of a stream first, then each socket with a label, then, over the stream, a line of JSON. The
+//! taker answers with one line over the stream: that it has everything, or why it cannot go on.
+
+use super::generation::Place;
+use super::output::Kept;
+use super::supervisor::Counts;
+use super::worker::Record;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::{Deserialize, Serialize};
+use sharesock::{Endpoint, Parcel, Process, Receiver, Sender, Socket};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream as StdStream;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::time::{sleep, timeout};
+
+/// Everything must be taken within this time.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(2);
+/// The bytes that go with the stream.
+const STREAM: &[u8] = b"sharesock estate 1";
+/// The taker's good word.
+const TAKEN: &str = "taken";
+
+/// What a socket is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Label {
+    /// One of `--listen`, by its name.
+    Listener(String),
+    /// The control socket.
+    Control,
+    /// The line to the guard.
+    Guard,
+    /// On which the worker with this number says how it is.
+    Notify(u64),
+    /// The standard input of the worker with this number.
+    Input(u64),
+    /// Accepted, and given to nobody yet.
+    Connection,
+    /// Who asked for the upgrade.
+    Client,
+}
+
+/// What is told of everything else.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// Of the program that wrote this.
+    pub(crate) version: String,
+    pub(crate) name: String,
+    pub(crate) counts: Counts,
+    pub(crate) generation: u32,
+    pub(crate) places: Vec<Place>,
+    pub(crate) workers: Vec<(Record, Kept)>,
+    pub(crate) guard: i32,
+    pub(crate) given: u64,
+    /// The identity of each socket, in the order in which they come.
+    sockets: Vec<(Label, u64)>,
+}
+
+/// Everything.
+#[derive(Debug)]
+pub(crate) struct Estate {
+    pub(crate) state: State,
+    pub(crate) sockets: Vec<(Label, Socket)>,
+}
+
+impl State {
+    pub(crate) fn new(name: &str, counts: &Counts, generation: u32, guard: i32) -> Self {
+        State {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            name: name.to_owned(),
+            counts: counts.clone(),
+            generation,
+            places: Vec::new(),
+            workers: Vec::new(),
+            guard,
+            given: 0,
+            sockets: Vec::new(),
+        }
+    }
+}
+
+impl Estate {
+    pub(crate) fn new(mut state: State, sockets: Vec<(Label, Socket)>) -> Result<Self> {
+        state.sockets =
+            sockets.iter().map(|(label, socket)| Ok((label.clone(), socket.id()?.as_u64()))).collect::<Result<_>>()?;
+        Ok(Estate { state, sockets })
+    }
+
+    /// Takes out what has this label.
+    pub(crate) fn take(&mut self, label: &Label) -> Option<Socket> {
+        let at = self.sockets.iter().position(|(there, _)| there == label)?;
+        Some(self.sockets.swap_remove(at).1)
+    }
+
+    /// Gives everything to a process that awaits it; what is here stays here, too.
+    pub(crate) async fn give(&self, sender: &Sender) -> Result<StdStream> {
+        let (ours, theirs) = StdStream::pair().context("a stream for the estate")?;
+        ours.set_nonblocking(true)?;
+        send(sender, Parcel::new(Socket::from(theirs)).with_bytes(STREAM.to_vec())).await?;
+        for (label, socket) in &self.sockets {
+            send(sender, Parcel::new(socket.try_clone()?).with_bytes(serde_json::to_vec(label)?)).await?;
+        }
+        let mut stream = UnixStream::from_std(ours)?;
+        stream.write_all((serde_json::to_string(&self.state)? + "\n").as_bytes()).await.context("telling the state")?;
+        let mut answer = String::new();
+        tokio::io::BufReader::new(&mut stream).read_line(&mut answer).await.context("awaiting an answer")?;
+        match answer.trim() {
+            TAKEN => Ok(stream.into_std()?),
+            "" => bail!("it ended without an answer"),
+            why => bail!("{why}"),
+        }
+    }
+
+    /// Takes everything that this process gives; then it must be told how that went.
+    pub(crate) fn receive(receiver: &Receiver, giver: Process) -> Result<(Self, Answer)> {
+        let deadline = Instant::now() + PATIENCE;
+        let next = || loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let parcel = receiver.receive_within(left)?.context("it was not given everything in time")?;
+            // Others of this user may hand something off, and are not heard.
+            if parcel.source() == Some(giver) {
+                return Ok::<_, anyhow::Error>(parcel.into_parts());
+            }
+        };
+        let (stream, bytes) = next()?;
+        ensure!(bytes == STREAM, "what it was given is of another version of this program");
+        let stream = StdStream::from(stream);
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut line = String::new();
+        // The other side writes this last, and hands off more than a queue may hold before: so the sockets are taken first.
+        let mut sockets = Vec::new();
+        let state: State = loop {
+            if readable(&stream)? {
+                BufReader::new(&stream).read_line(&mut line).context("the state did not come")?;
+                break serde_json::from_str(&line)
+                    .map_err(|why| anyhow!("what it was told is of another version: {why}"))?;
+            }
+            if let Some(parcel) = receiver.receive_within(PAUSE)? {
+                if parcel.source() == Some(giver) {
+                    sockets.push(parcel.into_parts());
+                }
+            }
+            ensure!(Instant::now() < deadline, "it was not given everything in time");
+        };
+        while sockets.len() < state.sockets.len() {
+            sockets.push(next()?);
+        }
+        let check = |((socket, bytes), (label, id)): ((Socket, Vec<u8>), &(Label, u64))| {
+            let said: Label = serde_json::from_slice(&bytes).context("a socket without a label")?;
+            ensure!(said == *label && socket.id()?.as_u64() == *id, "a socket is not what it was said to be");
+            Ok((said, socket))
+        };
+        let sockets = sockets.into_iter().zip(&state.sockets).map(check).collect::<Result<_>>()?;
+        Ok((Estate { state, sockets }, Answer(stream)))
+    }
+}
+
+/// Whether something is to be read, or the other side has ended.
+fn readable(stream: &StdStream) -> Result<bool> {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    Ok(poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&now)).context("awaiting the state")? > 0)
+}
+
+/// The answer that a taker owes.
+#[derive(Debug)]
+pub(crate) struct Answer(StdStream);
+
+impl Answer {
+    /// It has everything, and can go on with it.
+    pub(crate) fn taken(mut self) -> Result<StdStream> {
+        writeln!(self.0, "{TAKEN}").context("answering")?;
+        Ok(self.0)
+    }
+
+    pub(crate) fn refused(mut self, why: &anyhow::Error) {
+        let _ = writeln!(self.0, "{}", format!("{why:#}").replace('\n', " "));
+    }
+}
+
+/// Hands off without ever waiting for more than there is time.
+async fn send(sender: &Sender, mut parcel: Parcel) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match sender.try_hand_off(parcel) {
+            Ok(()) => return Ok(()),
+            Err(refused) if Instant::now() < deadline && !sender.is_closed() => parcel = refused.parcel,
+            Err(refused) => return Err(refused.error.into()),
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// The way to a process, as soon as it receives; `gone` says whether it has ended, and why.
+pub(crate) async fn reach(
+    endpoint: &Endpoint,
+    process: Process,
+    gone: &mut dyn FnMut() -> Option<String>,
+) -> Result<Sender> {
+    let wait = async {
+        loop {
+            if let Ok(sender) = endpoint.sender(process) {
+                return Ok(sender);
+            }
+            if let Some(why) = gone() {
+                bail!("{why}");
+            }
+            sleep(PAUSE).await;
+        }
+    };
+    timeout(PATIENCE, wait)
+        .await
+        .unwrap_or_else(|_| bail!("it did not begin to receive within {} s", PATIENCE.as_secs()))
+}

@@ -1,0 +1,160 @@
+//! The supervisor's folder in its domain, `run-NAME`: its control socket, and a few names for each worker.
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use sharesock::Domain;
+use std::io::ErrorKind;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+/// What the names of these folders begin with.
+const PREFIX: &str = "run-";
+const CONTROL: &str = "control";
+/// The longest path of a socket, without the byte that ends it.
+const LONGEST: usize = 107;
+
+/// The folder of a supervisor.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    directory: OwnedFd,
+}
+
+impl Folder {
+    pub(crate) fn path_of(domain: &Domain, name: &str) -> PathBuf {
+        domain.path().join(format!("{PREFIX}{name}"))
+    }
+
+    /// Makes it, or opens it again, and listens in it. Nobody else with this name may run.
+    pub(crate) fn claim(domain: &Domain, name: &str) -> Result<(Self, UnixListener)> {
+        let folder = Folder::locked(&Folder::path_of(domain, name))?;
+        if UnixStream::connect(folder.short(CONTROL)).is_ok() {
+            bail!(
+                "a supervisor named {name} runs in {} already: stop it with `sharesock stop {name}`, or choose a --name",
+                domain.path().display()
+            );
+        }
+        folder.empty()?;
+        let longest = folder.notify(u64::MAX);
+        ensure!(
+            longest.as_os_str().len() <= LONGEST,
+            "{} is too long for the names of sockets: choose a shorter --domain or --name",
+            longest.display()
+        );
+        let listener = UnixListener::bind(folder.short(CONTROL)).context("listening in the domain")?;
+        flock(&folder.directory, FlockOperation::Unlock).context("unlocking the folder")?;
+        Ok((folder, listener))
+    }
+
+    /// The folder that a predecessor made.
+    pub(crate) fn take_over(domain: &Domain, name: &str) -> Result<Self> {
+        let path = Folder::path_of(domain, name);
+        let directory = open(&path).with_context(|| format!("opening {}", path.display()))?;
+        Ok(Folder { path, directory })
+    }
+
+    /// Removes it, unless somebody answers in it by now.
+    pub(crate) fn remove(path: &Path) -> Result<()> {
+        if !path.exists() {
+            return Ok(());
+        }
+        let folder = Folder::locked(path)?;
+        if UnixStream::connect(folder.short(CONTROL)).is_err() {
+            folder.empty()?;
+            std::fs::remove_dir(path).with_context(|| format!("removing {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Opens and locks it; whoever changes what is in it before it is in use, or after, has it locked.
+    fn locked(path: &Path) -> Result<Self> {
+        loop {
+            match std::fs::DirBuilder::new().mode(0o700).create(path) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                    return Err(error).with_context(|| format!("making {}", path.display()));
+                }
+                _ => {}
+            }
+            let directory = open(path).with_context(|| format!("opening {}", path.display()))?;
+            flock(&directory, FlockOperation::LockExclusive).context("locking the folder")?;
+            let here = rustix::fs::fstat(&directory).context("looking at the folder")?;
+            ensure!(
+                here.st_uid == rustix::process::geteuid().as_raw() && here.st_mode & 0o077 == 0,
+                "{} is not this user's alone: remove it",
+                path.display()
+            );
+            // Another may have removed it before it was locked here.
+            let same = std::fs::symlink_metadata(path).is_ok_and(|found| found.ino() == here.st_ino);
+            if same {
+                return Ok(Folder { path: path.to_owned(), directory });
+            }
+        }
+    }
+
+    fn empty(&self) -> Result<()> {
+        for entry in std::fs::read_dir(&self.path).context("reading the folder")? {
+            let path = entry.context("reading the folder")?.path();
+            std::fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// However long the path of the domain is, this fits into the name of a socket.
+    fn short(&self, name: &str) -> PathBuf {
+        format!("/proc/self/fd/{}/{name}", self.directory.as_raw_fd()).into()
+    }
+
+    /// Where a worker says how it is.
+    pub(crate) fn notify(&self, worker: u64) -> PathBuf {
+        self.path.join(format!("notify-{worker}"))
+    }
+
+    /// Where a worker prints: a pipe with a name, so that a successor can open it, too.
+    pub(crate) fn output(&self, worker: u64, error: bool) -> PathBuf {
+        self.path.join(format!("{}-{worker}", if error { "err" } else { "out" }))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
+}
+
+/// Calls a supervisor: the named one, or the only one.
+pub(crate) fn call(domain: &Domain, name: Option<&str>) -> Result<Option<UnixStream>> {
+    let names = match name {
+        Some(name) => vec![name.to_owned()],
+        None => names(domain)?,
+    };
+    let mut answered: Vec<_> =
+        names.into_iter().filter_map(|name| Some((connect(domain, &name).ok()?, name))).collect();
+    match answered.len() {
+        0 | 1 => Ok(answered.pop().map(|(stream, _)| stream)),
+        _ => {
+            let names: Vec<_> = answered.into_iter().map(|(_, name)| name).collect();
+            bail!("several supervisors run in {}: name one of {}", domain.path().display(), names.join(", "))
+        }
+    }
+}
+
+fn connect(domain: &Domain, name: &str) -> Result<UnixStream> {
+    let folder = Folder::take_over(domain, name)?;
+    Ok(UnixStream::connect(folder.short(CONTROL))?)
+}
+
+/// The supervisors that have a folder in the domain.
+fn names(domain: &Domain) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(domain.path()).context("reading the domain")? {
+        let name = entry.context("reading the domain")?.file_name();
+        names.extend(name.to_str().and_then(|name| name.strip_prefix(PREFIX)).map(str::to_owned));
+    }
+    names.sort();
+    Ok(names)
+}

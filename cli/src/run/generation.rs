@@ -1,0 +1,90 @@
+//! Generations of workers: what they were started with, and how often each place failed.
+
+use super::clock::Moment;
+use super::listener::Listener;
+use super::options::{Options, Via};
+use crate::backoff::Backoff;
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What workers are started with.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) options: Options,
+    pub(crate) listeners: Vec<Rc<Listener>>,
+}
+
+impl Plan {
+    /// What is asked for, with the listeners that there are already, and new ones for the rest.
+    pub(crate) fn make(options: Options, there: &[Rc<Listener>]) -> Result<Self> {
+        let listener = |spec: &super::spec::Spec| match there.iter().find(|listener| listener.spec == *spec) {
+            Some(listener) => Ok(Rc::clone(listener)),
+            None => Listener::bind(spec).map(Rc::new),
+        };
+        let listeners = options.listen.iter().map(listener).collect::<Result<_>>()?;
+        Ok(Plan { options, listeners })
+    }
+
+    pub(crate) fn listens_at(&self, listener: &Listener) -> bool {
+        self.listeners.iter().any(|ours| ours.address == listener.address)
+    }
+}
+
+/// One place for a worker.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub(crate) backoff: Backoff,
+    pub(crate) restarts: u64,
+    /// When a worker is to be started in it again.
+    pub(crate) restart_at: Option<Moment>,
+}
+
+/// A generation.
+#[derive(Debug)]
+pub(crate) struct Generation {
+    pub(crate) number: u32,
+    pub(crate) plan: Rc<Plan>,
+    pub(crate) places: Vec<Place>,
+}
+
+impl Generation {
+    pub(crate) fn new(number: u32, plan: Rc<Plan>) -> Self {
+        let places = vec![Place::default(); usize::try_from(Generation::places(&plan)).unwrap_or_default()];
+        Generation { number, plan, places }
+    }
+
+    /// How many workers it has: none, if one is started for each connection.
+    pub(crate) fn places(plan: &Plan) -> u32 {
+        if plan.options.giving() == Some(Via::Stdio) { 0 } else { plan.options.workers.into() }
+    }
+
+    /// A worker that lived so long has ended unasked: the pause before the next, unless that was once too often.
+    pub(crate) fn ended(&mut self, place: u32, lived: Duration) -> Option<Duration> {
+        let limit = self.plan.options.restart_limit;
+        let place = self.place(place)?;
+        let pause = place.backoff.ended(lived);
+        if place.backoff.failures() > limit {
+            return None;
+        }
+        place.restarts += 1;
+        place.restart_at = Some(Moment::now().after(pause));
+        Some(pause)
+    }
+
+    pub(crate) fn place(&mut self, place: u32) -> Option<&mut Place> {
+        self.places.get_mut(usize::try_from(place).ok()?)
+    }
+
+    pub(crate) fn next_restart(&self) -> Option<Moment> {
+        self.places.iter().filter_map(|place| place.restart_at).min()
+    }
+
+    /// Places in which it is time to start again.
+    pub(crate) fn take_due(&mut self) -> Vec<u32> {
+        let now = Moment::now();
+        let due = |(number, place): (u32, &mut Place)| place.restart_at.take_if(|at| *at <= now).map(|_| number);
+        (0..).zip(&mut self.places).filter_map(due).collect()
+    }
+}

@@ -1,0 +1,127 @@
+//! The guard: a process that cleans up after a supervisor that was killed.
+//!
+//! The kernel tells workers of their parent's death, but not what they started; so the guard knows every process group,
+//! and what lies on disk. It learns of the supervisor's end from the end of its standard input, a stream that a supervisor
+//! hands over to its successor. It says nothing, and does nothing, before.
+
+use super::folder::Folder;
+use super::{launch, signals};
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Between two looks at groups that were asked to end.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What the guard is told, one line each.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Told {
+    /// A process group that must end with the supervisor.
+    Group(i32),
+    /// It has ended.
+    NoGroup(i32),
+    /// The path of a socket that must go.
+    Path(PathBuf),
+    NoPath(PathBuf),
+    /// The supervisor ends, and leaves nothing to do.
+    Bye,
+}
+
+/// Options of `sharesock guard`, which `run` starts itself.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    #[arg(long, value_parser = signals::parse)]
+    stop_signal: Signal,
+    /// In seconds.
+    #[arg(long)]
+    stop_timeout: f64,
+    /// The supervisor's folder.
+    #[arg(long)]
+    folder: PathBuf,
+}
+
+/// The supervisor's end of it.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    pub(crate) pid: Pid,
+    line: UnixStream,
+}
+
+impl Guard {
+    pub(crate) fn start(stop_signal: Signal, stop_timeout: Duration, folder: &Path) -> Result<Self> {
+        let (line, other) = UnixStream::pair().context("a line to the guard")?;
+        let (signal, timeout) = (stop_signal.as_raw().to_string(), stop_timeout.as_secs_f64().to_string());
+        let options = ["--stop-signal", &signal, "--stop-timeout", &timeout, "--folder"].map(std::ffi::OsStr::new);
+        let options = [&options[..], &[folder.as_os_str()]].concat();
+        let pid = launch::start_helper("guard", &options, other.into())?;
+        Ok(Guard { pid, line })
+    }
+
+    /// The one that a predecessor started.
+    pub(crate) fn take_over(pid: Pid, line: UnixStream) -> Self {
+        Guard { pid, line }
+    }
+
+    pub(crate) fn line(&self) -> &UnixStream {
+        &self.line
+    }
+
+    pub(crate) fn group(&self, group: Pid, lives: bool) {
+        let group = group.as_raw_pid();
+        self.tell(&if lives { Told::Group(group) } else { Told::NoGroup(group) });
+    }
+
+    pub(crate) fn path(&self, path: &Path, there: bool) {
+        let path = path.to_owned();
+        self.tell(&if there { Told::Path(path) } else { Told::NoPath(path) });
+    }
+
+    pub(crate) fn dismiss(&self) {
+        self.tell(&Told::Bye);
+    }
+
+    fn tell(&self, told: &Told) {
+        // A guard that was killed is replaced, and told everything again.
+        let line = serde_json::to_string(told).unwrap_or_default();
+        let _ = (&self.line).write_all(format!("{line}\n").as_bytes());
+    }
+}
+
+/// What a guard does.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let (mut groups, mut paths) = (BTreeSet::new(), BTreeSet::new());
+    for line in BufReader::new(std::io::stdin()).lines() {
+        match line.ok().and_then(|line| serde_json::from_str(&line).ok()) {
+            Some(Told::Group(group)) => _ = groups.insert(group),
+            Some(Told::NoGroup(group)) => _ = groups.remove(&group),
+            Some(Told::Path(path)) => _ = paths.insert(path),
+            Some(Told::NoPath(path)) => _ = paths.remove(&path),
+            Some(Told::Bye) => return Ok(ExitCode::SUCCESS),
+            None => {}
+        }
+    }
+    let mut groups: Vec<_> = groups.into_iter().filter_map(Pid::from_raw).collect();
+    let deadline = Instant::now() + Duration::try_from_secs_f64(options.stop_timeout).unwrap_or_default();
+    groups.iter().for_each(|group| _ = kill_process_group(*group, options.stop_signal));
+    loop {
+        groups.retain(|group| test_kill_process_group(*group).is_ok());
+        if groups.is_empty() || Instant::now() >= deadline {
+            break;
+        }
+        std::thread::sleep(LOOK);
+    }
+    groups.iter().for_each(|group| _ = kill_process_group(*group, Signal::KILL));
+    for path in paths {
+        // Somebody may have begun to listen there meanwhile.
+        let _ = crate::system::remove_stale(&path);
+    }
+    Folder::remove(&options.folder)?;
+    Ok(ExitCode::SUCCESS)
+}

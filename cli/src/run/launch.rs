@@ -1,0 +1,166 @@
+//! Starting a process with listeners at fixed numbers, the way of socket activation.
+//!
+//! Between the supervisor and the command runs this program once more, `sharesock launch`, for what must be done by the
+//! new process itself: say its id in `LISTEN_PID`, ask to be told of its parent's death. Then it becomes the command.
+
+use super::signals;
+use super::systemd::VARIABLES;
+use anyhow::{Context, Result, bail};
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
+use std::ffi::OsString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+/// The running program itself, also when the file that it came from was replaced.
+const MYSELF: &str = "/proc/self/exe";
+/// The first descriptor that is passed.
+const FIRST: i32 = 3;
+
+/// A process to be started.
+pub(crate) struct Launch<'a> {
+    pub(crate) command: &'a [OsString],
+    /// Passed from descriptor 3 on, with their names.
+    pub(crate) listeners: Vec<(&'a str, BorrowedFd<'a>)>,
+    pub(crate) environment: Vec<(&'static str, OsString)>,
+    pub(crate) stdin: Stdio,
+    pub(crate) stdout: Stdio,
+    pub(crate) stderr: Stdio,
+    /// What it gets when the supervisor dies.
+    pub(crate) death_signal: Signal,
+}
+
+impl Launch<'_> {
+    /// Starts it, in a process group of its own.
+    pub(crate) fn start(self) -> Result<Pid> {
+        let mut command = Command::new(MYSELF);
+        command.arg0("sharesock").arg("launch").arg("--parent").arg(std::process::id().to_string());
+        command.arg("--death-signal").arg(self.death_signal.as_raw().to_string());
+        if let Some(limit) = crate::system::former_limit_of_descriptors() {
+            command.arg("--descriptors").arg(limit.to_string());
+        }
+        let ours = [super::upgrade::TAKE_OVER, crate::system::FORMER_LIMIT_OF_DESCRIPTORS];
+        VARIABLES.iter().chain(&ours).for_each(|name| _ = command.env_remove(name));
+        if !self.listeners.is_empty() {
+            let names: Vec<_> = self.listeners.iter().map(|(name, _)| *name).collect();
+            command.arg("--activate").env("LISTEN_FDS", names.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
+        }
+        command.envs(self.environment);
+        command.arg("--").args(with_numbers(self.command, &self.listeners));
+        command.stdin(self.stdin).stdout(self.stdout).stderr(self.stderr).process_group(0);
+        let mapping = |(number, (_, fd)): (i32, &(&str, BorrowedFd<'_>))| -> Result<FdMapping> {
+            Ok(FdMapping { parent_fd: fd.try_clone_to_owned().context("passing a listener")?, child_fd: number })
+        };
+        let mappings = (FIRST..).zip(&self.listeners).map(mapping).collect::<Result<_>>()?;
+        command.fd_mappings(mappings).context("two listeners for one descriptor")?;
+        // It is waited for by its id, like all children, those among them that nobody here started.
+        let child = command.spawn().context("starting a process")?;
+        i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without an id")
+    }
+}
+
+/// `{fd}` is the number of the first listener, `{fd:NAME}` of that one.
+fn with_numbers(command: &[OsString], listeners: &[(&str, BorrowedFd<'_>)]) -> Vec<OsString> {
+    let put = |argument: &OsString| {
+        let Some(text) = argument.to_str().filter(|text| text.contains("{fd")) else { return argument.clone() };
+        let mut text = text.to_owned();
+        for (number, (name, _)) in (FIRST..).zip(listeners) {
+            text = text.replace(&format!("{{fd:{name}}}"), &number.to_string());
+        }
+        match listeners.is_empty() {
+            true => text.into(),
+            false => text.replace("{fd}", &FIRST.to_string()).into(),
+        }
+    };
+    command.iter().map(put).collect()
+}
+
+/// Whether each placeholder of the command names a listener.
+pub(crate) fn check_placeholders(command: &[OsString], names: &[&str]) -> Result<()> {
+    for argument in command.iter().filter_map(|argument| argument.to_str()) {
+        for part in argument.split("{fd").skip(1) {
+            let named = part.strip_prefix(':').and_then(|rest| rest.split_once('}')).map(|(name, _)| name);
+            match named {
+                Some(name) if !names.contains(&name) => {
+                    bail!("{{fd:{name}}} names no listener: give --listen {name}=…")
+                }
+                None if part.starts_with('}') && names.is_empty() => bail!("{{fd}} needs a listener: give --listen"),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Starts this program once more, as a helper of this process, with its standard input.
+pub(crate) fn start_helper(role: &str, options: &[&std::ffi::OsStr], input: OwnedFd) -> Result<Pid> {
+    let mut command = Command::new(MYSELF);
+    command.arg0("sharesock").arg(role).args(options).process_group(0);
+    command.stdin(Stdio::from(input)).stdout(Stdio::null()).stderr(Stdio::null());
+    let child = command.spawn().with_context(|| format!("starting the {role}"))?;
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without an id")
+}
+
+/// Options of `sharesock launch`, which `run` starts itself.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    #[arg(long)]
+    parent: i32,
+    #[arg(long, value_parser = signals::parse)]
+    death_signal: Signal,
+    /// The limit of open files that the supervisor was started with.
+    #[arg(long)]
+    descriptors: Option<u64>,
+    #[arg(long)]
+    activate: bool,
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+/// Becomes the command.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    rustix::process::set_parent_process_death_signal(Some(options.death_signal)).context("tying this to its parent")?;
+    if rustix::process::getppid().map(Pid::as_raw_pid) != Some(options.parent) {
+        // The parent died before it could be tied to.
+        return Ok(ExitCode::FAILURE);
+    }
+    if let Some(limit) = options.descriptors {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: Some(limit), maximum })
+            .context("restoring the limit of files")?;
+    }
+    let Some((program, arguments)) = options.command.split_first() else { bail!("there is no command") };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    if options.activate {
+        command.env("LISTEN_PID", std::process::id().to_string());
+    }
+    let error = command.exec();
+    eprintln!("sharesock: cannot run {}: {error}", Path::new(program).display());
+    Ok(ExitCode::from(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }))
+}
+
+/// Borrowed for [`Launch::listeners`].
+pub(crate) fn borrowed(listener: &super::listener::Listener) -> (&str, BorrowedFd<'_>) {
+    (&listener.spec.name, listener.socket.as_fd())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_become_numbers() {
+        let input = std::io::stdin();
+        let listeners = [("web", input.as_fd()), ("admin", input.as_fd())];
+        let command: Vec<OsString> =
+            ["a", "--fd={fd}", "{fd:admin}", "{fd:other}", "x{fd:web}y"].map(Into::into).to_vec();
+        assert_eq!(with_numbers(&command, &listeners), ["a", "--fd=3", "4", "{fd:other}", "x3y"]);
+        assert!(check_placeholders(&command, &["web", "admin"]).is_err());
+        assert!(check_placeholders(&command, &["web", "admin", "other"]).is_ok());
+        assert!(check_placeholders(&command[..2], &[]).is_err());
+        assert!(check_placeholders(&["{fdx".into()], &[]).is_ok());
+    }
+}

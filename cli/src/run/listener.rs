@@ -1,0 +1,139 @@
+//! The supervisor's listeners: made once, and passed on for as long as it, or its successor, lives.
+
+use super::spec::{Place, Spec};
+use crate::system::remove_stale;
+use anyhow::{Context, Result, bail, ensure};
+use sharesock::Socket;
+use socket2::{Domain, Protocol, SockAddr, Type};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// As many connections wait to be accepted if nothing else is said; the system's own limit holds, too.
+const BACKLOG: i32 = 4096;
+
+/// A socket that listens, or, of UDP, is bound.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) spec: Spec,
+    pub(crate) socket: Socket,
+    /// As `--listen` spells it, with the port that was picked.
+    pub(crate) address: String,
+}
+
+impl Listener {
+    pub(crate) fn bind(spec: &Spec) -> Result<Self> {
+        let socket = match &spec.place {
+            Place::Tcp(address) => bind_ip(spec, address, Type::STREAM, Protocol::TCP),
+            Place::Udp(address) => bind_ip(spec, address, Type::DGRAM, Protocol::UDP),
+            Place::Unix(path) => bind_unix(spec, path),
+            Place::Inherited => {
+                bail!(
+                    "nobody passed a listener named {}: start this by socket activation, or give an address",
+                    spec.name
+                )
+            }
+        };
+        let socket = socket.with_context(|| format!("cannot listen on {} for {}", spec.place, spec.name))?;
+        Listener::from_socket(spec.clone(), socket.into())
+    }
+
+    /// One that was made by another process.
+    pub(crate) fn adopt(spec: &Spec, socket: Socket) -> Result<Self> {
+        let listener = Listener::from_socket(spec.clone(), socket)?;
+        if let Place::Tcp(wanted) | Place::Udp(wanted) = &spec.place {
+            let port = |address: &str| address.rsplit_once(':').map(|(_, port)| port.to_owned()).unwrap_or_default();
+            let (wanted, found) = (port(wanted), port(&listener.address));
+            ensure!(
+                wanted == "0" || wanted == found,
+                "the listener named {} that was passed is at {}, not at {}: make them the same, or give {}=inherited",
+                spec.name,
+                listener.address,
+                spec.place,
+                spec.name
+            );
+        }
+        Ok(listener)
+    }
+
+    /// One that the predecessor had.
+    pub(crate) fn inherit(spec: &Spec, socket: Socket) -> Result<Self> {
+        Listener::from_socket(spec.clone(), socket)
+    }
+
+    /// As many connections may wait to be accepted; the system's own limit holds, too.
+    pub(crate) fn backlog(&self) -> u64 {
+        let limit =
+            std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok().and_then(|text| text.trim().parse().ok());
+        u64::from(self.spec.backlog.unwrap_or(BACKLOG).unsigned_abs()).min(limit.unwrap_or(u64::MAX))
+    }
+
+    fn from_socket(spec: Spec, socket: Socket) -> Result<Self> {
+        let bound = socket.as_socket().local_addr().context("asking for the bound address")?;
+        let datagrams = socket.as_socket().r#type().context("asking for the kind of socket")? == Type::DGRAM;
+        let address = match bound.as_socket() {
+            Some(address) if datagrams => format!("udp:{address}"),
+            Some(address) => address.to_string(),
+            None => bound.as_pathname().map_or_else(|| "unix:".to_owned(), |path| format!("unix:{}", path.display())),
+        };
+        Ok(Listener { spec, socket, address })
+    }
+
+    /// Whether connections can be accepted from it.
+    pub(crate) fn accepts(&self) -> bool {
+        self.socket.as_socket().is_listener().unwrap_or(false)
+    }
+
+    /// The path that must go when nobody listens there any more.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match &self.spec.place {
+            Place::Unix(path) => Some(path),
+            _ => None,
+        }
+    }
+}
+
+fn bind_ip(spec: &Spec, address: &str, kind: Type, protocol: Protocol) -> Result<socket2::Socket> {
+    let mut failure = None;
+    for address in address.to_socket_addrs().context("the host is not known")? {
+        match bind_at(spec, address, kind, protocol) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failure = Some(error),
+        }
+    }
+    let failure = failure.context("the host has no address")?;
+    match failure.kind() {
+        std::io::ErrorKind::AddrInUse => Err(failure).context("the port is in use: stop who has it, or name another"),
+        _ => Err(failure.into()),
+    }
+}
+
+fn bind_at(spec: &Spec, address: SocketAddr, kind: Type, protocol: Protocol) -> std::io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if kind == Type::STREAM {
+        socket.set_reuse_address(true)?;
+    }
+    if spec.reuse_port {
+        socket.set_reuse_port(true)?;
+    }
+    if address.is_ipv6() {
+        socket.set_only_v6(spec.v6_only)?;
+    }
+    socket.bind(&address.into())?;
+    if kind == Type::STREAM {
+        socket.listen(spec.backlog.unwrap_or(BACKLOG))?;
+    }
+    Ok(socket)
+}
+
+fn bind_unix(spec: &Spec, path: &Path) -> Result<socket2::Socket> {
+    remove_stale(path)?;
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path).context("the path is too long for a socket")?)?;
+    if let Some(mode) = spec.mode {
+        // Nobody gets in before: it does not listen yet.
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    socket.listen(spec.backlog.unwrap_or(BACKLOG))?;
+    Ok(socket)
+}

@@ -1,0 +1,86 @@
+//! `sharesock run`: supervises any server, and never loses its listeners.
+
+mod client;
+mod clock;
+mod control;
+mod ending;
+mod estate;
+mod folder;
+mod generation;
+mod giver;
+mod guard;
+mod launch;
+mod listener;
+mod metrics;
+mod notify;
+mod options;
+mod output;
+mod printer;
+mod probe;
+mod reload;
+mod report;
+mod signals;
+mod spec;
+mod statistics;
+pub(crate) mod status;
+mod supervisor;
+mod systemd;
+mod upgrade;
+mod worker;
+
+pub(crate) use client::{Reload, StatusOf, Stop, Top, Upgrade, reload, status as show_status, stop, top, upgrade};
+pub(crate) use guard::{Options as GuardOptions, run as guard};
+pub(crate) use launch::{Options as LaunchOptions, run as launch};
+pub(crate) use options::Options;
+
+use anyhow::{Context, Result};
+use sharesock::Domain;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// A reload or an upgrade failed, and what ran before goes on.
+pub(crate) const OLD_GOES_ON: u8 = 3;
+/// There is no such supervisor.
+pub(crate) const NOBODY: u8 = 4;
+
+/// Supervises until a signal or a command ends it.
+pub(crate) fn run(given: &Options) -> Result<ExitCode> {
+    let options = match options::Options::load(&options::command_line()) {
+        Ok(options) => options,
+        Err(error) => {
+            upgrade::tell_if_candidate(&error);
+            eprintln!("sharesock: {error:#}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    if given.check {
+        return check(&options);
+    }
+    supervise(options).inspect_err(upgrade::tell_if_candidate)
+}
+
+fn supervise(options: Options) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
+    let done = tokio::task::LocalSet::new().block_on(&runtime, upgrade::begin(options));
+    runtime.shutdown_timeout(Duration::ZERO);
+    done
+}
+
+/// Says what would be run, and starts nothing.
+fn check(options: &Options) -> Result<ExitCode> {
+    let names: Vec<_> = options.listen.iter().map(|spec| format!("{}={}", spec.name, spec.place)).collect();
+    let command: Vec<_> = options.command.iter().map(|word| word.to_string_lossy()).collect();
+    println!("name      {}", options.name());
+    println!("listeners {}", if names.is_empty() { "none".to_owned() } else { names.join(" ") });
+    println!("workers   {}", options.workers);
+    println!("command   {}", command.join(" "));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open_domain(path: Option<&PathBuf>) -> Result<Domain> {
+    Ok(match path {
+        Some(path) => Domain::at(path)?,
+        None => Domain::open()?,
+    })
+}

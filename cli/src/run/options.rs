@@ -1,0 +1,235 @@
+//! The options of `sharesock run`: from the command line, the environment, and a file.
+
+use super::launch::check_placeholders;
+use super::signals;
+use super::spec::{Spec, check_name};
+use anyhow::{Result, anyhow, ensure};
+use clap::{CommandFactory, FromArgMatches, Parser};
+use rustix::process::Signal;
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+const EXAMPLES: &str = "Examples:
+  sharesock run --listen web=127.0.0.1:8000 -- gunicorn app:app
+  sharesock run --listen web=127.0.0.1:3000 --workers 2 -- node server.js
+  sharesock run --listen web=0.0.0.0:80 --listen admin=unix:/run/app.sock,mode=660 --stop-signal QUIT -- ./server --fd {fd}
+  sharesock run --listen echo=127.0.0.1:7 --pass connection --via stdio --workers 100 -- cat
+  sharesock run --config /etc/app.toml --check
+
+The command gets its listeners the way of systemd's socket activation: from descriptor 3 on, with LISTEN_FDS, LISTEN_PID and
+LISTEN_FDNAMES. `{fd}` in its arguments becomes the number of the first listener, `{fd:NAME}` of that one.
+
+Signals: SIGTERM, SIGINT and SIGQUIT drain and end, a second one ends at once; SIGHUP reloads; SIGUSR1, SIGUSR2 and SIGWINCH are
+passed on to the workers.
+Every option can be given in the environment as well (SHARESOCK_WORKERS=4), and in a file (`workers = 4`); the command line
+comes first, then the environment, then the file.
+Exit codes: 0 after a drain, 1 when something failed, 2 when the command line or the file is wrong.";
+
+/// Options of `sharesock run`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Options {
+    /// By which the other commands find it; by default the file name of the command.
+    #[arg(long, env = "SHARESOCK_NAME", value_parser = name)]
+    pub(crate) name: Option<String>,
+    /// A listener: NAME=HOST:PORT (port 0 picks one), NAME=udp:HOST:PORT, NAME=unix:PATH, or NAME=inherited; options follow
+    /// after commas: backlog=N, reuseport, v6only, mode=OCTAL; may be given several times.
+    #[arg(long, value_name = "NAME=ADDRESS", env = "SHARESOCK_LISTEN", value_delimiter = ' ')]
+    pub(crate) listen: Vec<Spec>,
+    /// The number of worker processes; with `--via stdio`, of connections at a time.
+    #[arg(long, default_value_t = 1, env = "SHARESOCK_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) workers: u16,
+    /// What workers get.
+    #[arg(long, value_enum, default_value_t = Pass::Listener, env = "SHARESOCK_PASS")]
+    pub(crate) pass: Pass,
+    /// How `--pass connection` gives a connection.
+    #[arg(long, value_enum, default_value_t = Via::HandOff, env = "SHARESOCK_VIA")]
+    pub(crate) via: Via,
+    /// When a worker is ready: `notify` (READY=1 by `sd_notify`), `connect` (it accepted a connection made to try it),
+    /// `connect=HOST:PORT` (it listens there), `time=SECONDS` (it lives so long), or `auto` (READY=1, or one second).
+    #[arg(long, default_value = "auto", env = "SHARESOCK_READY")]
+    pub(crate) ready: Ready,
+    /// How long a worker may take until it is ready, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "60", env = "SHARESOCK_READY_TIMEOUT", value_parser = seconds)]
+    pub(crate) ready_timeout: Duration,
+    /// By which a worker is asked to finish what it has and end.
+    #[arg(long, value_name = "SIGNAL", default_value = "TERM", env = "SHARESOCK_STOP_SIGNAL", value_parser = signals::parse)]
+    pub(crate) stop_signal: Signal,
+    /// How long a worker may take for that before it is killed, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "30", env = "SHARESOCK_STOP_TIMEOUT", value_parser = seconds)]
+    pub(crate) stop_timeout: Duration,
+    /// How often in a row a worker may fail, living less than ten seconds each time, before everything is ended.
+    #[arg(long, value_name = "TIMES", default_value_t = 10, env = "SHARESOCK_RESTART_LIMIT")]
+    pub(crate) restart_limit: u32,
+    /// A TOML file with options, named like these.
+    #[arg(long, value_name = "FILE", env = "SHARESOCK_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Check the options, the file's among them, and end.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Answer requests for metrics, in the format of Prometheus, at this address.
+    #[arg(long, value_name = "HOST:PORT", env = "SHARESOCK_METRICS")]
+    pub(crate) metrics: Option<SocketAddr>,
+    /// Write the bound addresses and process ids to this file, as JSON, when all workers are ready.
+    #[arg(long, value_name = "FILE", env = "SHARESOCK_READY_FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+    /// The domain in which the processes meet; by default $SHARESOCK_DOMAIN, else the user's own.
+    #[arg(long, value_name = "DIR", env = "SHARESOCK_DOMAIN")]
+    pub(crate) domain: Option<PathBuf>,
+    /// Print events as JSON lines on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The server and its arguments.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// What workers get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Pass {
+    /// The listeners: they accept themselves.
+    Listener,
+    /// Connections that were accepted for them.
+    Connection,
+}
+
+/// How a connection is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Via {
+    /// Handed off to the receiver that the worker opens in the domain.
+    HandOff,
+    /// 628 bytes on the worker's standard input; that ends when the worker shall end.
+    Info,
+    /// To a process of its own, as standard input and output.
+    Stdio,
+}
+
+/// When a worker is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ready {
+    Auto,
+    Notify,
+    Accept,
+    Connect(String),
+    Time(Duration),
+}
+
+impl FromStr for Ready {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=').unwrap_or((text, "")) {
+            ("auto", "") => Ok(Ready::Auto),
+            ("notify", "") => Ok(Ready::Notify),
+            ("connect", "") => Ok(Ready::Accept),
+            ("connect", address) if address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
+                Ok(Ready::Connect(address.to_owned()))
+            }
+            ("time", time) => seconds(time).map(Ready::Time),
+            _ => Err("give auto, notify, connect, connect=HOST:PORT or time=SECONDS".to_owned()),
+        }
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    check_name(text).map(|()| text.to_owned())
+}
+
+/// A day is more than anybody waits, and less than what overflows.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "give seconds, at most 86400, such as 2 or 0.5".to_owned())
+}
+
+/// The part of the command line behind the program's name.
+pub(crate) fn command_line() -> Vec<OsString> {
+    std::env::args_os().skip(1).collect()
+}
+
+/// The command line of `run` alone.
+#[derive(Debug, Parser)]
+#[command(name = "run")]
+struct Line {
+    #[command(flatten)]
+    options: Options,
+}
+
+impl Options {
+    /// What this command line, the environment and the file say now.
+    pub(crate) fn load(line: &[OsString]) -> Result<Self> {
+        let line = crate::config::with_file(&Line::command(), line.to_vec())?;
+        let matches = Line::command().try_get_matches_from(line).map_err(|error| anyhow!("{}", error.render()))?;
+        let options = Line::from_arg_matches(&matches).map_err(|error| anyhow!("{}", error.render()))?.options;
+        options.validate()?;
+        Ok(options)
+    }
+
+    fn validate(&self) -> Result<()> {
+        ensure!(
+            !self.command.is_empty(),
+            "there is no command to run: give it after `--`, or as `command` in the file"
+        );
+        let names: Vec<_> = self.listen.iter().map(|spec| spec.name.as_str()).collect();
+        let mut seen = HashSet::new();
+        if let Some(twice) = names.iter().find(|name| !seen.insert(**name)) {
+            anyhow::bail!("two listeners are named {twice}: give each its own name");
+        }
+        if self.pass == Pass::Connection {
+            ensure!(!names.is_empty(), "there is nothing to accept from: give --listen");
+            ensure!(
+                !self.listen.iter().any(|spec| matches!(spec.place, super::spec::Place::Udp(_))),
+                "connections cannot be accepted from UDP: pass that listener with --pass listener"
+            );
+            return check_placeholders(&self.command, &[]);
+        }
+        check_placeholders(&self.command, &names)
+    }
+
+    /// Its name, or what it is called by its command.
+    pub(crate) fn name(&self) -> String {
+        let from_command = || {
+            let file =
+                self.command.first().and_then(|program| Path::new(program).file_name()?.to_str().map(str::to_owned));
+            file.filter(|file| check_name(file).is_ok()).unwrap_or_else(|| "server".to_owned())
+        };
+        self.name.clone().unwrap_or_else(from_command)
+    }
+
+    /// How connections are given, if they are.
+    pub(crate) fn giving(&self) -> Option<Via> {
+        (self.pass == Pass::Connection).then_some(self.via)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_and_seconds_are_checked_when_they_are_given() {
+        assert_eq!("connect=127.0.0.1:80".parse(), Ok(Ready::Connect("127.0.0.1:80".to_owned())));
+        assert_eq!("connect".parse(), Ok(Ready::Accept));
+        assert_eq!("time=0.5".parse(), Ok(Ready::Time(Duration::from_millis(500))));
+        for wrong in ["", "ready", "auto=1", "time", "time=x", "time=-1", "time=1e9", "time=nan", "connect=a"] {
+            assert!(wrong.parse::<Ready>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused() {
+        let load = |line: &[&str]| Options::load(&line.iter().map(Into::into).collect::<Vec<OsString>>());
+        let why = |line: &[&str]| load(line).unwrap_err().to_string();
+        assert!(why(&["run"]).contains("no command"));
+        assert!(why(&["run", "--listen", "a=h:1", "--listen", "a=h:2", "--", "x"]).contains("two listeners"));
+        assert!(why(&["run", "--pass", "connection", "--", "x"]).contains("nothing to accept"));
+        assert!(why(&["run", "--listen", "a=udp:h:1", "--pass", "connection", "--", "x"]).contains("UDP"));
+        assert!(why(&["run", "--", "x", "{fd}"]).contains("needs a listener"));
+        assert!(why(&["run", "--workers", "0", "--", "x"]).contains("--workers"));
+        assert_eq!(load(&["run", "--", "/usr/bin/x.y"]).unwrap().name(), "x.y");
+        assert_eq!(load(&["run", "--", "/a b"]).unwrap().name(), "server");
+    }
+}

@@ -1,0 +1,223 @@
+//! Starting workers, and replacing a generation by the next.
+
+use super::control::{Answer, Client};
+use super::generation::{Generation, Plan};
+use super::options::{self, Options, Via};
+use super::report::Report;
+use super::status::{State, WorkerState};
+use super::supervisor::{Coming, Supervisor};
+use super::systemd::Manager;
+use super::worker::Worker;
+use anyhow::Result;
+use std::rc::Rc;
+
+impl Supervisor {
+    /// Starts the workers of the first generation.
+    pub(crate) fn start(&mut self) {
+        for listener in &self.plan().listeners {
+            listener.path().into_iter().for_each(|path| self.around.guard.path(path, true));
+            self.reporter.say(&Report::Listening { name: &listener.spec.name, address: &listener.address });
+        }
+        let plan = Rc::clone(self.plan());
+        let number = self.serving.number;
+        if let Err(error) = self.start_all(&plan, number) {
+            self.give_up(&format!("{error:#}"));
+        }
+        self.accept();
+        self.settle_generations();
+    }
+
+    fn start_all(&mut self, plan: &Rc<Plan>, generation: u32) -> Result<()> {
+        (0..Generation::places(plan)).try_for_each(|place| self.start_worker(plan, generation, place))
+    }
+
+    fn start_worker(&mut self, plan: &Rc<Plan>, generation: u32, place: u32) -> Result<()> {
+        self.counts.last_worker += 1;
+        let worker = Worker::start(&self.around, plan, (self.counts.last_worker, generation, place), None)?;
+        self.reporter.say(&Report::WorkerStarted { pid: worker.record.pid, place, generation });
+        self.workers.push(worker);
+        Ok(())
+    }
+
+    /// Starts a process for each connection that waits, as many as there may be at a time.
+    pub(crate) fn serve_singly(&mut self) {
+        let most = usize::from(self.options().workers);
+        let plan = Rc::clone(self.plan());
+        while self.workers.len() < most {
+            let Some(waiting) = self.giver.as_mut().and_then(super::giver::Giver::next) else { return };
+            self.counts.last_worker += 1;
+            let number = self.counts.last_worker;
+            let worker =
+                Worker::start(&self.around, &plan, (number, self.serving.number, 0), Some(waiting.parcel.socket()));
+            match worker {
+                Ok(worker) => self.workers.push(worker),
+                Err(error) => {
+                    let why = format!("a connection is closed unserved: {error:#}");
+                    self.reporter.say(&Report::Trouble { why: &why });
+                }
+            }
+        }
+    }
+
+    /// Starts again where it is time to.
+    pub(crate) fn restart_due(&mut self) {
+        let (plan, generation) = (Rc::clone(self.plan()), self.serving.number);
+        for place in self.serving.take_due() {
+            if let Err(error) = self.start_worker(&plan, generation, place) {
+                let why = format!("{error:#}");
+                self.reporter.say(&Report::Trouble { why: &why });
+                if self.serving.ended(place, std::time::Duration::ZERO).is_none() {
+                    self.give_up(&why);
+                }
+            }
+        }
+    }
+
+    /// Accepts for the workers, if that is asked for.
+    pub(crate) fn accept(&mut self) {
+        let plan = Rc::clone(self.plan());
+        let Some(giver) = &mut self.giver else { return };
+        if let Err(error) = giver.accept_from(&plan.listeners, &self.around.events) {
+            let why = format!("{error:#}");
+            self.reporter.say(&Report::Trouble { why: &why });
+        }
+    }
+
+    /// Replaces all workers by new ones, started with what is said now.
+    pub(crate) fn reload(&mut self, client: Option<Client>) {
+        let refuse = |client: Option<Client>, why: &str| {
+            client.into_iter().for_each(|client| client.end(Answer::Failed(why.to_owned())));
+        };
+        if let Some(coming) = &mut self.coming {
+            if client.is_none() {
+                coming.again = true;
+            }
+            return refuse(client, "a reload is under way: ask again when it is over");
+        }
+        if self.state != State::Running {
+            return refuse(client, "the supervisor is not running yet, or stopping: ask it for its status");
+        }
+        let clients = client.into_iter().collect();
+        self.counts.last_generation += 1;
+        let number = self.counts.last_generation;
+        self.reporter.say(&Report::Reloading { generation: number });
+        self.tell_manager(Manager::reloading);
+        self.state = State::Reloading;
+        let plan = Options::load(&options::command_line()).and_then(|options| self.replan(options));
+        match plan {
+            Ok(plan) => {
+                let plan = Rc::new(plan);
+                self.coming =
+                    Some(Coming { generation: Generation::new(number, Rc::clone(&plan)), clients, again: false });
+                match self.start_all(&plan, number) {
+                    Ok(()) => self.settle_generations(),
+                    Err(error) => self.abort_coming(&format!("{error:#}")),
+                }
+            }
+            Err(error) => {
+                let generation = Generation::new(number, Rc::clone(self.plan()));
+                self.coming = Some(Coming { generation, clients, again: false });
+                self.abort_coming(&format!("{error:#}"));
+            }
+        }
+    }
+
+    fn replan(&self, options: Options) -> Result<Plan> {
+        let now = self.options();
+        anyhow::ensure!(
+            options.giving() == now.giving() && options.name() == self.name,
+            "what workers get, and the name, cannot change at a reload: stop the supervisor, and start it again"
+        );
+        let plan = Plan::make(options, &self.plan().listeners)?;
+        for listener in plan.listeners.iter().filter(|listener| !self.plan().listens_at(listener)) {
+            listener.path().into_iter().for_each(|path| self.around.guard.path(path, true));
+            self.reporter.say(&Report::Listening { name: &listener.spec.name, address: &listener.address });
+        }
+        Ok(plan)
+    }
+
+    /// The new generation has failed: it goes, and the old stays.
+    pub(crate) fn abort_coming(&mut self, why: &str) {
+        let Some(coming) = self.coming.take() else { return };
+        self.state = State::Running;
+        self.counts.last_failure = Some(format!("reload: {why}"));
+        self.reporter.say(&Report::ReloadFailed { why });
+        self.tell_manager(|manager| manager.ready(&format!("the last reload failed: {why}")));
+        let failed = |worker: &&mut Worker| worker.record.generation == coming.generation.number;
+        self.workers.iter_mut().filter(failed).for_each(Worker::stop);
+        let serving = Rc::clone(self.plan());
+        self.forget_listeners(&coming.generation.plan, &serving);
+        for client in coming.clients {
+            client.end(Answer::Failed(why.to_owned()));
+        }
+        if coming.again {
+            self.reload(None);
+        }
+    }
+
+    /// Paths at which nobody listens any more go.
+    fn forget_listeners(&self, old: &Plan, new: &Plan) {
+        for listener in old.listeners.iter().filter(|listener| !new.listens_at(listener)) {
+            if let Some(path) = listener.path() {
+                let _ = std::fs::remove_file(path);
+                self.around.guard.path(path, false);
+            }
+        }
+    }
+
+    /// When all of a generation are ready, it takes over.
+    pub(crate) fn settle_generations(&mut self) {
+        let number = self.coming.as_ref().map_or(self.serving.number, |coming| coming.generation.number);
+        let plan = self.coming.as_ref().map_or(&self.serving.plan, |coming| &coming.generation.plan);
+        let of_it = self.workers.iter().filter(|worker| worker.record.generation == number);
+        let ready = of_it.filter(|worker| worker.is(WorkerState::Ready)).count();
+        if ready < Generation::places(plan) as usize && self.options().giving() != Some(Via::Stdio) {
+            return;
+        }
+        match self.coming.take() {
+            Some(coming) => self.take_over(coming),
+            None if self.state == State::Starting => {
+                self.state = State::Running;
+                let workers: Vec<_> = self.workers_of(number).collect();
+                let pid = std::process::id();
+                self.reporter.say(&Report::Ready { name: &self.name, pid, generation: number, workers: &workers });
+                self.say_ready();
+            }
+            None => {}
+        }
+    }
+
+    fn take_over(&mut self, coming: Coming) {
+        let old = std::mem::replace(&mut self.serving, coming.generation);
+        let number = self.serving.number;
+        self.accept();
+        let single = self.options().giving() == Some(Via::Stdio);
+        let old_ones = |worker: &&mut Worker| worker.record.generation != number && !single;
+        self.workers.iter_mut().filter(old_ones).for_each(Worker::stop);
+        let serving = Rc::clone(self.plan());
+        self.forget_listeners(&old.plan, &serving);
+        self.state = State::Running;
+        self.counts.reloads += 1;
+        let workers: Vec<_> = self.workers_of(number).collect();
+        self.reporter.say(&Report::Reloaded { generation: number, workers: &workers });
+        self.say_ready();
+        for client in coming.clients {
+            client.end(Answer::Done(format!("generation {number} has taken over")));
+        }
+        if coming.again {
+            self.reload(None);
+        }
+    }
+
+    /// Tells whoever waits for it that the workers are ready.
+    pub(crate) fn say_ready(&mut self) {
+        let count = self.workers_of(self.serving.number).count();
+        let status = format!("generation {}, {count} workers", self.serving.number);
+        self.tell_manager(|manager| manager.ready(&status));
+        self.store_listeners();
+        if let Err(error) = self.write_ready_file() {
+            let why = format!("{error:#}");
+            self.reporter.say(&Report::Trouble { why: &why });
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Signals: their names, and those that the supervisor hears.
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+
+const NAMES: [(&str, Signal); 9] = [
+    ("HUP", Signal::HUP),
+    ("INT", Signal::INT),
+    ("QUIT", Signal::QUIT),
+    ("KILL", Signal::KILL),
+    ("USR1", Signal::USR1),
+    ("USR2", Signal::USR2),
+    ("TERM", Signal::TERM),
+    ("CONT", Signal::CONT),
+    ("WINCH", Signal::WINCH),
+];
+
+/// A signal by its name, with or without SIG, or by its number.
+pub(crate) fn parse(text: &str) -> Result<Signal, String> {
+    let name = text.to_ascii_uppercase();
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    let named = NAMES.iter().find(|(known, _)| *known == name).map(|(_, signal)| *signal);
+    let numbered = || text.parse().ok().and_then(Signal::from_named_raw);
+    named.or_else(numbered).ok_or_else(|| "give a signal's name, such as TERM, QUIT, INT or USR1".to_owned())
+}
+
+/// What the supervisor hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    End,
+    Reload,
+    /// Meant for the workers.
+    Forward(Signal),
+    /// A child has ended.
+    Child,
+}
+
+/// The signals of a supervisor.
+#[derive(Debug)]
+pub(crate) struct Ears(Vec<(Heard, Stream)>);
+
+impl Ears {
+    pub(crate) fn open() -> Result<Self> {
+        let heard = [
+            (Heard::Child, SignalKind::child()),
+            (Heard::End, SignalKind::terminate()),
+            (Heard::End, SignalKind::interrupt()),
+            (Heard::End, SignalKind::quit()),
+            (Heard::Reload, SignalKind::hangup()),
+            (Heard::Forward(Signal::USR1), SignalKind::user_defined1()),
+            (Heard::Forward(Signal::USR2), SignalKind::user_defined2()),
+            (Heard::Forward(Signal::WINCH), SignalKind::window_change()),
+        ];
+        let open = |(heard, kind)| Ok((heard, signal(kind).context("watching for signals")?));
+        heard.into_iter().map(open).collect::<Result<_>>().map(Ears)
+    }
+
+    pub(crate) async fn next(&mut self) -> Heard {
+        std::future::poll_fn(|context| {
+            for (heard, stream) in &mut self.0 {
+                if stream.poll_recv(context).is_ready() {
+                    return std::task::Poll::Ready(*heard);
+                }
+            }
+            std::task::Poll::Pending
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_have_names_and_numbers() {
+        for text in ["TERM", "SIGTERM", "term", "15"] {
+            assert_eq!(parse(text), Ok(Signal::TERM));
+        }
+        for wrong in ["", "SIG", "TERMINATE", "0", "-1", "999"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

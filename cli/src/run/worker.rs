@@ -1,0 +1,304 @@
+//! One worker: a process, what it says, and what it prints.
+
+use super::clock::Moment;
+use super::folder::Folder;
+use super::generation::Plan;
+use super::giver::Link;
+use super::guard::Guard;
+use super::launch::{Launch, borrowed};
+use super::notify;
+use super::options::{Pass, Ready, Via};
+use super::output::{Kept, Output, Prefix};
+use super::printer::Printer;
+use super::status::WorkerState;
+use super::supervisor::Event;
+use anyhow::{Context, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
+use serde::{Deserialize, Serialize};
+use sharesock::{Domain, Process, Socket};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixDatagram as StdDatagram;
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::UnixDatagram;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinHandle;
+
+/// A worker that lives so long, and says nothing, is ready, if nothing else was asked for.
+const ALIVE_IS_READY: Duration = Duration::from_secs(1);
+/// Between two looks at a process that is no child.
+const LOOK: Duration = Duration::from_millis(50);
+/// What was given to a worker should be taken before it is asked to end, but not for ever.
+const SETTLING: Duration = Duration::from_secs(1);
+
+/// What starting and stopping workers needs.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) domain: Domain,
+    pub(crate) folder: Folder,
+    pub(crate) guard: Guard,
+    pub(crate) printer: Printer,
+    pub(crate) events: UnboundedSender<Event>,
+}
+
+/// What of a worker goes to a successor of the supervisor.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// Names it among all that were ever started.
+    pub(crate) number: u64,
+    pub(crate) pid: i32,
+    pub(crate) place: u32,
+    pub(crate) generation: u32,
+    pub(crate) state: WorkerState,
+    pub(crate) since: Moment,
+    /// When being alive is enough to be ready.
+    pub(crate) ready_at: Option<Moment>,
+    /// When it must be ready, or have ended.
+    pub(crate) due: Option<Moment>,
+    /// It said so, but is not given connections yet.
+    pub(crate) said_ready: bool,
+    pub(crate) says: Option<String>,
+    pub(crate) handed_off: u64,
+    /// Why it is being ended, if it failed.
+    pub(crate) failure: Option<String>,
+    /// It is a child of the supervisor that was to be succeeded, and not of this one.
+    #[serde(default)]
+    pub(crate) adopted: bool,
+}
+
+/// One worker.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) record: Record,
+    pub(crate) plan: Rc<Plan>,
+    pub(crate) output: Output,
+    pub(crate) link: Link,
+    pub(crate) notify: Rc<UnixDatagram>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Starts one; `connection` is what it serves, if it serves a single one.
+    pub(crate) fn start(
+        around: &Surroundings,
+        plan: &Rc<Plan>,
+        (number, generation, place): (u64, u32, u32),
+        connection: Option<&Socket>,
+    ) -> Result<Self> {
+        let options = &plan.options;
+        let notify = StdDatagram::bind(around.folder.notify(number)).context("a socket for what a worker says")?;
+        notify.set_nonblocking(true)?;
+        let notify = Rc::new(UnixDatagram::from_std(notify)?);
+        let prefix = prefix(around, plan, number, place);
+        let paths = [false, true].map(|error| around.folder.output(number, error));
+        let (output, [out, err]) = Output::open(paths, &prefix)?;
+        let mut link = Link::None;
+        let (stdin, stdout) = match (connection, options.giving()) {
+            (Some(connection), _) => (end_of(connection)?, end_of(connection)?),
+            (None, Some(Via::Info)) => {
+                let (ours, theirs) = UnixStream::pair().context("a stream for protocol infos")?;
+                link = Link::info(ours)?;
+                (Stdio::from(OwnedFd::from(theirs)), Stdio::from(out))
+            }
+            (None, _) => (Stdio::null(), Stdio::from(out)),
+        };
+        if options.giving() == Some(Via::HandOff) {
+            link = Link::Awaited;
+        }
+        let passed = options.pass == Pass::Listener;
+        let launch = Launch {
+            command: &options.command,
+            listeners: plan.listeners.iter().filter(|_| passed).map(|listener| borrowed(listener)).collect(),
+            environment: vec![
+                ("NOTIFY_SOCKET", around.folder.notify(number).into()),
+                ("SHARESOCK_DOMAIN", around.domain.path().into()),
+                ("SHARESOCK_SUPERVISOR", Process::current()?.to_string().into()),
+                ("SHARESOCK_WORKER", place.to_string().into()),
+                ("SHARESOCK_GENERATION", generation.to_string().into()),
+            ],
+            stdin,
+            stdout,
+            stderr: Stdio::from(err),
+            death_signal: options.stop_signal,
+        };
+        let pid = launch.start()?;
+        around.guard.group(pid, true);
+        let since = Moment::now();
+        let single = connection.is_some();
+        let record = Record {
+            number,
+            pid: pid.as_raw_pid(),
+            place,
+            generation,
+            state: if single { WorkerState::Ready } else { WorkerState::Starting },
+            since,
+            ready_at: match options.ready {
+                Ready::Auto => Some(since.after(ALIVE_IS_READY)),
+                Ready::Time(time) => Some(since.after(time)),
+                _ => None,
+            },
+            due: (!single).then(|| since.after(options.ready_timeout)),
+            said_ready: false,
+            says: None,
+            handed_off: 0,
+            failure: None,
+            adopted: false,
+        };
+        Ok(Worker::with(around, plan, record, output, link, notify))
+    }
+
+    /// One that a predecessor started.
+    pub(crate) fn take_over(
+        around: &Surroundings,
+        plan: &Rc<Plan>,
+        (record, kept): (Record, Kept),
+        link: Link,
+        notify: StdDatagram,
+    ) -> Result<Self> {
+        let paths = [false, true].map(|error| around.folder.output(record.number, error));
+        let output = Output::take_over(paths, kept, &prefix(around, plan, record.number, record.place))?;
+        notify.set_nonblocking(true)?;
+        let notify = Rc::new(UnixDatagram::from_std(notify)?);
+        Ok(Worker::with(around, plan, record, output, link, notify))
+    }
+
+    fn with(
+        around: &Surroundings,
+        plan: &Rc<Plan>,
+        record: Record,
+        output: Output,
+        link: Link,
+        notify: Rc<UnixDatagram>,
+    ) -> Self {
+        let mut worker = Worker { record, plan: Rc::clone(plan), output, link, notify, tasks: Vec::new() };
+        worker.attend(around);
+        worker
+    }
+
+    /// Hears what it says, and tries whether it is ready.
+    pub(crate) fn attend(&mut self, around: &Surroundings) {
+        let (number, events, socket) = (self.record.number, around.events.clone(), Rc::clone(&self.notify));
+        self.tasks.push(tokio::task::spawn_local(async move {
+            let mut message = vec![0; 4096];
+            while let Ok(length) = socket.recv(&mut message).await {
+                let _ = events.send(Event::Said(number, notify::read(message.get(..length).unwrap_or_default())));
+            }
+        }));
+        if self.record.adopted {
+            self.watch(around);
+        }
+        if self.record.state != WorkerState::Starting {
+            return;
+        }
+        let probe = super::probe::until_ready(self.plan.clone(), self.pid());
+        let events = around.events.clone();
+        self.tasks.push(tokio::task::spawn_local(async move {
+            probe.await;
+            let _ = events.send(Event::Ready(number));
+        }));
+    }
+
+    /// Notices its end, though it is no child of this process.
+    fn watch(&mut self, around: &Surroundings) {
+        let Some(pid) = self.pid() else { return };
+        let (number, events) = (self.record.number, around.events.clone());
+        self.tasks.push(tokio::task::spawn_local(async move {
+            if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::NONBLOCK) {
+                while !has_ended(&pidfd) {
+                    tokio::time::sleep(LOOK).await;
+                }
+            }
+            let _ = events.send(Event::Gone(number));
+        }));
+    }
+
+    /// Hears nothing any more, until it is attended again.
+    pub(crate) fn ignore(&mut self) {
+        self.tasks.drain(..).for_each(|task| task.abort());
+    }
+
+    pub(crate) fn pause_output(&mut self) {
+        self.output.pause();
+    }
+
+    pub(crate) fn resume_output(&mut self, around: &Surroundings) -> Result<()> {
+        self.output.resume(&prefix(around, &self.plan, self.record.number, self.record.place))
+    }
+
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        Pid::from_raw(self.record.pid)
+    }
+
+    pub(crate) fn is(&self, state: WorkerState) -> bool {
+        self.record.state == state
+    }
+
+    /// Whether it serves one connection and ends.
+    pub(crate) fn is_single(&self) -> bool {
+        self.plan.options.giving() == Some(Via::Stdio)
+    }
+
+    /// Asks it to finish what it has and to end.
+    pub(crate) fn stop(&mut self) {
+        if self.is(WorkerState::Draining) {
+            return;
+        }
+        self.record.state = WorkerState::Draining;
+        self.record.ready_at = None;
+        self.record.due = Some(Moment::now().after(self.plan.options.stop_timeout));
+        if self.link.outstanding() > 0 {
+            self.record.ready_at = Some(Moment::now().after(SETTLING));
+        } else {
+            self.ask_to_end();
+        }
+    }
+
+    /// Everything that it was given was taken, or will not be.
+    pub(crate) fn ask_to_end(&mut self) {
+        self.record.ready_at = None;
+        // Whoever is told by the end of its input may not be ended before it has read it.
+        if !self.link.end_input() && !self.is_single() {
+            self.signal(self.plan.options.stop_signal);
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.pid() {
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    /// Ends it and all that it started.
+    pub(crate) fn kill(&mut self) {
+        self.record.due = None;
+        if let Some(pid) = self.pid() {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.ignore();
+    }
+}
+
+/// Whether the process is no more, waited for or not.
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&now)).is_ok_and(|count| count > 0)
+}
+
+fn end_of(connection: &Socket) -> Result<Stdio> {
+    Ok(Stdio::from(connection.as_fd().try_clone_to_owned().context("passing a connection")?))
+}
+
+/// What its lines begin with: its place, or its number if each serves one connection.
+fn prefix(around: &Surroundings, plan: &Plan, number: u64, place: u32) -> Prefix {
+    let single = plan.options.giving() == Some(Via::Stdio);
+    let text = if single { format!("#{number} | ") } else { format!("{place} | ") };
+    Prefix { text, printer: around.printer.clone() }
+}

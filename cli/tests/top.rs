@@ -1,0 +1,10 @@
+//! What is shown of a supervisor: as text, for Prometheus, and live in a terminal.
+#![cfg(target_os = "linux")]
+
+#[path = "../src/run"]
+mod run {
+    pub(crate) mod status;
+}
+mod terminal;
+#[path = "../src/views/mod.rs"]
+mod views;
