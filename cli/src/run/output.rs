@@ -123,8 +123,10 @@ impl Output {
 
     /// Waits until everything is read: all who could write have ended.
     pub(crate) async fn finish(&mut self) {
-        for reader in &mut self.readers {
+        // Whoever gives up waiting may come back: one that has ended is not asked again.
+        while let Some(reader) = self.readers.first_mut() {
             let _ = reader.await;
+            self.readers.remove(0);
         }
     }
 }
