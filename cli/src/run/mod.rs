@@ -1,5 +1,6 @@
 //! `sharesock run`: supervises any server, and never loses its listeners.
 
+mod answers;
 mod client;
 mod clock;
 mod control;
@@ -25,6 +26,7 @@ mod statistics;
 pub(crate) mod status;
 mod supervisor;
 mod systemd;
+mod tcp_table;
 mod upgrade;
 mod worker;
 

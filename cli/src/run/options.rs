@@ -50,8 +50,9 @@ pub(crate) struct Options {
     /// How `--pass connection` gives a connection.
     #[arg(long, value_enum, default_value_t = Via::HandOff, env = "SHARESOCK_VIA")]
     pub(crate) via: Via,
-    /// When a worker is ready: `notify` (READY=1 by `sd_notify`), `connect` (it accepted a connection made to try it),
-    /// `connect=HOST:PORT` (it listens there), `time=SECONDS` (it lives so long), or `auto` (READY=1, or one second).
+    /// When a worker is ready: `notify` (it said READY=1 by `sd_notify`), `connect` (it accepted a connection made to try
+    /// it), `connect=HOST:PORT` (it listens there), `time=SECONDS` (it lives so long), or `auto`: `connect` if it is passed
+    /// a TCP listener, else READY=1 or one second.
     #[arg(long, default_value = "auto", env = "SHARESOCK_READY")]
     pub(crate) ready: Ready,
     /// How long a worker may take until it is ready, in seconds.
