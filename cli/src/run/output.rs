@@ -123,8 +123,10 @@ impl Output {
 
     /// Waits until everything is read: all who could write have ended.
     pub(crate) async fn finish(&mut self) {
-        for reader in &mut self.readers {
+        // One that has ended must not be awaited again, also if whoever awaits this gives up and comes back.
+        while let Some(reader) = self.readers.last_mut() {
             let _ = reader.await;
+            self.readers.pop();
         }
     }
 }
@@ -175,6 +177,19 @@ mod tests {
             lines.extend(kept.end(Stream::Output));
             prop_assert_eq!(lines, text.lines().map(str::to_owned).collect::<Vec<_>>());
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_finished_can_be_finished_again() {
+        let ended = tokio::spawn(async {});
+        let endless = tokio::spawn(std::future::pending());
+        let mut output = Output { readers: vec![endless, ended], ..Output::default() };
+        for _ in 0..2 {
+            assert!(tokio::time::timeout(std::time::Duration::from_millis(10), output.finish()).await.is_err());
+        }
+        output.pause();
+        output.finish().await;
+        output.finish().await;
     }
 
     #[test]
