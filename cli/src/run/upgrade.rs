@@ -168,6 +168,11 @@ async fn stand_by(options: Options, reporter: Reporter, old: Process) -> Result<
         answer.refused(&error);
         return Err(error);
     }
+    // In between nobody else has what the workers print to.
+    let folder = Folder::take_over(&domain, &estate.state.name)?;
+    let paths = |number| [false, true].map(|error| folder.output(number, error));
+    let _held: Vec<_> =
+        estate.state.workers.iter().flat_map(|(record, _)| super::output::hold(&paths(record.number))).collect();
     let mut stream = answer.taken()?;
     // The end of this stream: the old program is no more, in one way or the other.
     let _ = stream.set_read_timeout(None);
