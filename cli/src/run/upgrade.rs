@@ -13,7 +13,7 @@ use super::generation::{Generation, Plan};
 use super::giver::{Giver, Link};
 use super::guard::Guard;
 use super::listener::Listener;
-use super::options::{Options, command_line};
+use super::options::{Options, Via, command_line};
 use super::printer::Printer;
 use super::report::{Report, Reporter};
 use super::status::State as Doing;
@@ -246,7 +246,8 @@ fn build(mut estate: Estate, options: Options, reporter: Reporter, endpoint: End
         let notify = estate.take(&Label::Notify(record.number)).ok_or_else(|| missing("a worker's socket"))?;
         let link = match estate.take(&Label::Input(record.number)) {
             Some(input) => Link::info(UnixStream::from(input))?,
-            None if supervisor.giver.is_some() => Link::Awaited,
+            // Only this kind is ever found; to look for another would never end.
+            None if plan.options.giving() == Some(Via::HandOff) => Link::Awaited,
             None => Link::None,
         };
         let worker = Worker::take_over(
