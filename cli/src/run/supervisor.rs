@@ -453,6 +453,8 @@ impl Supervisor {
     }
 
     fn kill_all(&mut self, why: &str) {
+        // No process is started any more for those that wait.
+        self.giver.iter_mut().for_each(|giver| giver.waiting.clear());
         for worker in &mut self.workers {
             self.reporter.say(&Report::Killed { pid: worker.record.pid, why });
             worker.kill();
