@@ -182,7 +182,11 @@ impl Supervisor {
             let pause = self.pause();
             tokio::select! {
                 heard = self.ears.next() => self.hear(heard).await,
-                Some(event) = self.events.recv() => self.note(event),
+                Some(event) = self.events.recv() => {
+                    self.note(event);
+                    // One at a time, a worker that says much would fill the memory.
+                    self.note_all();
+                }
                 Some((request, client)) = self.heard.recv() => self.answer(request, client).await,
                 () = sleep(pause) => {}
             }
