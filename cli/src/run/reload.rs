@@ -162,7 +162,7 @@ impl Supervisor {
     }
 
     /// Paths at which nobody listens any more go.
-    fn forget_listeners(&self, old: &Plan, new: &Plan) {
+    pub(crate) fn forget_listeners(&self, old: &Plan, new: &Plan) {
         for listener in old.listeners.iter().filter(|listener| !new.listens_at(listener)) {
             if let Some(path) = listener.path() {
                 let _ = std::fs::remove_file(path);
