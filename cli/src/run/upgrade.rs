@@ -319,8 +319,10 @@ impl Supervisor {
         let mut candidate = Candidate::start(&program, &self.around.domain)?;
         let sender = reach(&endpoint, candidate.process, &mut || candidate.ended()).await;
         let sender = sender.with_context(|| format!("{} cannot take over", program.display()))?;
-        self.freeze().await;
-        let done = self.become_it(&program, &sender, &mut candidate).await;
+        let done = match self.freeze().await {
+            Ok(()) => self.become_it(&program, &sender, &mut candidate).await,
+            Err(error) => Err(error),
+        };
         self.thaw();
         done
     }
@@ -343,7 +345,7 @@ impl Supervisor {
     }
 
     /// From here on nothing changes that the estate tells of.
-    async fn freeze(&mut self) {
+    async fn freeze(&mut self) -> Result<()> {
         self.hearing.abort();
         for worker in &mut self.workers {
             worker.ignore();
@@ -353,15 +355,24 @@ impl Supervisor {
             giver.pause();
         }
         self.note_all();
-        let Some(giver) = &mut self.giver else { return };
+        let Some(giver) = &mut self.giver else { return Ok(()) };
         let deadline = Instant::now() + SETTLING;
         giver.give(&mut self.workers, self.serving.number);
-        while giver.settle(&mut self.workers) && Instant::now() < deadline {
+        // What a worker has not redeemed may be held here, and would end with this program.
+        let held = |giver: &Giver| giver.endpoint.flush(Duration::ZERO).is_err();
+        while (giver.settle(&mut self.workers) || held(giver)) && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         for worker in self.workers.iter_mut().filter(|worker| worker.link.outstanding() > 0) {
             worker.link.reclaim().into_iter().for_each(|parcel| giver.put_back(parcel));
         }
+        let unread =
+            self.workers.iter().any(|worker| matches!(worker.link, Link::Info { .. } if worker.link.outstanding() > 0));
+        ensure!(
+            !unread && !held(giver),
+            "workers have not read what they were given, and it would be lost: ask again when they have"
+        );
+        Ok(())
     }
 
     /// Goes on after a failure.
