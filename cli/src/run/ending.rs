@@ -8,6 +8,7 @@ use super::supervisor::Supervisor;
 use super::worker::Worker;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, test_kill_process_group, wait};
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -186,6 +187,8 @@ impl Supervisor {
         let patience = self.options().stop_timeout.saturating_add(BEYOND_DRAINING);
         self.tell_manager(|manager| manager.extend(patience));
         if let Some(coming) = self.coming.take() {
+            let serving = Rc::clone(self.plan());
+            self.forget_listeners(&coming.generation.plan, &serving);
             let why = "the supervisor was asked to stop";
             coming.clients.into_iter().for_each(|client| client.end(super::control::Answer::Failed(why.to_owned())));
         }

@@ -194,7 +194,11 @@ impl Supervisor {
             let pause = self.pause();
             tokio::select! {
                 heard = self.ears.next() => self.hear(heard).await,
-                Some(event) = self.events.recv() => self.note(event),
+                Some(event) = self.events.recv() => {
+                    self.note(event);
+                    // One at a time, a worker that says much would fill the memory.
+                    self.note_all();
+                }
                 Some((request, client)) = self.heard.recv() => self.answer(request, client).await,
                 () = sleep(pause) => {}
             }
@@ -370,6 +374,8 @@ impl Supervisor {
     }
 
     fn kill_all(&mut self, why: &str) {
+        // No process is started any more for those that wait.
+        self.giver.iter_mut().for_each(|giver| giver.waiting.clear());
         for worker in &mut self.workers {
             self.reporter.say(&Report::Killed { pid: worker.record.pid, why });
             worker.kill();

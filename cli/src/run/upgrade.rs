@@ -13,7 +13,7 @@ use super::generation::{Generation, Plan};
 use super::giver::{Giver, Link};
 use super::guard::Guard;
 use super::listener::Listener;
-use super::options::{Options, command_line};
+use super::options::{Options, Via, command_line};
 use super::printer::Printer;
 use super::report::{Report, Reporter};
 use super::status::State as Doing;
@@ -169,6 +169,11 @@ async fn stand_by(options: Options, reporter: Reporter, old: Process) -> Result<
         answer.refused(&error);
         return Err(error);
     }
+    // In between nobody else has what the workers print to.
+    let folder = Folder::take_over(&domain, &estate.state.name)?;
+    let paths = |number| [false, true].map(|error| folder.output(number, error));
+    let _held: Vec<_> =
+        estate.state.workers.iter().flat_map(|(record, _)| super::output::hold(&paths(record.number))).collect();
     let mut stream = answer.taken()?;
     // The end of this stream: the old program is no more, in one way or the other.
     let _ = stream.set_read_timeout(None);
@@ -242,7 +247,8 @@ fn build(mut estate: Estate, options: Options, reporter: Reporter, endpoint: End
         let notify = estate.take(&Label::Notify(record.number)).ok_or_else(|| missing("a worker's socket"))?;
         let link = match estate.take(&Label::Input(record.number)) {
             Some(input) => Link::info(UnixStream::from(input))?,
-            None if supervisor.giver.is_some() => Link::Awaited,
+            // Only this kind is ever found; to look for another would never end.
+            None if plan.options.giving() == Some(Via::HandOff) => Link::Awaited,
             None => Link::None,
         };
         let worker = Worker::take_over(
@@ -314,8 +320,10 @@ impl Supervisor {
         let mut candidate = Candidate::start(&program, &self.around.domain)?;
         let sender = reach(&endpoint, candidate.process, &mut || candidate.ended()).await;
         let sender = sender.with_context(|| format!("{} cannot take over", program.display()))?;
-        self.freeze().await;
-        let done = self.become_it(&program, &sender, &mut candidate).await;
+        let done = match self.freeze().await {
+            Ok(()) => self.become_it(&program, &sender, &mut candidate).await,
+            Err(error) => Err(error),
+        };
         self.thaw();
         done
     }
@@ -338,7 +346,7 @@ impl Supervisor {
     }
 
     /// From here on nothing changes that the estate tells of.
-    async fn freeze(&mut self) {
+    async fn freeze(&mut self) -> Result<()> {
         self.hearing.abort();
         for worker in &mut self.workers {
             worker.ignore();
@@ -348,15 +356,24 @@ impl Supervisor {
             giver.pause();
         }
         self.note_all();
-        let Some(giver) = &mut self.giver else { return };
+        let Some(giver) = &mut self.giver else { return Ok(()) };
         let deadline = Instant::now() + SETTLING;
         giver.give(&mut self.workers, self.serving.number);
-        while giver.settle(&mut self.workers) && Instant::now() < deadline {
+        // What a worker has not redeemed may be held here, and would end with this program.
+        let held = |giver: &Giver| giver.endpoint.flush(Duration::ZERO).is_err();
+        while (giver.settle(&mut self.workers) || held(giver)) && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         for worker in self.workers.iter_mut().filter(|worker| worker.link.outstanding() > 0) {
             worker.link.reclaim().into_iter().for_each(|parcel| giver.put_back(parcel));
         }
+        let unread =
+            self.workers.iter().any(|worker| matches!(worker.link, Link::Info { .. } if worker.link.outstanding() > 0));
+        ensure!(
+            !unread && !held(giver),
+            "workers have not read what they were given, and it would be lost: ask again when they have"
+        );
+        Ok(())
     }
 
     /// Goes on after a failure.
