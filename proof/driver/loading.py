@@ -16,7 +16,11 @@ class Load:
         self.began = time.monotonic()
         command = [tools.generator(), "load", f"127.0.0.1:{port}", "--name", name, "--json", "--killed", self.notes]
         self.process = subprocess.Popen(
-            [*map(str, command), *settings], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+            [*map(str, command), *settings],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
 
     def until(self, second):
@@ -40,7 +44,9 @@ class Fill:
     def __init__(self, port, count, patience):
         command = [tools.generator(), "fill", f"127.0.0.1:{port}", "--json"]
         command += ["--connections", count, "--patience", patience]
-        self.process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True, start_new_session=True)
+        self.process = subprocess.Popen(
+            [str(word) for word in command], stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
         self.sent = int(self.process.stdout.readline().partition(" ")[2] or 0)
 
     def wait(self, seconds):

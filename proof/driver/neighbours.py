@@ -114,7 +114,13 @@ class Nginx(Neighbour):
     def command(self):
         settings = {"folder": self.folder, "port": self.port, "processes": self.count, "pid": f"pid {self.pid_file};"}
         settings["daemon"] = "on"
-        return [tools.nginx(), "-p", self.folder, "-c", tools.fill_in("nginx.conf.in", self.folder / "conf", **settings)]
+        return [
+            tools.nginx(),
+            "-p",
+            self.folder,
+            "-c",
+            tools.fill_in("nginx.conf.in", self.folder / "conf", **settings),
+        ]
 
     def start(self):
         # In the foreground it takes no SIGUSR2: it would think that its own parent was being upgraded.

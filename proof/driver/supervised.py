@@ -49,7 +49,9 @@ class Supervised:
         words = [self.program, command[0], self.name, "--domain", self.folder / "domain", *command[1:]]
         done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=BOUND * 2)
         if done.returncode != 0:
-            raise Failed(f"`sharesock {command[0]}` ended with {done.returncode}: {done.stderr.strip()}\n{end_of(self.log)}")
+            raise Failed(
+                f"`sharesock {command[0]}` ended with {done.returncode}: {done.stderr.strip()}\n{end_of(self.log)}"
+            )
         return done.stdout
 
     def status(self):
@@ -74,13 +76,15 @@ class Supervised:
         self._wait_for_workers(old)
 
     def upgrade(self):
-        """The supervisor replaces itself, and its workers notice nothing; gives back how many seconds the command took."""
+        """The supervisor replaces itself, and its workers notice nothing; gives back the seconds it took."""
         old = self.status()
         began = time.monotonic()
         self._say("upgrade")
         took = time.monotonic() - began
         new = self.status()
-        workers = [sorted((worker["pid"], worker["generation"]) for worker in status["workers"]) for status in (old, new)]
+        workers = [
+            sorted((worker["pid"], worker["generation"]) for worker in status["workers"]) for status in (old, new)
+        ]
         if new["pid"] != old["pid"] or new["upgrades"] != old["upgrades"] + 1 or workers[0] != workers[1]:
             raise Failed(f"that was no upgrade: from {old} to {new}")
         return took

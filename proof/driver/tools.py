@@ -61,7 +61,11 @@ def python(program):
     folder, wanted = OWN / "venv", "\n".join(PYTHON_PACKAGES)
     stamp = folder / "packages"
     if not stamp.exists() or stamp.read_text() != wanted:
-        system = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else _found("python3", "apt-get install python3-venv")
+        system = (
+            "/usr/bin/python3"
+            if os.path.exists("/usr/bin/python3")
+            else _found("python3", "apt-get install python3-venv")
+        )
         _run([system, "-m", "venv", folder])
         _run([folder / "bin/pip", "install", "-q", *PYTHON_PACKAGES])
         stamp.write_text(wanted)
