@@ -319,8 +319,9 @@ impl Supervisor {
             self.serve_singly();
         }
         let Some(giver) = &mut self.giver else { return };
-        giver.give(&mut self.workers, self.serving.number);
+        // In this order: what is written makes room.
         giver.settle(&mut self.workers);
+        giver.give(&mut self.workers, self.serving.number);
         for worker in self.workers.iter_mut().filter(|worker| worker.is(WorkerState::Draining)) {
             let Some(until) = worker.record.ready_at else { continue };
             let settled = worker.link.outstanding() == 0;
@@ -344,6 +345,10 @@ impl Supervisor {
         let mut pause = due.map_or(LONG_LOOK, Moment::remaining);
         let awaited = |worker: &Worker| matches!(worker.link, Link::Awaited) && !worker.is(WorkerState::Draining);
         if !self.remnants.is_empty() || self.workers.iter().any(awaited) {
+            pause = pause.min(LOOK);
+        }
+        // Nothing tells that a worker has room again.
+        if self.giver.as_ref().is_some_and(|giver| !giver.waiting.is_empty()) {
             pause = pause.min(LOOK);
         }
         if self.giver.is_some() && self.workers.iter().any(|worker| worker.link.outstanding() > 0) {
