@@ -22,7 +22,7 @@ use super::worker::{Surroundings, Worker};
 use crate::system::inherited::{Announced, announced, take};
 use crate::system::{FORMER_LIMIT_OF_DESCRIPTORS, former_limit_of_descriptors};
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group, waitpid};
 use sharesock::{Endpoint, Process, Socket};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -459,7 +459,8 @@ impl Candidate {
 impl Drop for Candidate {
     fn drop(&mut self) {
         if self.over.is_none() {
-            let _ = kill_process(self.pid, Signal::KILL);
+            // With what it may have started: it has a group of its own.
+            let _ = kill_process_group(self.pid, Signal::KILL);
             let _ = waitpid(Some(self.pid), WaitOptions::empty());
         }
     }
