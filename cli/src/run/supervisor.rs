@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 /// Between two looks, when something is to be looked for.
-const LOOK: Duration = Duration::from_millis(20);
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
 /// The same, while connections are on their way to workers.
 const SHORT_LOOK: Duration = Duration::from_millis(1);
 /// Between two looks when nothing is known to be due.
@@ -97,8 +97,10 @@ pub(crate) struct Supervisor {
     pub(crate) hearing: JoinHandle<()>,
     pub(crate) heard_in: UnboundedSender<(Request, Client)>,
     heard: UnboundedReceiver<(Request, Client)>,
-    events: UnboundedReceiver<Event>,
-    ears: Ears,
+    pub(crate) events: UnboundedReceiver<Event>,
+    pub(crate) ears: Ears,
+    /// Heard while another program was tried, and answered when that has failed.
+    pub(crate) heard_late: Vec<Heard>,
 }
 
 fn hear_requests(control: &Rc<UnixListener>, heard: &UnboundedSender<(Request, Client)>) -> JoinHandle<()> {
@@ -152,6 +154,7 @@ impl Supervisor {
             heard,
             events,
             ears: Ears::open()?,
+            heard_late: Vec::new(),
         })
     }
 
@@ -193,7 +196,7 @@ impl Supervisor {
         }
     }
 
-    async fn hear(&mut self, heard: Heard) {
+    pub(crate) async fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::Child => self.reap().await,
             Heard::End if self.state == State::Stopping => self.kill_all("a second signal came"),
@@ -208,7 +211,7 @@ impl Supervisor {
         }
     }
 
-    fn note(&mut self, event: Event) {
+    pub(crate) fn note(&mut self, event: Event) {
         match event {
             Event::Accepted(waiting) => {
                 if let Some(giver) = &mut self.giver {
@@ -262,7 +265,7 @@ impl Supervisor {
     }
 
     /// Does what is due.
-    async fn look(&mut self) {
+    pub(crate) async fn look(&mut self) {
         self.look_at_gone().await;
         if self.watchdog.is_some_and(|due| due <= Moment::now()) {
             self.tell_manager(Manager::watchdog);

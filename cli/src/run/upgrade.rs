@@ -16,8 +16,9 @@ use super::listener::Listener;
 use super::options::{Options, Via, command_line};
 use super::printer::Printer;
 use super::report::{Report, Reporter};
+use super::signals::{Ears, Heard};
 use super::status::State as Doing;
-use super::supervisor::{Counts, Event, Supervisor};
+use super::supervisor::{Counts, Event, LOOK, Supervisor};
 use super::worker::{Surroundings, Worker};
 use crate::system::inherited::{Announced, announced, take};
 use crate::system::{FORMER_LIMIT_OF_DESCRIPTORS, former_limit_of_descriptors};
@@ -71,12 +72,15 @@ pub(crate) fn tell_if_candidate(why: &anyhow::Error) {
 
 /// Begins anew, or where another has stopped.
 pub(crate) async fn begin(options: Options) -> Result<ExitCode> {
+    // Until a signal is watched for, it ends this process.
+    let ears = Ears::open()?;
     let (printer, json) = (Printer::start(), options.json);
     let reporter = Reporter { json, printer };
     match Role::from_env()? {
         None => begin_anew(options, reporter)?.go().await,
         Some(Role::Successor(candidate)) => {
             let mut supervisor = succeed(options, reporter, candidate)?;
+            supervisor.ears = ears;
             supervisor.go_on("upgraded");
             supervisor.go().await
         }
@@ -299,7 +303,9 @@ impl Supervisor {
         self.reporter.say(&Report::Upgrading);
         self.upgrading = Some(client);
         let Err(error) = self.try_upgrade(to).await;
-        self.state = Doing::Running;
+        if self.state == Doing::Upgrading {
+            self.state = Doing::Running;
+        }
         let why = format!("{error:#}");
         self.counts.last_failure = Some(format!("upgrade: {why}"));
         self.reporter.say(&Report::UpgradeFailed { why: &why });
@@ -307,6 +313,44 @@ impl Supervisor {
         if let Some(client) = self.upgrading.take() {
             client.end(Answer::Failed(why));
         }
+        self.reap().await;
+        for heard in std::mem::take(&mut self.heard_late) {
+            self.hear(heard).await;
+        }
+    }
+
+    /// Goes on with what cannot wait, until the new program receives, or has failed.
+    async fn await_candidate(&mut self, endpoint: &Endpoint, candidate: &mut Candidate) -> Result<sharesock::Sender> {
+        let process = candidate.process;
+        let mut gone = || candidate.ended();
+        let mut reached = std::pin::pin!(reach(endpoint, process, &mut gone));
+        loop {
+            tokio::select! {
+                sender = &mut reached => return sender,
+                Some(event) = self.events.recv() => {
+                    self.note(event);
+                    self.note_all();
+                }
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            self.look().await;
+            self.hear_no_end().await?;
+        }
+    }
+
+    /// Signals would be lost with this program: those to end and to reload are answered by it, instead of the upgrade.
+    async fn hear_no_end(&mut self) -> Result<()> {
+        while let Some(heard) = self.ears.now().await {
+            match heard {
+                // Children are waited for afterwards; the candidate is one, too.
+                Heard::Child => {}
+                Heard::Forward(_) => self.hear(heard).await,
+                Heard::End | Heard::Reload => self.heard_late.push(heard),
+            }
+        }
+        let goes_on = self.heard_late.is_empty() && self.state == Doing::Upgrading;
+        ensure!(goes_on, "the supervisor was asked to end, or to reload, meanwhile");
+        Ok(())
     }
 
     async fn try_upgrade(&mut self, to: Option<PathBuf>) -> Result<std::convert::Infallible> {
@@ -317,7 +361,7 @@ impl Supervisor {
         };
         self.endpoint = Some(endpoint.clone());
         let mut candidate = Candidate::start(&program, &self.around.domain)?;
-        let sender = reach(&endpoint, candidate.process, &mut || candidate.ended()).await;
+        let sender = self.await_candidate(&endpoint, &mut candidate).await;
         let sender = sender.with_context(|| format!("{} cannot take over", program.display()))?;
         let done = match self.freeze().await {
             Ok(()) => self.become_it(&program, &sender, &mut candidate).await,
@@ -339,6 +383,7 @@ impl Supervisor {
             .unwrap_or_else(|_| bail!("it did not take everything within {} s", super::estate::PATIENCE.as_secs()));
         let _stream = given.map_err(|error| candidate.ended().map_or(error, |why| anyhow!(why)))?;
         self.reporter.printer.flush();
+        self.hear_no_end().await?;
         let mut successor = command(program, &format!("successor {}", candidate.process));
         let error = successor.exec();
         Err(error).with_context(|| format!("becoming {}", program.display()))
