@@ -96,7 +96,7 @@ pub(crate) struct Supervisor {
     pub(crate) control: Rc<UnixListener>,
     pub(crate) hearing: JoinHandle<()>,
     pub(crate) heard_in: UnboundedSender<(Request, Client)>,
-    heard: UnboundedReceiver<(Request, Client)>,
+    pub(crate) heard: UnboundedReceiver<(Request, Client)>,
     pub(crate) events: UnboundedReceiver<Event>,
     pub(crate) ears: Ears,
     /// Heard while another program was tried, and answered when that has failed.

@@ -6,7 +6,7 @@
 //! *successor* it takes the estate from the candidate, which ends. Should the successor die before, the candidate is a
 //! supervisor that has everything, and goes on.
 
-use super::control::{Answer, Client};
+use super::control::{Answer, Client, Request};
 use super::estate::{Estate, Label, State, reach};
 use super::folder::Folder;
 use super::generation::{Generation, Plan};
@@ -331,10 +331,24 @@ impl Supervisor {
                     self.note(event);
                     self.note_all();
                 }
+                Some((request, client)) = self.heard.recv() => self.answer_meanwhile(request, client),
                 () = tokio::time::sleep(LOOK) => {}
             }
             self.look().await;
             self.hear_no_end().await?;
+        }
+    }
+
+    fn answer_meanwhile(&mut self, request: Request, client: Client) {
+        match request {
+            Request::Status { lines } => client.end(Answer::Status(Box::new(self.status(lines)))),
+            Request::Stop {} => {
+                self.waiting.push(client);
+                self.stop();
+            }
+            Request::Reload {} | Request::Upgrade { .. } => {
+                client.end(Answer::Failed("an upgrade is under way: ask again when that is over".to_owned()));
+            }
         }
     }
 
