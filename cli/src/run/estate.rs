@@ -4,7 +4,9 @@
 //! taker answers with one line over the stream: that it has everything, or why it cannot go on.
 
 use super::generation::Place;
+use super::options::Via;
 use super::output::Kept;
+use super::spec::Spec;
 use super::supervisor::Counts;
 use super::worker::Record;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -56,6 +58,12 @@ pub(crate) struct State {
     pub(crate) counts: Counts,
     pub(crate) generation: u32,
     pub(crate) places: Vec<Place>,
+    /// What workers get, if they get connections.
+    #[serde(default)]
+    pub(crate) giving: Option<Via>,
+    /// What the listeners were made from.
+    #[serde(default)]
+    pub(crate) listen: Vec<Spec>,
     pub(crate) workers: Vec<(Record, Kept)>,
     pub(crate) guard: i32,
     pub(crate) given: u64,
@@ -78,6 +86,8 @@ impl State {
             counts: counts.clone(),
             generation,
             places: Vec::new(),
+            giving: None,
+            listen: Vec::new(),
             workers: Vec::new(),
             guard,
             given: 0,

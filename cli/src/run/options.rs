@@ -98,7 +98,7 @@ pub(crate) enum Pass {
 }
 
 /// How a connection is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Via {
     /// Handed off to the receiver that the worker opens in the domain.
     HandOff,

@@ -205,6 +205,15 @@ async fn stand_by(options: Options, reporter: Reporter, old: Process) -> Result<
 /// Whether this program could go on with it.
 fn fits(estate: &Estate, options: &Options, domain: &sharesock::Domain) -> Result<()> {
     ensure!(estate.state.name == options.name(), "the name has changed: stop the supervisor, and start it again");
+    ensure!(
+        estate.state.giving == options.giving(),
+        "what workers get has changed: stop the supervisor, and start it again"
+    );
+    // What there is, is taken over as it is; workers that are started again must fit to it.
+    ensure!(
+        estate.state.listen == options.listen,
+        "other listeners are asked for than there are: reload first, or take the change back"
+    );
     Folder::take_over(domain, &estate.state.name)?;
     let count = |label: fn(&Label) -> bool| estate.sockets.iter().filter(|(there, _)| label(there)).count();
     ensure!(count(|label| *label == Label::Control) == 1, "the control socket is missing");
@@ -227,8 +236,7 @@ fn build(mut estate: Estate, options: Options, reporter: Reporter, endpoint: End
     let guard_pid = Pid::from_raw(estate.state.guard).ok_or_else(|| missing("the guard"))?;
     let guard = Guard::take_over(guard_pid, UnixStream::from(line));
     let mut listeners = Vec::new();
-    for spec in &options.listen {
-        // What the file has got since, a reload will bind.
+    for spec in &estate.state.listen.clone() {
         if let Some(socket) = estate.take(&Label::Listener(spec.name.clone())) {
             listeners.push(Rc::new(Listener::inherit(spec, socket)?));
         }
@@ -450,6 +458,8 @@ impl Supervisor {
     fn estate(&self) -> Result<Estate> {
         let mut state = State::new(&self.name, &self.counts, self.serving.number, self.around.guard.pid.as_raw_pid());
         state.places.clone_from(&self.serving.places);
+        state.giving = self.options().giving();
+        state.listen = self.plan().listeners.iter().map(|listener| listener.spec.clone()).collect();
         let same = |fd: std::os::fd::BorrowedFd<'_>| -> Result<Socket> {
             Ok(Socket::try_from(fd.try_clone_to_owned().context("duplicating a descriptor")?)?)
         };
