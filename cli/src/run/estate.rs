@@ -3,6 +3,7 @@
 //! The giver sends one end of a stream first, then each socket with a label, then, over the stream, a line of JSON. The
 //! taker answers with one line over the stream: that it has everything, or why it cannot go on.
 
+use super::ending::Left;
 use super::generation::Place;
 use super::options::Via;
 use super::output::Kept;
@@ -65,6 +66,9 @@ pub(crate) struct State {
     #[serde(default)]
     pub(crate) listen: Vec<Spec>,
     pub(crate) workers: Vec<(Record, Kept)>,
+    /// What workers have left.
+    #[serde(default)]
+    pub(crate) remnants: Vec<Left>,
     pub(crate) guard: i32,
     pub(crate) given: u64,
     /// The identity of each socket, in the order in which they come.
@@ -89,6 +93,7 @@ impl State {
             giving: None,
             listen: Vec::new(),
             workers: Vec::new(),
+            remnants: Vec::new(),
             guard,
             given: 0,
             sockets: Vec::new(),

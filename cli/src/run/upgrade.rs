@@ -7,6 +7,7 @@
 //! supervisor that has everything, and goes on.
 
 use super::control::{Answer, Client, Request};
+use super::ending::Remnant;
 use super::estate::{Estate, Label, State, reach};
 use super::folder::Folder;
 use super::generation::{Generation, Plan};
@@ -175,8 +176,9 @@ async fn stand_by(options: Options, reporter: Reporter, old: Process) -> Result<
     // In between nobody else has what the workers print to.
     let folder = Folder::take_over(&domain, &estate.state.name)?;
     let paths = |number| [false, true].map(|error| folder.output(number, error));
-    let _held: Vec<_> =
-        estate.state.workers.iter().flat_map(|(record, _)| super::output::hold(&paths(record.number))).collect();
+    let workers = estate.state.workers.iter().map(|(record, _)| record.number);
+    let numbers = workers.chain(estate.state.remnants.iter().map(|left| left.number));
+    let _held: Vec<_> = numbers.flat_map(|number| super::output::hold(&paths(number))).collect();
     let mut stream = answer.taken()?;
     // The end of this stream: the old program is no more, in one way or the other.
     let _ = stream.set_read_timeout(None);
@@ -270,6 +272,9 @@ fn build(mut estate: Estate, options: Options, reporter: Reporter, endpoint: End
             UnixDatagram::from(OwnedFd::from(notify)),
         )?;
         supervisor.workers.push(worker);
+    }
+    for left in state.remnants {
+        supervisor.remnants.push(Remnant::take_over(&supervisor.around, left)?);
     }
     while let Some(connection) = estate.take(&Label::Connection) {
         if let Some(giver) = &mut supervisor.giver {
@@ -418,6 +423,7 @@ impl Supervisor {
             worker.ignore();
             worker.pause_output();
         }
+        self.remnants.iter_mut().for_each(|remnant| remnant.output.pause());
         if let Some(giver) = &mut self.giver {
             giver.pause();
         }
@@ -451,6 +457,13 @@ impl Supervisor {
                 self.reporter.say(&Report::Trouble { why: &why });
             }
         }
+        for remnant in &mut self.remnants {
+            let prefix = remnant.prefix.clone();
+            if let Err(error) = remnant.output.resume(&prefix) {
+                let why = format!("what a worker left prints is lost: {error:#}");
+                self.reporter.say(&Report::Trouble { why: &why });
+            }
+        }
         self.hear_requests();
         self.accept();
     }
@@ -477,6 +490,7 @@ impl Supervisor {
             }
             state.workers.push((worker.record.clone(), worker.output.kept.borrow().clone()));
         }
+        state.remnants = self.remnants.iter().map(Remnant::left).collect();
         if let Some(giver) = &self.giver {
             state.given = giver.total;
             for waiting in &giver.waiting {
