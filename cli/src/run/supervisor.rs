@@ -5,6 +5,7 @@ use super::control::{self, Answer, Client, Request};
 use super::ending::Remnant;
 use super::generation::{Generation, Plan};
 use super::giver::{Giver, Link, Waiting};
+use super::listener::Listener;
 use super::notify::Said;
 use super::options::{Options, Ready, Via};
 use super::report::{Report, Reporter};
@@ -81,8 +82,8 @@ pub(crate) struct Supervisor {
     pub(crate) waiting: Vec<Client>,
     /// The service manager that started this.
     pub(crate) manager: Manager,
-    /// The names of the listeners that it keeps.
-    pub(crate) stored: Vec<String>,
+    /// The listeners that it keeps.
+    pub(crate) stored: Vec<Rc<Listener>>,
     metrics: Option<JoinHandle<()>>,
     /// When the service manager must hear that this lives.
     watchdog: Option<Moment>,
@@ -384,7 +385,7 @@ impl Supervisor {
                 output: worker.output.kept.borrow().last(lines),
             }
         };
-        let listener = |listener: &Rc<super::listener::Listener>| ListenerStatus {
+        let listener = |listener: &Rc<Listener>| ListenerStatus {
             name: listener.spec.name.clone(),
             address: listener.address.clone(),
             queued: connections.queued(listener),
@@ -410,8 +411,7 @@ impl Supervisor {
     /// Writes the file that says where this listens, at once and whole.
     pub(crate) fn write_ready_file(&self) -> Result<()> {
         let Some(path) = &self.options().ready_file else { return Ok(()) };
-        let listener =
-            |listener: &Rc<super::listener::Listener>| json!({"name": listener.spec.name, "address": listener.address});
+        let listener = |listener: &Rc<Listener>| json!({"name": listener.spec.name, "address": listener.address});
         let pids: Vec<_> = self.workers_of(self.serving.number).collect();
         let listeners: Vec<_> = self.serving.plan.listeners.iter().map(listener).collect();
         let text =
@@ -437,17 +437,17 @@ impl Supervisor {
     /// Lets the service manager keep the listeners, for the case that this process is started anew.
     pub(crate) fn store_listeners(&mut self) {
         let room = usize::try_from(self.manager.room()).unwrap_or(usize::MAX);
-        for listener in self.plan().listeners.iter().take(room) {
-            let name = &listener.spec.name;
-            if !self.stored.contains(name) {
-                self.tell_manager(|manager| manager.store(name, listener.socket.as_fd()));
-            }
+        let wanted: Vec<_> = self.plan().listeners.iter().take(room).map(Rc::clone).collect();
+        let among =
+            |listeners: &[Rc<Listener>], one: &Rc<Listener>| listeners.iter().any(|listener| Rc::ptr_eq(listener, one));
+        // First what goes: another may have its name now.
+        for gone in self.stored.iter().filter(|stored| !among(&wanted, stored)) {
+            self.tell_manager(|manager| manager.forget(&gone.spec.name));
         }
-        let names: Vec<_> =
-            self.plan().listeners.iter().take(room).map(|listener| listener.spec.name.clone()).collect();
-        let gone: Vec<_> = self.stored.iter().filter(|name| !names.contains(name)).cloned().collect();
-        gone.iter().for_each(|name| self.tell_manager(|manager| manager.forget(name)));
-        self.stored = names;
+        for new in wanted.iter().filter(|wanted| !among(&self.stored, wanted)) {
+            self.tell_manager(|manager| manager.store(&new.spec.name, new.socket.as_fd()));
+        }
+        self.stored = wanted;
     }
 
     /// Answers for metrics, if that is asked for.
