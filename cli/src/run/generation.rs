@@ -21,7 +21,10 @@ impl Plan {
     pub(crate) fn make(options: Options, there: &[Rc<Listener>]) -> Result<Self> {
         let listener = |spec: &super::spec::Spec| match there.iter().find(|listener| listener.spec == *spec) {
             Some(listener) => Ok(Rc::clone(listener)),
-            None => Listener::bind(spec).map(Rc::new),
+            None => match there.iter().find(|listener| listener.spec.is_same_socket(spec)) {
+                Some(listener) => listener.again(spec).map(Rc::new),
+                None => Listener::bind(spec).map(Rc::new),
+            },
         };
         let listeners = options.listen.iter().map(listener).collect::<Result<_>>()?;
         Ok(Plan { options, listeners })

@@ -46,6 +46,17 @@ impl FromStr for Spec {
 }
 
 impl Spec {
+    /// Whether a socket that was made for this one serves for that one, too: what differs can be changed afterwards.
+    pub(crate) fn is_same_socket(&self, other: &Spec) -> bool {
+        let picked = match &self.place {
+            Place::Tcp(address) | Place::Udp(address) => address.ends_with(":0"),
+            Place::Unix(_) => false,
+            Place::Inherited => true,
+        };
+        let same = (&self.place, self.reuse_port, self.v6_only) == (&other.place, other.reuse_port, other.v6_only);
+        same && (!picked || self.name == other.name)
+    }
+
     fn set(&mut self, option: &str) -> Result<(), String> {
         let tcp = matches!(self.place, Place::Tcp(_));
         let ip = tcp || matches!(self.place, Place::Udp(_));
@@ -140,6 +151,22 @@ mod tests {
         );
         assert_eq!("d=tcp:h:1".parse::<Spec>().map(|spec| spec.place.to_string()), Ok("h:1".to_owned()));
         assert_eq!("d=inherited".parse::<Spec>().map(|spec| spec.place), Ok(Place::Inherited));
+    }
+
+    #[test]
+    fn the_same_socket_serves_for_other_names_and_options() {
+        let same = |one: &str, other: &str| {
+            let [one, other]: [Spec; 2] = [one, other].map(|text| text.parse().unwrap());
+            one.is_same_socket(&other)
+        };
+        assert!(same("a=h:1", "b=h:1,backlog=5"));
+        assert!(same("a=unix:/x,mode=600", "a=unix:/x,mode=660"));
+        assert!(same("a=h:0", "a=h:0,backlog=5"));
+        for (one, other) in
+            [("a=h:0", "b=h:0"), ("a=h:1", "a=h:1,reuseport"), ("a=inherited", "b=inherited"), ("a=h:1", "a=h:2")]
+        {
+            assert!(!same(one, other), "{one} {other}");
+        }
     }
 
     #[test]
