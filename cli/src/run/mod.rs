@@ -86,7 +86,8 @@ fn check(options: &Options) -> Result<ExitCode> {
 
 fn open_domain(path: Option<&PathBuf>) -> Result<Domain> {
     Ok(match path {
-        Some(path) => Domain::at(path)?,
+        // Workers are told of it, and may be anywhere.
+        Some(path) => Domain::at(std::path::absolute(path).context("finding the domain")?)?,
         None => Domain::open()?,
     })
 }
