@@ -130,6 +130,8 @@ fn passed(options: &Options, reporter: &Reporter) -> Result<Vec<Rc<Listener>>> {
         match options.listen.iter().find(|spec| spec.name == name) {
             Some(spec) => listeners.push(Rc::new(Listener::adopt(spec, Socket::try_from(take(number)?)?)?)),
             None => {
+                // Neither this process nor a worker may hold it: nobody would accept from it.
+                drop(take(number)?);
                 let why =
                     format!("a descriptor named {name} was passed, and is not used: give --listen {name}=inherited");
                 reporter.say(&Report::Trouble { why: &why });
