@@ -26,7 +26,22 @@ impl Plan {
                 None => Listener::bind(spec).map(Rc::new),
             },
         };
-        let listeners = options.listen.iter().map(listener).collect::<Result<_>>()?;
+        let mut listeners: Vec<Rc<Listener>> = Vec::new();
+        for spec in &options.listen {
+            match listener(spec) {
+                Ok(made) => listeners.push(made),
+                Err(error) => {
+                    // What was bound for nothing leaves no path.
+                    let new = |made: &&Rc<Listener>| !there.iter().any(|old| old.address == made.address);
+                    listeners
+                        .iter()
+                        .filter(new)
+                        .filter_map(|made| made.path())
+                        .for_each(|path| _ = std::fs::remove_file(path));
+                    return Err(error);
+                }
+            }
+        }
         Ok(Plan { options, listeners })
     }
 
