@@ -277,7 +277,9 @@ pub(crate) fn describe(status: WaitStatus) -> String {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => format!("exited with code {code}"),
         (_, Some(number)) => match Signal::from_named_raw(number) {
-            Some(signal) => format!("was ended by {}", format!("{signal:?}").trim_matches('"')),
+            Some(signal) => {
+                format!("was ended by {}", format!("{signal:?}").replace("Signal::", "SIG").trim_matches('"'))
+            }
             None => format!("was ended by signal {number}"),
         },
         _ => "ended".to_owned(),
