@@ -107,17 +107,17 @@ impl Supervisor {
     /// Lets the service manager keep the listeners, for the case that this process is started anew.
     pub(crate) fn store_listeners(&mut self) {
         let room = usize::try_from(self.manager.room()).unwrap_or(usize::MAX);
-        for listener in self.plan().listeners.iter().take(room) {
-            let name = &listener.spec.name;
-            if !self.stored.contains(name) {
-                self.tell_manager(|manager| manager.store(name, listener.socket.as_fd()));
-            }
+        let wanted: Vec<_> = self.plan().listeners.iter().take(room).map(Rc::clone).collect();
+        let among =
+            |listeners: &[Rc<Listener>], one: &Rc<Listener>| listeners.iter().any(|listener| Rc::ptr_eq(listener, one));
+        // First what goes: another may have its name now.
+        for gone in self.stored.iter().filter(|stored| !among(&wanted, stored)) {
+            self.tell_manager(|manager| manager.forget(&gone.spec.name));
         }
-        let names: Vec<_> =
-            self.plan().listeners.iter().take(room).map(|listener| listener.spec.name.clone()).collect();
-        let gone: Vec<_> = self.stored.iter().filter(|name| !names.contains(name)).cloned().collect();
-        gone.iter().for_each(|name| self.tell_manager(|manager| manager.forget(name)));
-        self.stored = names;
+        for new in wanted.iter().filter(|wanted| !among(&self.stored, wanted)) {
+            self.tell_manager(|manager| manager.store(&new.spec.name, new.socket.as_fd()));
+        }
+        self.stored = wanted;
     }
 
     /// Answers for metrics, if that is asked for.

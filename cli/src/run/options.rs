@@ -100,7 +100,7 @@ pub(crate) enum Pass {
 }
 
 /// How a connection is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Via {
     /// Handed off to the receiver that the worker opens in the domain.
     HandOff,
@@ -186,6 +186,10 @@ impl Options {
                 !self.listen.iter().any(|spec| matches!(spec.place, Some(Address::Udp(_)))),
                 "connections cannot be accepted from UDP: pass that listener with --pass listener"
             );
+            ensure!(
+                self.ready != Ready::Accept || self.via == Via::Stdio,
+                "the supervisor itself accepts connections here: give --ready connect=HOST:PORT, notify, time=SECONDS or auto"
+            );
             return check_placeholders(&self.command, &[]);
         }
         check_placeholders(&self.command, &names)
@@ -229,6 +233,8 @@ mod tests {
         assert!(why(&["run", "--listen", "a=h:1", "--listen", "a=h:2", "--", "x"]).contains("two listeners"));
         assert!(why(&["run", "--pass", "connection", "--", "x"]).contains("nothing to accept"));
         assert!(why(&["run", "--listen", "a=udp:h:1", "--pass", "connection", "--", "x"]).contains("UDP"));
+        let accepts = ["run", "--listen", "a=h:1", "--pass", "connection", "--ready", "connect", "--", "x"];
+        assert!(why(&accepts).contains("itself accepts"));
         assert!(why(&["run", "--", "x", "{fd}"]).contains("needs a listener"));
         assert!(why(&["run", "--workers", "0", "--", "x"]).contains("--workers"));
         assert_eq!(load(&["run", "--", "/usr/bin/x.y"]).unwrap().name(), "x.y");

@@ -5,6 +5,7 @@ use super::control::{self, Client, Request};
 use super::ending::Remnant;
 use super::generation::{Generation, Plan};
 use super::giver::{Giver, Link, Waiting};
+use super::listener::Listener;
 use super::notify::Said;
 use super::options::{Options, Ready, Via};
 use super::probe::tried_at;
@@ -25,7 +26,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 /// Between two looks, when something is to be looked for.
-const LOOK: Duration = Duration::from_millis(20);
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
 /// The same, while connections are on their way to workers.
 const SHORT_LOOK: Duration = Duration::from_millis(1);
 /// Between two looks when nothing is known to be due.
@@ -79,8 +80,8 @@ pub(crate) struct Supervisor {
     pub(crate) waiting: Vec<Client>,
     /// The service manager that started this.
     pub(crate) manager: Manager,
-    /// The names of the listeners that it keeps.
-    pub(crate) stored: Vec<String>,
+    /// The listeners that it keeps.
+    pub(crate) stored: Vec<Rc<Listener>>,
     pub(crate) metrics: Option<JoinHandle<()>>,
     /// When the service manager must hear that this lives.
     watchdog: Option<Moment>,
@@ -94,9 +95,11 @@ pub(crate) struct Supervisor {
     pub(crate) control: Rc<UnixListener>,
     pub(crate) hearing: JoinHandle<()>,
     pub(crate) heard_in: UnboundedSender<(Request, Client)>,
-    heard: UnboundedReceiver<(Request, Client)>,
-    events: UnboundedReceiver<Event>,
-    ears: Ears,
+    pub(crate) heard: UnboundedReceiver<(Request, Client)>,
+    pub(crate) events: UnboundedReceiver<Event>,
+    pub(crate) ears: Ears,
+    /// Heard while another program was tried, and answered when that has failed.
+    pub(crate) heard_late: Vec<Heard>,
 }
 
 /// Why a worker that took too long is ended, and what to do.
@@ -164,6 +167,7 @@ impl Supervisor {
             heard,
             events,
             ears: Ears::open()?,
+            heard_late: Vec::new(),
         })
     }
 
@@ -205,7 +209,7 @@ impl Supervisor {
         }
     }
 
-    async fn hear(&mut self, heard: Heard) {
+    pub(crate) async fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::Child => self.reap().await,
             Heard::End if self.state == State::Stopping => self.kill_all("a second signal came"),
@@ -220,7 +224,7 @@ impl Supervisor {
         }
     }
 
-    fn note(&mut self, event: Event) {
+    pub(crate) fn note(&mut self, event: Event) {
         match event {
             Event::Accepted(waiting) => {
                 if let Some(giver) = &mut self.giver {
@@ -279,7 +283,7 @@ impl Supervisor {
     }
 
     /// Does what is due.
-    async fn look(&mut self) {
+    pub(crate) async fn look(&mut self) {
         self.look_at_gone().await;
         if self.watchdog.is_some_and(|due| due <= Moment::now()) {
             self.tell_manager(Manager::watchdog);
@@ -336,8 +340,9 @@ impl Supervisor {
             self.serve_singly();
         }
         let Some(giver) = &mut self.giver else { return };
-        giver.give(&mut self.workers, self.serving.number);
+        // In this order: what is written makes room.
         giver.settle(&mut self.workers);
+        giver.give(&mut self.workers, self.serving.number);
         for worker in self.workers.iter_mut().filter(|worker| worker.is(WorkerState::Draining)) {
             let Some(until) = worker.record.ready_at else { continue };
             let settled = worker.link.outstanding() == 0;
@@ -361,6 +366,10 @@ impl Supervisor {
         let mut pause = due.map_or(LONG_LOOK, Moment::remaining);
         let awaited = |worker: &Worker| matches!(worker.link, Link::Awaited) && !worker.is(WorkerState::Draining);
         if !self.remnants.is_empty() || self.workers.iter().any(awaited) {
+            pause = pause.min(LOOK);
+        }
+        // Nothing tells that a worker has room again.
+        if self.giver.as_ref().is_some_and(|giver| !giver.waiting.is_empty()) {
             pause = pause.min(LOOK);
         }
         if self.giver.is_some() && self.workers.iter().any(|worker| worker.link.outstanding() > 0) {

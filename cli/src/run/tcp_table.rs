@@ -26,8 +26,14 @@ pub(crate) fn rows() -> impl Iterator<Item = Row> {
     })
 }
 
+/// What has ended, and only waits: nobody has it open, and a busy server has tens of thousands of them.
+const TIME_WAIT: &str = "06";
+
 fn row(line: &str) -> Option<Row> {
-    let fields: Vec<_> = line.split_whitespace().collect();
+    if line.split_ascii_whitespace().nth(3)? == TIME_WAIT {
+        return None;
+    }
+    let fields: Vec<_> = line.split_ascii_whitespace().collect();
     let (_, waiting) = fields.get(4)?.split_once(':')?;
     Some(Row {
         local: address(fields.get(1)?)?,
@@ -73,6 +79,7 @@ mod tests {
         assert_eq!((listening.waiting, listening.inode), (3, 4242));
         assert_eq!(address("0000000000000000FFFF00000100007F:0050").unwrap().to_string(), "127.0.0.1:80");
         assert_eq!(address("00000000000000000000000001000000:0050").unwrap().to_string(), "[::1]:80");
+        assert!(row(&line.replace(" 0A ", " 06 ")).is_none());
         for wrong in ["", "sl local_address rem_address st", "0: x y z", "0: 0100007F 0 0 0:0"] {
             assert!(row(wrong).is_none(), "{wrong}");
         }

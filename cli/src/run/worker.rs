@@ -298,7 +298,7 @@ fn end_of(connection: &Socket) -> Result<Stdio> {
 }
 
 /// What its lines begin with: its place, or its number if each serves one connection.
-fn prefix(around: &Surroundings, plan: &Plan, number: u64, place: u32) -> Prefix {
+pub(crate) fn prefix(around: &Surroundings, plan: &Plan, number: u64, place: u32) -> Prefix {
     let single = plan.options.giving() == Some(Via::Stdio);
     let text = if single { format!("#{number} | ") } else { format!("{place} | ") };
     Prefix { text, printer: around.printer.clone() }
