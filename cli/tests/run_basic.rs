@@ -5,7 +5,6 @@ mod running;
 
 use rustix::process::Signal;
 use running::{Setup, ask, ask_udp, environment_of, number, until};
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
@@ -42,11 +41,12 @@ fn numbers_of_listeners_are_put_into_the_command() {
 
 #[test]
 fn listeners_have_the_options_that_they_are_given() {
-    let setup = Setup::new(&["--listen", "web=[::1]:0,v6only,reuseport", "--listen", "plain=[::1]:0"]);
+    // At an address of one family alone the system has no choice for `v6only`.
+    let setup = Setup::new(&["--listen", "web=[::]:0,v6only,reuseport", "--listen", "plain=[::]:0"]);
     let path = setup.path("a.sock");
     let local = format!("local=unix:{},mode=620,backlog=2", path.display());
     let supervisor = setup.option("--listen").option(local).start();
-    let listeners = supervisor.ask("listeners");
+    let listeners = ask(&supervisor.address("local"), "listeners");
     assert_eq!((&listeners[0]["reuse_port"], &listeners[0]["only_v6"]), (&true.into(), &true.into()));
     assert_eq!((&listeners[1]["reuse_port"], &listeners[1]["only_v6"]), (&false.into(), &false.into()));
     assert_eq!(listeners[0]["address"], supervisor.address("web"));
@@ -135,15 +135,15 @@ fn a_flood_that_nobody_reads_holds_nothing_up() {
         line.and_then(|line| line.as_str()?.strip_prefix("flood ")?.parse::<u64>().ok()).unwrap_or_default()
     };
     // More than pipes and queues can hold.
-    until("a flood", || flooded() > 50_000);
+    until("a flood", || flooded() > 20_000);
     let ready = std::fs::read(supervisor.path("ready.json")).unwrap();
     let ready: serde_json::Value = serde_json::from_slice(&ready).unwrap();
     assert_eq!(ask(ready["listeners"][0]["address"].as_str().unwrap(), "who")["generation"], 1);
     supervisor.play("ready");
     supervisor.do_it(&["reload"]);
-    supervisor.do_it(&["stop"]);
-    let mut read = String::new();
-    unread.read_to_string(&mut read).unwrap();
-    assert!(read.contains("\"event\":\"ready\"") || read.contains("flood 0"), "{}", &read[..200]);
+    // Who reads at last is told what is missing.
+    let read = std::thread::spawn(move || _ = std::io::copy(&mut unread, &mut std::io::sink()));
     supervisor.wait_for_error("lines were not printed");
+    supervisor.end();
+    read.join().unwrap();
 }

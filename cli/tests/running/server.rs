@@ -33,6 +33,8 @@ pub(crate) fn arguments() -> Vec<OsString> {
 fn serve() {
     let Some(file) = std::env::var_os(PLAY) else { return };
     let words = std::fs::read_to_string(file).unwrap();
+    // The test harness has begun a line.
+    say("");
     let says = |word: &str| words.split_whitespace().any(|there| there == word);
     if says("fail") {
         say("this is the reason");
@@ -63,6 +65,10 @@ fn serve() {
     }
     if says("info") {
         redeem();
+    }
+    if says("deaf") {
+        let _ = { &end }.read(&mut [0]);
+        exit(0);
     }
     if says("ready") {
         notify("READY=1");
