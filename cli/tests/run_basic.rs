@@ -3,8 +3,8 @@
 
 mod running;
 
-use rustix::process::Signal;
 use running::{Setup, ask, ask_udp, environment_of, number, until};
+use rustix::process::Signal;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 

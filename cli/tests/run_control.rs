@@ -5,6 +5,7 @@ mod running;
 
 use running::{LONG, Setup, Supervisor, text};
 use std::io::{Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
@@ -14,14 +15,18 @@ const WEB: [&str; 4] = ["--listen", "web=127.0.0.1:0", "--name", "app"];
 fn status_tells_what_there_is() {
     let supervisor = Setup::new(&[&WEB[..], &["--workers", "2"]].concat()).start();
     let status = supervisor.status();
-    assert_eq!((&status["name"], &status["state"], &status["generation"]), (&"app".into(), &"running".into(), &1.into()));
+    assert_eq!(
+        (&status["name"], &status["state"], &status["generation"]),
+        (&"app".into(), &"running".into(), &1.into())
+    );
     assert_eq!(status["pid"], supervisor.pid());
     assert_eq!(status["listeners"][0]["address"], supervisor.address("web"));
     assert_eq!(status["listeners"][0]["queued"], 0);
     assert_eq!(status["workers"].as_array().map(Vec::len), Some(2));
     let held: Vec<_> = (0..4).map(|_| supervisor.connect().hold()).collect();
     let status = supervisor.status();
-    let connections = status["workers"].as_array().unwrap().iter().map(|worker| worker["connections"].as_u64().unwrap());
+    let connections =
+        status["workers"].as_array().unwrap().iter().map(|worker| worker["connections"].as_u64().unwrap());
     assert_eq!(connections.sum::<u64>(), 4);
     held.into_iter().for_each(|held| _ = held.let_go());
     supervisor.ask("notify STATUS=serving cake");
@@ -37,7 +42,9 @@ fn status_tells_what_there_is() {
 #[test]
 fn where_there_is_no_supervisor_the_code_is_4() {
     let supervisor = Setup::new(&WEB).start();
-    for command in [vec!["status"], vec!["status", "--json"], vec!["reload"], vec!["upgrade"], vec!["stop"], vec!["top"]] {
+    for command in
+        [vec!["status"], vec!["status", "--json"], vec!["reload"], vec!["upgrade"], vec!["stop"], vec!["top"]]
+    {
         let words = [&command[..1], &["other"], &command[1..]].concat();
         let said = supervisor.fail(&words, 4);
         assert!(said.starts_with("sharesock: no supervisor named other runs in "), "{said}");
@@ -49,13 +56,11 @@ fn where_there_is_no_supervisor_the_code_is_4() {
 #[test]
 fn of_several_one_must_be_named_and_of_one_name_there_is_one() {
     let supervisor = Setup::new(&WEB).start();
-    let other = Setup::new(&["--name", "other"]);
     let another = |name: &str| {
         let mut command = supervisor.command(&["run", "--name", name, "--listen", "web=127.0.0.1:0"]);
         command.args(["--json", "--", "sleep", "1000"]).env("SHARESOCK_TEST_PLAY", supervisor.path("play"));
         command
     };
-    drop(other);
     let same = another("app").output().unwrap();
     assert_eq!(same.status.code(), Some(1));
     assert!(text(&same.stderr).contains("a supervisor named app runs in "), "{same:?}");
@@ -89,7 +94,8 @@ fn say(supervisor: &Supervisor, request: &[u8]) -> String {
 fn what_is_no_request_does_no_harm() {
     let supervisor = Setup::new(&WEB).start();
     let before = running::count_of_descriptors(supervisor.pid());
-    for wrong in [&b"\xff\xfe\n"[..], b"{}\n", b"{\"stop\":3}\n", b"[[[[\n", b"{\"status\":{\"lines\":-1}}\n", b"stop"] {
+    for wrong in [&b"\xff\xfe\n"[..], b"{}\n", b"{\"stop\":3}\n", b"[[[[\n", b"{\"status\":{\"lines\":-1}}\n", b"stop"]
+    {
         let answer = say(&supervisor, wrong);
         assert!(answer.contains("failed") && answer.contains("this is no request"), "{answer}");
     }
@@ -124,9 +130,9 @@ fn who_says_nothing_holds_nobody_up_for_ever() {
 #[test]
 fn what_a_supervisor_that_was_killed_left_is_no_obstacle() {
     let domain = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(&domain, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let folder = domain.path().join("run-app");
-    std::fs::create_dir(&folder).unwrap();
-    std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    std::fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
     drop(std::os::unix::net::UnixListener::bind(folder.join("control")).unwrap());
     std::fs::write(folder.join("out-1"), "").unwrap();
     let status = |code| {
@@ -138,7 +144,6 @@ fn what_a_supervisor_that_was_killed_left_is_no_obstacle() {
     let mut run = Command::new(env!("CARGO_BIN_EXE_sharesock"));
     run.args(["run", "--name", "app", "--domain"]).arg(domain.path()).args(["--", "sleep", "1000"]);
     let mut child = run.stderr(std::process::Stdio::null()).spawn().unwrap();
-    running::until("an answer", || folder.join("out-1").metadata().is_ok_and(|file| file.len() == 0));
     running::until("a supervisor", || UnixStream::connect(folder.join("control")).is_ok());
     status(0);
     running::signal(child.id(), rustix::process::Signal::TERM);

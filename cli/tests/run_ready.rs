@@ -3,8 +3,8 @@
 
 mod running;
 
-use rustix::process::Signal;
 use running::{Setup, lives, number, signal};
+use rustix::process::Signal;
 use serde_json::Value;
 
 const WEB: [&str; 2] = ["--listen", "web=127.0.0.1:0"];

@@ -3,8 +3,8 @@
 
 mod running;
 
-use rustix::process::Signal;
 use running::{Setup, lives};
+use rustix::process::Signal;
 use std::os::unix::process::ExitStatusExt;
 
 const WEB: [&str; 2] = ["--listen", "web=127.0.0.1:0"];
@@ -51,7 +51,8 @@ fn who_does_not_end_is_killed_after_a_while() {
 #[test]
 fn a_worker_is_asked_by_the_signal_that_it_wants() {
     let options = [&WEB[..], &["--stop-signal", "usr2", "--stop-timeout", "1000"]].concat();
-    let setup = Setup::new(&options).shell("trap 'echo asked; exit 0' USR2; echo go; while :; do sleep 1000 & wait; done");
+    let setup =
+        Setup::new(&options).shell("trap 'echo asked; exit 0' USR2; echo go; while :; do sleep 1000 & wait; done");
     let mut supervisor = setup.spawn();
     supervisor.wait_for("ready");
     supervisor.signal(Signal::TERM);

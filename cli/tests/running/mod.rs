@@ -11,8 +11,8 @@ mod setup;
 pub(crate) use client::{Connection, ask, ask_udp};
 #[allow(unused_imports)] // The same.
 pub(crate) use look::{
-    alive, children, count_of_descriptors, environment_of, family, group_of, kill, lives, processes_of, signal, state_of,
-    stop_process, until,
+    alive, children, count_of_descriptors, environment_of, family, group_of, kill, lives, processes_of, signal,
+    state_of, stop_process, until,
 };
 pub(crate) use server::{PLAY, arguments};
 pub(crate) use setup::Setup;
@@ -82,7 +82,8 @@ impl Supervisor {
     pub(crate) fn address(&self, name: &str) -> String {
         let event = |line: &str| {
             let event = serde_json::from_str::<Value>(line).ok()?;
-            (event["event"] == "listening" && event["name"] == name).then(|| event["address"].as_str().map(String::from))
+            (event["event"] == "listening" && event["name"] == name)
+                .then(|| event["address"].as_str().map(String::from))
         };
         self.output.find(0, event).unwrap_or_else(|| panic!("no listener {name}:\n{}", self.story())).1.unwrap()
     }

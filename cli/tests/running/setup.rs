@@ -26,7 +26,8 @@ impl Setup {
     /// By a command to whose words those of the supervisor are added.
     pub(crate) fn by(mut process: Command, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let shared = ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "SHARESOCK_DOMAIN"];
+        let shared =
+            ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "SHARESOCK_DOMAIN"];
         shared.iter().for_each(|name| _ = process.env_remove(name));
         process.env(PLAY, folder.path().join("play"));
         let options = options.iter().map(Into::into).collect();
@@ -78,7 +79,10 @@ impl Setup {
         if !self.command.is_empty() {
             self.process.arg("--").args(&self.command);
         }
-        self.process.stdin(Stdio::null()).stdout(self.output.take().unwrap_or_else(Stdio::piped)).stderr(Stdio::piped());
+        self.process
+            .stdin(Stdio::null())
+            .stdout(self.output.take().unwrap_or_else(Stdio::piped))
+            .stderr(Stdio::piped());
         let mut child = self.process.spawn().unwrap();
         // Otherwise this process would hold the other end of what it reads.
         drop(std::mem::replace(&mut self.process, Command::new("")));
