@@ -102,6 +102,24 @@ fn command_line(pid: u32) -> Vec<String> {
     text.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
+/// The guard of a supervisor.
+pub(crate) fn guard_of(supervisor: u32) -> Option<u32> {
+    let guard = |pid: &u32| command_line(*pid).get(1).is_some_and(|word| word == "guard");
+    children(supervisor).into_iter().filter(|pid| lives(*pid)).find(guard)
+}
+
+/// What does not change any more: the same a good many times.
+pub(crate) fn settled<T: PartialEq>(mut look: impl FnMut() -> T) -> T {
+    let (mut last, mut same) = (look(), 0);
+    until("something that stays", || {
+        let now = look();
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+        same == 50
+    });
+    last
+}
+
 /// What a process was started with.
 pub(crate) fn environment_of(pid: u32) -> HashMap<String, String> {
     let text = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();

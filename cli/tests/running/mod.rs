@@ -11,8 +11,8 @@ mod setup;
 pub(crate) use client::{Connection, ask, ask_udp};
 #[allow(unused_imports)] // The same.
 pub(crate) use look::{
-    alive, children, count_of_descriptors, environment_of, family, group_of, kill, lives, processes_of, signal,
-    state_of, stop_process, until,
+    alive, children, count_of_descriptors, environment_of, family, files_under, group_of, guard_of, kill, lives,
+    processes_of, settled, signal, state_of, stop_process, until,
 };
 pub(crate) use server::{PLAY, arguments};
 pub(crate) use setup::Setup;
@@ -26,6 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
+/// The program that is tested.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_sharesock");
 /// A bound on hangs; nothing waits for it to pass.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
@@ -66,6 +68,16 @@ impl Supervisor {
     pub(crate) fn wait_for_line(&self, text: &str) -> String {
         let found = self.output.find(0, |line| line.contains(text).then(|| line.to_owned()));
         found.unwrap_or_else(|| panic!("no line with {text:?} came:\n{}", self.story())).1
+    }
+
+    /// Waits until as many workers as this have read what they are to do, which is this.
+    pub(crate) fn wait_until_played(&self, words: &str, count: usize) {
+        let mut played = 0;
+        let found = self.output.find(0, |line| {
+            played += usize::from(line.ends_with(&format!(" | plays {words}")));
+            (played == count).then_some(())
+        });
+        assert!(found.is_some(), "{played} of {count} play {words}:\n{}", self.story());
     }
 
     /// The same of standard error.

@@ -35,6 +35,7 @@ fn serve() {
     let words = std::fs::read_to_string(file).unwrap();
     // The test harness has begun a line.
     say("");
+    say(&format!("plays {words}"));
     let says = |word: &str| words.split_whitespace().any(|there| there == word);
     if says("fail") {
         say("this is the reason");
