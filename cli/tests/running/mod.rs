@@ -165,6 +165,13 @@ impl Supervisor {
         self.ended.unwrap()
     }
 
+    /// When its first process has ended: waits until another one is the supervisor, or none is left.
+    pub(crate) fn settle_after_the_end(&self) {
+        until("a supervisor, or nothing", || {
+            self.call(&["status"]).status.success() || processes_of(self.folder.path()).is_empty()
+        });
+    }
+
     /// Ends it in order; nothing may be left.
     pub(crate) fn end(mut self) {
         self.signal(Signal::TERM);
@@ -187,9 +194,9 @@ impl Supervisor {
     }
 }
 
-/// What stays in a domain as long as it is used.
-fn is_of_the_domain(_path: &std::path::Path) -> bool {
-    false
+/// What a worker that ended without closing its endpoint left: whoever opens one there next removes it.
+fn is_of_the_domain(path: &std::path::Path) -> bool {
+    path.to_str().is_some_and(|path| path.ends_with("-hand-off"))
 }
 
 impl Drop for Supervisor {

@@ -193,6 +193,12 @@ fn serve_one(mut stream: UnixStream) {
         "limit" => json!(rustix::process::getrlimit(rustix::process::Resource::Nofile).current),
         "child" => json!(start_child("exec sleep 1000")),
         "exit" => exit(rest.parse().unwrap()),
+        // Its parent ends at once.
+        "orphan" => {
+            let script = "sleep 1000 < /dev/null > /dev/null 2>&1 & echo $!";
+            let output = Command::new("sh").args(["-c", script]).output().unwrap();
+            serde_json::from_slice(&output.stdout).unwrap()
+        }
         "say" => {
             say(rest);
             who()
