@@ -8,12 +8,17 @@ use rustix::process::Signal;
 use std::process::Stdio;
 use std::time::Duration;
 
-const WEB: [&str; 4] = ["--listen", "web=127.0.0.1:0", "--stop-timeout", "5"];
+const WEB: [&str; 2] = ["--listen", "web=127.0.0.1:0"];
 /// A shell, its child the server, and a child of that.
 const FAMILY: &str = r#""$@" & wait"#;
 
 fn setup() -> Setup {
-    let setup = Setup::new(&[&WEB[..], &["--workers", "2", "--ready", "notify"]].concat());
+    setup_with("5")
+}
+
+fn setup_with(stop_timeout: &str) -> Setup {
+    let options = ["--stop-timeout", stop_timeout, "--workers", "2", "--ready", "notify"];
+    let setup = Setup::new(&[&WEB[..], &options].concat());
     let local = format!("local=unix:{}", setup.path("local.sock").display());
     setup.option("--listen").option(local).shell(FAMILY).play("ready child")
 }
@@ -161,7 +166,6 @@ fn what_a_worker_left_before_an_upgrade_is_ended_after_it() {
     supervisor.play("ready");
     kill(supervisor.workers()[0]);
     supervisor.wait_for("worker_ready");
-    supervisor.wait_for("worker_ready");
     assert!(lives(child));
     supervisor.do_it(&["upgrade"]);
     until("its end", || !lives(child));
@@ -172,7 +176,7 @@ fn what_a_worker_left_before_an_upgrade_is_ended_after_it() {
 
 #[test]
 fn an_end_in_order_leaves_nothing_of_families() {
-    let mut supervisor = setup().play("ready stubborn-child").option("--stop-timeout").option("0.3").start();
+    let mut supervisor = setup_with("0.3").play("ready stubborn-child").start();
     let pids = running::family(supervisor.pid());
     signal(supervisor.pid(), Signal::TERM);
     assert!(supervisor.wait().success());

@@ -153,3 +153,34 @@ fn single_connections_go_on_over_an_upgrade() {
     drop(waiting);
     supervisor.end();
 }
+
+#[test]
+fn signals_for_the_workers_may_come_while_it_happens() {
+    let mut supervisor = Setup::new(&WEB).start();
+    let pid = supervisor.pid();
+    for _ in 0..5 {
+        let mut upgrade = supervisor.command(&["upgrade"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+        while upgrade.try_wait().unwrap().is_none() {
+            signal(pid, Signal::USR1);
+        }
+        assert!(upgrade.wait().unwrap().success());
+        assert!(!supervisor.has_ended(), "{}", supervisor.story());
+    }
+    assert_eq!(supervisor.status()["upgrades"], 5);
+    supervisor.end();
+}
+
+#[test]
+fn a_reload_may_be_asked_for_while_it_happens() {
+    let mut supervisor = Setup::new(&WEB).start();
+    let pid = supervisor.pid();
+    let mut upgrade = supervisor.command(&["upgrade"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    supervisor.wait_for("upgrading");
+    while upgrade.try_wait().unwrap().is_none() {
+        signal(pid, Signal::HUP);
+    }
+    assert!(upgrade.wait().unwrap().success());
+    assert_eq!(supervisor.status()["pid"], pid);
+    supervisor.wait_for("reloaded");
+    supervisor.end();
+}

@@ -194,9 +194,10 @@ impl Supervisor {
     }
 }
 
-/// What a worker that ended without closing its endpoint left: whoever opens one there next removes it.
+/// The name of an endpoint whose process has ended without closing it: whoever opens one there next removes it.
 fn is_of_the_domain(path: &std::path::Path) -> bool {
-    path.to_str().is_some_and(|path| path.ends_with("-hand-off"))
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.split('-').next().is_some_and(|pid| pid.parse::<u32>().is_ok_and(|pid| !lives(pid)))
 }
 
 impl Drop for Supervisor {
