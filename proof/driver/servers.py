@@ -12,6 +12,8 @@ class Server:
 
     command: list
     stop_signal: str = "TERM"
+    # Options of the listener.
+    listener: str = "backlog=1024"
     environment: dict = dataclasses.field(default_factory=dict)
 
 
@@ -44,17 +46,16 @@ def node(_folder, _port):
 def nginx(folder, port):
     """nginx, which takes sockets over from an earlier nginx: to it, the variable NGINX says which.
 
-    It leaves them as they are, and an earlier nginx had made them non-blocking. Were one blocking, a worker that comes
-    second to a connection would wait in accept() for the next, deaf to everything else.
+    It leaves them as they are, and an earlier nginx had made them non-blocking: hence the option of the listener. Were
+    one blocking, a worker that comes second to a connection would wait in accept() for the next, deaf to all else.
     """
     program = tools.nginx()
     config = tools.fill_in(
         "nginx.conf.in", folder / "nginx.conf", folder=folder, port=port, processes=1, pid="", daemon="off"
     )
     # Each of them writes its own file of the process id: `exec` keeps the shell's.
-    script = f"{sys.executable} -c 'import os; os.set_blocking({{fd}}, False)'\n"
-    script += f'NGINX="{{fd}};" exec {program} -p {folder} -c {config} -g "pid {folder}/nginx.$$.pid;"'
-    return Server(["sh", "-c", script], stop_signal="QUIT")
+    script = f'NGINX="{{fd}};" exec {program} -p {folder} -c {config} -g "pid {folder}/nginx.$$.pid;"'
+    return Server(["sh", "-c", script], stop_signal="QUIT", listener="nonblock")
 
 
 def rust(_folder, _port):

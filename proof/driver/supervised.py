@@ -33,7 +33,7 @@ class Supervised:
         """Starts it, and waits until its workers are ready."""
         ready = self.folder / "ready.json"
         options = ["--name", self.name, "--domain", self.folder / "domain", "--ready-file", ready, "--json"]
-        options += ["--listen", f"web=127.0.0.1:{self.port},backlog=1024", "--workers", WORKERS]
+        options += ["--listen", f"web=127.0.0.1:{self.port},{self.spec.listener}", "--workers", WORKERS]
         options += ["--stop-signal", self.spec.stop_signal]
         command = [self.program, "run", *options, "--", *self.spec.command]
         environment = {**os.environ, **self.spec.environment}

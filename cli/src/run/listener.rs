@@ -92,6 +92,9 @@ impl Listener {
             Some(address) => address.to_string(),
             None => bound.as_pathname().map_or_else(|| "unix:".to_owned(), |path| format!("unix:{}", path.display())),
         };
+        if spec.nonblock {
+            socket.as_socket().set_nonblocking(true).context("making a listener non-blocking")?;
+        }
         Ok(Listener { spec, socket, address })
     }
 

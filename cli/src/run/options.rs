@@ -38,7 +38,7 @@ pub(crate) struct Options {
     #[arg(long, env = "SHARESOCK_NAME", value_parser = name)]
     pub(crate) name: Option<String>,
     /// A listener: NAME=HOST:PORT (port 0 picks one), NAME=udp:HOST:PORT, NAME=unix:PATH, or NAME=inherited; options follow
-    /// after commas: backlog=N, reuseport, v6only, mode=OCTAL; may be given several times.
+    /// after commas: backlog=N, reuseport, v6only, nonblock, mode=OCTAL; may be given several times.
     #[arg(long, value_name = "NAME=ADDRESS", env = "SHARESOCK_LISTEN", value_delimiter = ' ')]
     pub(crate) listen: Vec<Spec>,
     /// The number of worker processes; with `--via stdio`, of connections at a time.

@@ -15,6 +15,9 @@ pub(crate) struct Spec {
     pub(crate) backlog: Option<i32>,
     pub(crate) reuse_port: bool,
     pub(crate) v6_only: bool,
+    /// Who accepts is not to wait: for servers that expect it so, and do not see to it.
+    #[serde(default)]
+    pub(crate) nonblock: bool,
     /// Of a Unix path.
     pub(crate) mode: Option<u32>,
 }
@@ -32,8 +35,15 @@ impl FromStr for Spec {
             INHERITED => None,
             address => Some(address.parse().map_err(|why| format!("{why}, or {INHERITED}"))?),
         };
-        let mut spec =
-            Spec { name: name.to_owned(), place, backlog: None, reuse_port: false, v6_only: false, mode: None };
+        let mut spec = Spec {
+            name: name.to_owned(),
+            place,
+            backlog: None,
+            reuse_port: false,
+            v6_only: false,
+            nonblock: false,
+            mode: None,
+        };
         for option in parts {
             spec.set(option)?;
         }
@@ -71,6 +81,7 @@ impl Spec {
                 let mode = u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o777);
                 self.mode = Some(mode.ok_or("mode is three octal digits, such as mode=660")?);
             }
+            None if option == "nonblock" && (ip || unix) => self.nonblock = true,
             None if option == "reuseport" && ip => self.reuse_port = true,
             None if option == "v6only" && ip => self.v6_only = true,
             _ => {
@@ -86,9 +97,9 @@ impl Spec {
 
 fn options(place: Option<&Address>) -> &'static str {
     match place {
-        Some(Address::Tcp(_)) => "there are backlog=N, reuseport and v6only",
-        Some(Address::Udp(_)) => "there are reuseport and v6only",
-        Some(Address::Unix(_)) => "there are backlog=N and mode=OCTAL",
+        Some(Address::Tcp(_)) => "there are backlog=N, reuseport, v6only and nonblock",
+        Some(Address::Udp(_)) => "there are reuseport, v6only and nonblock",
+        Some(Address::Unix(_)) => "there are backlog=N, mode=OCTAL and nonblock",
         None => "an inherited one has none",
     }
 }
@@ -108,8 +119,8 @@ mod tests {
 
     #[test]
     fn what_is_given_is_understood() {
-        let spec: Spec = "web=127.0.0.1:0,backlog=16,reuseport".parse().unwrap();
-        assert_eq!((spec.name.as_str(), spec.backlog, spec.reuse_port), ("web", Some(16), true));
+        let spec: Spec = "web=127.0.0.1:0,backlog=16,reuseport,nonblock".parse().unwrap();
+        assert_eq!((spec.name.as_str(), spec.backlog, spec.reuse_port, spec.nonblock), ("web", Some(16), true, true));
         assert_eq!(spec.place, Some(Address::Tcp("127.0.0.1:0".to_owned())));
         let spec: Spec = "a=unix:/run/x=y.sock,mode=660".parse().unwrap();
         assert_eq!((spec.place, spec.mode), (Some(Address::Unix("/run/x=y.sock".into())), Some(0o660)));
@@ -160,6 +171,7 @@ mod tests {
             "w=unix:/a,reuseport",
             "w=udp:a:1,backlog=1",
             "w=inherited,v6only",
+            "w=inherited,nonblock",
         ] {
             assert!(wrong.parse::<Spec>().is_err(), "{wrong}");
         }
