@@ -1,0 +1,106 @@
+//! `sharesock run`, and the commands that talk to it.
+
+use super::redaction::Redaction;
+use super::stage::Stage;
+use super::transcript::Transcript;
+
+/// Says that it is up when it hears signals, on the stream of which nothing else of its supervisor is printed.
+fn worker(stream: u8) -> String {
+    format!(
+        "trap 'echo bye >&{stream}; exit 0' TERM\necho $$ > pid\necho up >&{stream}\nwhile :; do sleep 1000 & wait $!; done\n"
+    )
+}
+
+fn redaction(stage: &Stage) -> Redaction {
+    Redaction::of(stage.folder())
+        .and(r"\bup +\d+s\b", "up [TIME]")
+        .and(r"(?m)^(1\| +\d+ +\[PID-\d+\] .*?) +\d+s +(\d+) +[\d.]+ MiB +[\d.]+s$", "$1  [TIME]  $2  [MEMORY]  [TIME]")
+        .and(r#""(uptime_s|cpu_s|memory_bytes)": [\d.e-]+"#, r#""$1": [NUMBER]"#)
+        .and(r" {2,}", "  ")
+}
+
+#[test]
+fn a_supervisor_is_talked_to() {
+    let stage = Stage::new();
+    stage.write("worker.sh", &worker(1));
+    let mut transcript = Transcript::default();
+    let options =
+        "run --name app --listen web=127.0.0.1:0 --listen admin=unix:admin.sock,mode=600 --metrics 127.0.0.1:0";
+    let app = stage.start(&format!("{options} --ready time=0.01 --ready-file ready.json -- sh worker.sh"));
+    app.announce(&mut transcript);
+    app.says("app is ready", 1);
+    app.says("| up", 1);
+    stage.play(&mut transcript, "cat ready.json");
+    stage.play(&mut transcript, "sharesock status");
+    stage.play(&mut transcript, "sharesock run --name app -- true");
+    stage.play(&mut transcript, "sharesock stop other");
+    stage.play(&mut transcript, "sharesock reload app");
+    app.says("exited with code 0", 1);
+    app.says("| up", 2);
+    stage.play(&mut transcript, "sharesock upgrade");
+    stage.play(&mut transcript, "sharesock upgrade app --to /bin/false");
+    stage.play(&mut transcript, "sharesock upgrade app --to nowhere");
+    stage.play(&mut transcript, "kill -KILL $(cat pid)");
+    app.says("| up", 3);
+    stage.play(&mut transcript, "sharesock status app --lines 5");
+    stage.play(&mut transcript, "sharesock stop app");
+    app.end(&mut transcript);
+    stage.play(&mut transcript, "ls -A domain");
+    transcript.compare("sessions/run", &redaction(&stage));
+}
+
+#[test]
+fn events_are_told_as_json() {
+    let stage = Stage::new();
+    stage.write("worker.sh", &worker(2));
+    let mut transcript = Transcript::default();
+    let write = |transcript: &mut Transcript, text| {
+        stage.write("app.toml", text);
+        stage.play(transcript, "cat app.toml");
+    };
+    let good = "listen = \"web=127.0.0.1:0\"\nready = \"time=0.01\"\ncommand = [\"sh\", \"worker.sh\"]\n";
+    write(&mut transcript, good);
+    let app = stage.start("run --name app --config app.toml --json");
+    app.announce(&mut transcript);
+    app.says("\"ready\"", 1);
+    app.says("| up", 1);
+    stage.play(&mut transcript, "sharesock status app --json");
+    stage.play(&mut transcript, "sharesock reload app");
+    app.says("\"worker_ended\"", 1);
+    app.says("| up", 2);
+    write(&mut transcript, "workers = 0\n");
+    stage.play(&mut transcript, "sharesock reload app");
+    write(
+        &mut transcript,
+        "listen = \"web=127.0.0.1:0\"\nready = \"notify\"\ncommand = [\"sh\", \"-c\", \"exit 5\"]\n",
+    );
+    stage.play(&mut transcript, "sharesock reload app");
+    app.says("\"worker_ended\"", 2);
+    write(&mut transcript, good);
+    stage.play(&mut transcript, "sharesock upgrade app");
+    stage.play(&mut transcript, "sharesock upgrade app --to /bin/false");
+    stage.play(&mut transcript, "kill -KILL $(cat pid)");
+    app.says("| up", 3);
+    stage.play(&mut transcript, "sharesock stop app");
+    app.end(&mut transcript);
+    transcript.compare("sessions/run-json", &redaction(&stage));
+}
+
+#[test]
+fn one_of_several_must_be_named() {
+    let stage = Stage::new();
+    stage.write("worker.sh", &worker(1));
+    let mut transcript = Transcript::default();
+    let [one, two] = ["one", "two"].map(|name| {
+        let running = stage.start(&format!("run --name {name} --ready time=0.01 -- sh worker.sh"));
+        running.announce(&mut transcript);
+        running.says(&format!("{name} is ready"), 1);
+        running.says("| up", 1);
+        running
+    });
+    for command in ["status", "reload", "upgrade", "stop", "top"] {
+        stage.play(&mut transcript, &format!("sharesock {command}"));
+    }
+    drop((one, two));
+    transcript.compare("sessions/several", &redaction(&stage));
+}
