@@ -60,7 +60,7 @@ fn every_example_is_a_command_line() {
             let ours = example.split(['|', '<', '>', '&', '#']).map(str::trim);
             // The first is all that is needed of `sharesock listen … -- sharesock give`, and the rest has a line of its own.
             for part in ours.flat_map(|part| part.split(" -- ")).filter(|part| part.starts_with("sharesock ")) {
-                let ended = stage.shell(&format!("{part} --help")).output().unwrap();
+                let ended = stage.shell(&format!("{} --help", part.replace("$!", "$$"))).output().unwrap();
                 let printed = String::from_utf8_lossy(&ended.stdout);
                 assert!(ended.status.success() && printed.contains("Usage: "), "{part}, of {example}: {ended:?}");
             }

@@ -1,14 +1,14 @@
 //! Puts names for what differs from run to run.
 
 use regex::{Captures, Regex};
-use std::cell::RefCell;
 use std::path::Path;
 
 /// Where process ids stand; there are none of more than seven digits. The status of workers has them in its second column.
-const PIDS: &str = r#"(?mx)
+const PIDS: &str = r#"(?x)
     (?<before> \b(?:process(?:es)?|workers?|supervisor|pid)[\ ]\[? | "pid":[\ ]? | "workers":\[ | ^1\|[\ ]+\d+[\ ]{2,} )
     (?<pids> \d{1,7}\b (?: (?:,[\ ]?|[\ ]and[\ ]|[\ ]) \d{1,7}\b )* )"#;
 
+/// Rules, in their order; each sees a line of what was printed. Commands stay as they are.
 #[derive(Debug)]
 pub(crate) struct Redaction(Vec<(Regex, String)>);
 
@@ -28,30 +28,52 @@ impl Redaction {
 
     pub(crate) fn apply(&self, text: &str) -> String {
         let replace = |text: String, (pattern, name): &(Regex, String)| pattern.replace_all(&text, name).into_owned();
-        self.0.iter().fold(number_processes(text), replace)
+        let mut processes = Processes::new();
+        let line = |line: &str| match line.starts_with("$ ") {
+            true => line.to_owned(),
+            false => processes.name_all(&self.0.iter().fold(line.to_owned(), replace)),
+        };
+        text.split_inclusive('\n').map(line).collect()
     }
 }
 
-/// The first process that is named is `[PID-1]`, wherever it is named.
-fn number_processes(text: &str) -> String {
-    let known = RefCell::new(Vec::new());
-    let name = |found: &Captures<'_>| {
-        let mut known = known.borrow_mut();
-        let place = known.iter().position(|pid| *pid == found[0]).unwrap_or_else(|| {
-            known.push(found[0].to_owned());
-            known.len() - 1
-        });
-        format!("[PID-{}]", place + 1)
-    };
-    let number = Regex::new(r"\d+").unwrap();
-    let named = |found: &Captures<'_>| format!("{}{}", &found["before"], number.replace_all(&found["pids"], &name));
-    Regex::new(PIDS).unwrap().replace_all(text, named).into_owned()
+/// The processes that were named: the first is `[PID-1]`, wherever it is named.
+struct Processes {
+    known: Vec<String>,
+    places: Regex,
+    number: Regex,
+}
+
+impl Processes {
+    fn new() -> Self {
+        Processes { known: Vec::new(), places: Regex::new(PIDS).unwrap(), number: Regex::new(r"\d+").unwrap() }
+    }
+
+    fn name_all(&mut self, line: &str) -> String {
+        let Processes { known, places, number } = self;
+        let mut name = |found: &Captures<'_>| {
+            let place = known.iter().position(|pid| *pid == found[0]).unwrap_or_else(|| {
+                known.push(found[0].to_owned());
+                known.len() - 1
+            });
+            format!("[PID-{}]", place + 1)
+        };
+        let named =
+            |found: &Captures<'_>| format!("{}{}", &found["before"], number.replace_all(&found["pids"], &mut name));
+        places.replace_all(line, named).into_owned()
+    }
 }
 
 #[test]
 fn processes_keep_their_names() {
-    let text = "process 30 is ready, with workers [41, 42]\n{\"pid\":42,\"workers\":[41,43]}\n1|   0   43  1  ready\n";
-    let expected = "process [PID-1] is ready, with workers [[PID-2], [PID-3]]\n{\"pid\":[PID-3],\"workers\":[[PID-2],[PID-4]]}\n1|   0   [PID-4]  1  ready\n";
-    assert_eq!(number_processes(text), expected);
-    assert_eq!(number_processes("in 100 ms, process 4294900001"), "in 100 ms, process 4294900001");
+    for (text, expected) in [
+        ("process 30 is ready, with workers [41, 42]", "process [PID-1] is ready, with workers [[PID-2], [PID-3]]"),
+        ("{\"pid\":42,\"workers\":[41,43]}", "{\"pid\":[PID-1],\"workers\":[[PID-2],[PID-3]]}"),
+        ("1|   0   43  1  ready", "1|   0   [PID-1]  1  ready"),
+        ("workers 1 2; process 2 and 1", "workers [PID-1] [PID-2]; process [PID-2] and [PID-1]"),
+        ("in 100 ms, process 4294900001", "in 100 ms, process 4294900001"),
+        ("$ sharesock serve --workers 1", "$ sharesock serve --workers 1"),
+    ] {
+        assert_eq!(Redaction::of(Path::new("/nowhere")).apply(text), expected);
+    }
 }

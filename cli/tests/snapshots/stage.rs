@@ -79,6 +79,12 @@ impl Stage {
         );
     }
 
+    /// Until a line of the shell succeeds.
+    pub(crate) fn until(&self, line: &str) {
+        let ended = self.shell(&format!("until {line}; do sleep 0.01; done")).output().unwrap();
+        assert!(ended.status.success(), "{line}: {ended:?}");
+    }
+
     /// What `sharesock` prints, where no domain is named, which help would show.
     pub(crate) fn help(&self, arguments: &[&str]) -> String {
         self.help_at("100", arguments)

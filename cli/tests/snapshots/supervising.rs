@@ -14,9 +14,16 @@ fn worker(stream: u8) -> String {
 fn redaction(stage: &Stage) -> Redaction {
     Redaction::of(stage.folder())
         .and(r"\bup +\d+s\b", "up [TIME]")
-        .and(r"(?m)^(1\| +\d+ +\[PID-\d+\] .*?) +\d+s +(\d+) +[\d.]+ MiB +[\d.]+s$", "$1  [TIME]  $2  [MEMORY]  [TIME]")
+        .and(r"^(1\| +\d+ +\d+ .*?) +\d+s +(\d+) +[\d.]+ .iB +[\d.]+s$", "$1  [TIME]  $2  [MEMORY]  [TIME]")
         .and(r#""(uptime_s|cpu_s|memory_bytes)": [\d.e-]+"#, r#""$1": [NUMBER]"#)
-        .and(r" {2,}", "  ")
+        // A program that ends before it is looked at is told in other words.
+        .and(
+            r"there is no process \d+ to duplicate for: .*restarted",
+            "/bin/false cannot take over: it exited with code 1",
+        )
+        // The width of columns is that of what stands in them.
+        .and(r"([^| ]) {2,}", "$1  ")
+        .and(r"^1\| +0  ", "1|     0  ")
 }
 
 #[test]
@@ -24,8 +31,7 @@ fn a_supervisor_is_talked_to() {
     let stage = Stage::new();
     stage.write("worker.sh", &worker(1));
     let mut transcript = Transcript::default();
-    let options =
-        "run --name app --listen web=127.0.0.1:0 --listen admin=unix:admin.sock,mode=600 --metrics 127.0.0.1:0";
+    let options = "run --name app --listen web=127.0.0.1:0,backlog=64 --listen admin=unix:admin.sock,mode=600,backlog=64 --metrics 127.0.0.1:0";
     let app = stage.start(&format!("{options} --ready time=0.01 --ready-file ready.json -- sh worker.sh"));
     app.announce(&mut transcript);
     app.says("app is ready", 1);
@@ -42,6 +48,7 @@ fn a_supervisor_is_talked_to() {
     stage.play(&mut transcript, "sharesock upgrade app --to nowhere");
     stage.play(&mut transcript, "kill -KILL $(cat pid)");
     app.says("| up", 3);
+    stage.until("sharesock status app | grep ' ready '");
     stage.play(&mut transcript, "sharesock status app --lines 5");
     stage.play(&mut transcript, "sharesock stop app");
     app.end(&mut transcript);
@@ -58,7 +65,7 @@ fn events_are_told_as_json() {
         stage.write("app.toml", text);
         stage.play(transcript, "cat app.toml");
     };
-    let good = "listen = \"web=127.0.0.1:0\"\nready = \"time=0.01\"\ncommand = [\"sh\", \"worker.sh\"]\n";
+    let good = "listen = \"web=127.0.0.1:0,backlog=64\"\nready = \"time=0.01\"\ncommand = [\"sh\", \"worker.sh\"]\n";
     write(&mut transcript, good);
     let app = stage.start("run --name app --config app.toml --json");
     app.announce(&mut transcript);
@@ -81,9 +88,25 @@ fn events_are_told_as_json() {
     stage.play(&mut transcript, "sharesock upgrade app --to /bin/false");
     stage.play(&mut transcript, "kill -KILL $(cat pid)");
     app.says("| up", 3);
+    app.says("\"worker_ready\"", 3);
     stage.play(&mut transcript, "sharesock stop app");
     app.end(&mut transcript);
     transcript.compare("sessions/run-json", &redaction(&stage));
+}
+
+#[test]
+fn a_worker_that_does_not_end_is_killed() {
+    let stage = Stage::new();
+    stage.write("worker.sh", "trap '' TERM\necho up\nwhile :; do sleep 1000; done\n");
+    let mut transcript = Transcript::default();
+    let options = "run --name app --ready time=0.01 --ready-file nowhere/ready.json --stop-timeout 0.1";
+    let app = stage.start(&format!("{options} -- sh worker.sh"));
+    app.announce(&mut transcript);
+    app.says("app is ready", 1);
+    app.says("| up", 1);
+    stage.play(&mut transcript, "sharesock stop app");
+    app.end(&mut transcript);
+    transcript.compare("sessions/killed", &redaction(&stage));
 }
 
 #[test]
