@@ -33,7 +33,7 @@ impl Redaction {
             true => line.to_owned(),
             false => processes.name_all(&self.0.iter().fold(line.to_owned(), replace)),
         };
-        text.split_inclusive('\n').map(line).collect()
+        text.lines().map(line).map(|line| line + "\n").collect()
     }
 }
 
@@ -74,6 +74,6 @@ fn processes_keep_their_names() {
         ("in 100 ms, process 4294900001", "in 100 ms, process 4294900001"),
         ("$ sharesock serve --workers 1", "$ sharesock serve --workers 1"),
     ] {
-        assert_eq!(Redaction::of(Path::new("/nowhere")).apply(text), expected);
+        assert_eq!(Redaction::of(Path::new("/nowhere")).apply(text), format!("{expected}\n"));
     }
 }

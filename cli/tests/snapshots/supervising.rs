@@ -4,11 +4,20 @@ use super::redaction::Redaction;
 use super::stage::Stage;
 use super::transcript::Transcript;
 
-/// Says that it is up when it hears signals, on the stream of which nothing else of its supervisor is printed.
+/// Is up when it has made a file, and says good-bye on the stream on which nothing else of its supervisor is printed.
 fn worker(stream: u8) -> String {
-    format!(
-        "trap 'echo bye >&{stream}; exit 0' TERM\necho $$ > pid\necho up >&{stream}\nwhile :; do sleep 1000 & wait $!; done\n"
-    )
+    let lines = [
+        &format!("trap 'echo bye >&{stream}; exit 0' TERM"),
+        "echo $$ > pid",
+        "> up.$$",
+        "while :; do sleep 1000 & wait $!; done",
+    ];
+    lines.join("\n")
+}
+
+/// Until so many workers have been up, one after the other.
+fn workers_are_up(stage: &Stage, count: usize) {
+    stage.until(&format!("[ $(ls | grep -c ^up) = {count} ]"));
 }
 
 fn redaction(stage: &Stage) -> Redaction {
@@ -24,6 +33,7 @@ fn redaction(stage: &Stage) -> Redaction {
         // The width of columns is that of what stands in them.
         .and(r"([^| ]) {2,}", "$1  ")
         .and(r"^1\| +0  ", "1|     0  ")
+        .and(r"nowhere/\.tmp[0-9A-Za-z]+", "nowhere/[TEMPORARY]")
 }
 
 #[test]
@@ -35,19 +45,19 @@ fn a_supervisor_is_talked_to() {
     let app = stage.start(&format!("{options} --ready time=0.01 --ready-file ready.json -- sh worker.sh"));
     app.announce(&mut transcript);
     app.says("app is ready", 1);
-    app.says("| up", 1);
+    workers_are_up(&stage, 1);
     stage.play(&mut transcript, "cat ready.json");
     stage.play(&mut transcript, "sharesock status");
     stage.play(&mut transcript, "sharesock run --name app -- true");
     stage.play(&mut transcript, "sharesock stop other");
     stage.play(&mut transcript, "sharesock reload app");
     app.says("exited with code 0", 1);
-    app.says("| up", 2);
+    workers_are_up(&stage, 2);
     stage.play(&mut transcript, "sharesock upgrade");
     stage.play(&mut transcript, "sharesock upgrade app --to /bin/false");
     stage.play(&mut transcript, "sharesock upgrade app --to nowhere");
     stage.play(&mut transcript, "kill -KILL $(cat pid)");
-    app.says("| up", 3);
+    workers_are_up(&stage, 3);
     stage.until("sharesock status app | grep ' ready '");
     stage.play(&mut transcript, "sharesock status app --lines 5");
     stage.play(&mut transcript, "sharesock stop app");
@@ -70,11 +80,11 @@ fn events_are_told_as_json() {
     let app = stage.start("run --name app --config app.toml --json");
     app.announce(&mut transcript);
     app.says("\"ready\"", 1);
-    app.says("| up", 1);
+    workers_are_up(&stage, 1);
     stage.play(&mut transcript, "sharesock status app --json");
     stage.play(&mut transcript, "sharesock reload app");
     app.says("\"worker_ended\"", 1);
-    app.says("| up", 2);
+    workers_are_up(&stage, 2);
     write(&mut transcript, "workers = 0\n");
     stage.play(&mut transcript, "sharesock reload app");
     write(
@@ -87,7 +97,7 @@ fn events_are_told_as_json() {
     stage.play(&mut transcript, "sharesock upgrade app");
     stage.play(&mut transcript, "sharesock upgrade app --to /bin/false");
     stage.play(&mut transcript, "kill -KILL $(cat pid)");
-    app.says("| up", 3);
+    workers_are_up(&stage, 3);
     app.says("\"worker_ready\"", 3);
     stage.play(&mut transcript, "sharesock stop app");
     app.end(&mut transcript);
@@ -97,13 +107,13 @@ fn events_are_told_as_json() {
 #[test]
 fn a_worker_that_does_not_end_is_killed() {
     let stage = Stage::new();
-    stage.write("worker.sh", "trap '' TERM\necho up\nwhile :; do sleep 1000; done\n");
+    stage.write("worker.sh", "trap '' TERM\n> up.$$\nwhile :; do sleep 1000; done\n");
     let mut transcript = Transcript::default();
     let options = "run --name app --ready time=0.01 --ready-file nowhere/ready.json --stop-timeout 0.1";
     let app = stage.start(&format!("{options} -- sh worker.sh"));
     app.announce(&mut transcript);
     app.says("app is ready", 1);
-    app.says("| up", 1);
+    workers_are_up(&stage, 1);
     stage.play(&mut transcript, "sharesock stop app");
     app.end(&mut transcript);
     transcript.compare("sessions/killed", &redaction(&stage));
@@ -114,11 +124,11 @@ fn one_of_several_must_be_named() {
     let stage = Stage::new();
     stage.write("worker.sh", &worker(1));
     let mut transcript = Transcript::default();
-    let [one, two] = ["one", "two"].map(|name| {
+    let [one, two] = [("one", 1), ("two", 2)].map(|(name, count)| {
         let running = stage.start(&format!("run --name {name} --ready time=0.01 -- sh worker.sh"));
         running.announce(&mut transcript);
         running.says(&format!("{name} is ready"), 1);
-        running.says("| up", 1);
+        workers_are_up(&stage, count);
         running
     });
     for command in ["status", "reload", "upgrade", "stop", "top"] {
