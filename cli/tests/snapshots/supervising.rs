@@ -134,6 +134,9 @@ fn one_of_several_must_be_named() {
     for command in ["status", "reload", "upgrade", "stop", "top"] {
         stage.play(&mut transcript, &format!("sharesock {command}"));
     }
-    drop((one, two));
+    for (name, running) in [("one", one), ("two", two)] {
+        stage.play(&mut transcript, &format!("sharesock stop {name}"));
+        running.end(&mut transcript);
+    }
     transcript.compare("sessions/several", &redaction(&stage));
 }
