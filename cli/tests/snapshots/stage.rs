@@ -85,19 +85,11 @@ impl Stage {
         assert!(ended.status.success(), "{line}: {ended:?}");
     }
 
-    /// What `sharesock` prints, where no domain is named, which help would show.
-    pub(crate) fn help(&self, arguments: &[&str]) -> String {
-        self.help_at("100", arguments)
-    }
-
-    /// The same where nothing is too long for a line.
-    pub(crate) fn help_unbroken(&self, arguments: &[&str]) -> String {
-        self.help_at("10000", arguments)
-    }
-
-    fn help_at(&self, width: &str, arguments: &[&str]) -> String {
+    /// What `sharesock` prints when it is asked for help, where no domain is named, which that would show.
+    pub(crate) fn help(&self, line: &str, width: usize) -> String {
         let mut command = self.command(PROGRAM);
-        let ended = command.args(arguments).env_remove("SHARESOCK_DOMAIN").env("COLUMNS", width).output().unwrap();
+        command.args(line.split_whitespace()).env_remove("SHARESOCK_DOMAIN").env("COLUMNS", width.to_string());
+        let ended = command.output().unwrap();
         assert!(ended.status.success(), "{ended:?}");
         String::from_utf8(ended.stdout).unwrap()
     }
