@@ -73,15 +73,18 @@ enum Command {
     /// Explain a protocol info.
     Inspect(tools::inspect::Options),
     /// Print completions for a shell.
-    #[command(after_help = "Example:\n  sharesock completions bash > /etc/bash_completion.d/sharesock")]
+    #[command(after_help = "Example:\n  sharesock completions bash > /etc/bash_completion.d/sharesock\n\n\
+        Exit codes: 0 done, 1 something failed, 2 the command line is wrong.")]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
     /// Write the manual pages into a folder.
-    #[command(after_help = "Example:\n  sharesock man /usr/local/share/man/man1")]
+    #[command(after_help = "Example:\n  sharesock man /usr/local/share/man/man1\n\n\
+        Exit codes: 0 done, 1 something failed, 2 the command line is wrong.")]
     Man {
         /// The folder, which exists.
+        #[arg(value_name = "DIR")]
         folder: PathBuf,
     },
     /// A worker of `serve`.

@@ -17,17 +17,17 @@ use std::time::Duration;
 const EXAMPLES: &str = "Examples:
   sharesock run --listen web=127.0.0.1:8000 -- gunicorn app:app
   sharesock run --listen web=127.0.0.1:3000 --workers 2 -- node server.js
-  sharesock run --listen web=0.0.0.0:80 --listen admin=unix:/run/app.sock,mode=660 --stop-signal QUIT -- ./server --fd {fd}
-  sharesock run --listen echo=127.0.0.1:7 --pass connection --via stdio --workers 100 -- cat
+  sharesock run --listen web=0.0.0.0:80 --listen admin=unix:/run/app.sock,mode=660 -- ./app {fd:admin}
+  sharesock run --listen echo=127.0.0.1:7007 --pass connection --via stdio --workers 100 -- cat
   sharesock run --config /etc/app.toml --check
 
-The command gets its listeners the way of systemd's socket activation: from descriptor 3 on, with LISTEN_FDS, LISTEN_PID and
-LISTEN_FDNAMES. `{fd}` in its arguments becomes the number of the first listener, `{fd:NAME}` of that one.
+The command gets its listeners the way of systemd's socket activation: from descriptor 3 on, with LISTEN_FDS, \
+LISTEN_PID and LISTEN_FDNAMES. `{fd}` in its arguments becomes the number of the first listener, `{fd:NAME}` of that one.
 
-Signals: SIGTERM, SIGINT and SIGQUIT drain and end, a second one ends at once; SIGHUP reloads; SIGUSR1, SIGUSR2 and SIGWINCH are
-passed on to the workers.
-Every option can be given in the environment as well (SHARESOCK_WORKERS=4), and in a file (`workers = 4`); the command line
-comes first, then the environment, then the file.
+Signals: SIGTERM, SIGINT and SIGQUIT drain and end, a second one ends at once; SIGHUP reloads; SIGUSR1, SIGUSR2 and \
+SIGWINCH are passed on to the workers that are ready.
+Every option can be given in the environment as well (SHARESOCK_WORKERS=4), and in a file (`workers = 4`); the command \
+line comes first, then the environment, then the file.
 Exit codes: 0 after a drain, 1 when something failed, 2 when the command line or the file is wrong.";
 
 /// Options of `sharesock run`.
@@ -42,7 +42,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NAME=ADDRESS", env = "SHARESOCK_LISTEN", value_delimiter = ' ')]
     pub(crate) listen: Vec<Spec>,
     /// The number of worker processes; with `--via stdio`, of connections at a time.
-    #[arg(long, default_value_t = 1, env = "SHARESOCK_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, default_value_t = 1, env = "SHARESOCK_WORKERS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: u16,
     /// What workers get.
     #[arg(long, value_enum, default_value_t = Pass::Listener, env = "SHARESOCK_PASS")]
@@ -53,7 +53,7 @@ pub(crate) struct Options {
     /// When a worker is ready: `notify` (it said READY=1 by `sd_notify`), `connect` (it accepted a connection made to try
     /// it), `connect=HOST:PORT` (it listens there), `time=SECONDS` (it lives so long), or `auto`: `connect` if it is passed
     /// a TCP listener, else READY=1 or one second.
-    #[arg(long, default_value = "auto", env = "SHARESOCK_READY")]
+    #[arg(long, default_value = "auto", value_name = "WHEN", env = "SHARESOCK_READY")]
     pub(crate) ready: Ready,
     /// How long a worker may take until it is ready, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "60", env = "SHARESOCK_READY_TIMEOUT", value_parser = seconds)]

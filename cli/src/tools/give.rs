@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(50);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     sharesock listen 127.0.0.1:7000 --accept --as 0 -- sharesock give | sharesock take -- tr a-z A-Z\n  \
-    sharesock give --fd 3 --to 4711 > info\n  \
+    sharesock listen 127.0.0.1:7000 --accept --as 3 -- sharesock give --fd 3 --to 4711 > info\n  \
     sharesock give --fd 3 --to 4711 --revocable --expires 30 > info & sharesock revoke \"$(cat info)\"\n\n\
     It prints the protocol info, one line, at once. When the target has its endpoint, the socket lies with it then, and \
     this ends. Until then this holds it, and stays until it was claimed or delivered. With --revocable it stays until it \

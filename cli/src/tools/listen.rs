@@ -10,8 +10,8 @@ use std::process::ExitCode;
 /// Options of `sharesock listen`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("Examples:\n  \
-    sharesock listen 127.0.0.1:8080 -- my-server                      # takes descriptor 3, as from systemd\n  \
-    sharesock listen 127.0.0.1:7000 --accept -- tr a-z A-Z            # serves one connection\n  \
+    sharesock listen 127.0.0.1:8080 -- my-server             # as descriptor 3\n  \
+    sharesock listen 127.0.0.1:7000 --accept -- tr a-z A-Z   # serves one connection\n  \
     sharesock listen 127.0.0.1:7000 --accept --as 0 -- sharesock give | sharesock take -- tr a-z A-Z\n\n\
     COMMAND gets a listener as descriptor 3 if nothing else is said, with LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES \
     (the name is `listener`, or `connection`) as systemd sets them; with --accept it gets the connection as its standard \

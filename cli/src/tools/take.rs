@@ -15,7 +15,7 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("Examples:\n  \
     sharesock listen 127.0.0.1:7000 --accept --as 0 -- sharesock give | sharesock take -- tr a-z A-Z\n  \
-    sharesock take --as 3 -- my-server < pipe & sharesock give --fd 3 --to $! > pipe\n\n\
+    mkfifo pipe; sharesock take --as 3 -- my-server < pipe & sharesock give --fd 3 --to $! > pipe\n\n\
     COMMAND has the process id of `sharesock take`: an info that was made for the one is for the other. What follows the \
     info on standard input is left for COMMAND. On standard input an info is one line of text, or the 628 or 372 raw \
     bytes.\n{EXIT_CODES}"))]

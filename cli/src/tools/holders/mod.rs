@@ -63,7 +63,8 @@ struct Which {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let domain = open_domain(options.domain.as_ref())?;
     if let Some(pid) = options.which.pid {
-        sharesock::Process::from_pid(pid)?;
+        sharesock::Process::from_pid(pid)
+            .map_err(|_| anyhow::anyhow!("there is no process {pid}: ask again without --pid"))?;
     }
     let view = View::look(options.which, &domain)?;
     if !options.watch {
