@@ -85,6 +85,16 @@ impl Worker {
     pub(crate) fn start(
         around: &Surroundings,
         plan: &Rc<Plan>,
+        which: (u64, u32, u32),
+        connection: Option<&Socket>,
+    ) -> Result<Self> {
+        // One that fails to start leaves no names.
+        Worker::try_start(around, plan, which, connection).inspect_err(|_| around.folder.forget(which.0))
+    }
+
+    fn try_start(
+        around: &Surroundings,
+        plan: &Rc<Plan>,
         (number, generation, place): (u64, u32, u32),
         connection: Option<&Socket>,
     ) -> Result<Self> {
