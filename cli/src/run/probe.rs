@@ -3,6 +3,7 @@
 use super::generation::Plan;
 use super::options::Ready;
 use super::statistics;
+use super::supervisor::Event;
 use rustix::process::Pid;
 use socket2::SockAddr;
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{sleep, timeout};
 
 /// Between two attempts.
@@ -18,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Ends when it is found to be ready; never, if that is learnt in another way.
-pub(crate) async fn until_ready(plan: Rc<Plan>, pid: Option<Pid>) {
+pub(crate) async fn until_ready(plan: Rc<Plan>, pid: Option<Pid>, events: UnboundedSender<Event>) {
     let Some(pid) = pid else { return };
     match &plan.options.ready {
         Ready::Auto | Ready::Notify | Ready::Time(_) => std::future::pending().await,
@@ -28,22 +30,29 @@ pub(crate) async fn until_ready(plan: Rc<Plan>, pid: Option<Pid>) {
             }
         }
         Ready::Accept => {
-            while !accepted(&plan, pid).await {
+            // Whoever it is, is ready; this worker may be found so by the attempt of another.
+            loop {
+                let accepted = accepted(&plan, pid).await;
+                let itself = accepted.contains(&pid.as_raw_pid());
+                let _ = events.send(Event::Accepts(accepted));
+                if itself {
+                    return;
+                }
                 sleep(PAUSE).await;
             }
         }
     }
 }
 
-/// Whether a connection made now to the first listener is accepted by this worker, or by what it started.
-async fn accepted(plan: &Plan, pid: Pid) -> bool {
-    let Some(listener) = plan.listeners.iter().find(|listener| listener.accepts()) else { return true };
+/// Who accepts a connection made now to the first listener: this worker, or another one; or what one of them started.
+async fn accepted(plan: &Plan, pid: Pid) -> Vec<i32> {
+    let itself = || vec![pid.as_raw_pid()];
+    let Some(listener) = plan.listeners.iter().find(|listener| listener.accepts()) else { return itself() };
     let address = listener.socket.as_socket().local_addr().ok();
-    let Some(probe) = address.as_ref().and_then(to_try) else { return true };
+    let Some(probe) = address.as_ref().and_then(to_try) else { return itself() };
     // It must stay until it was seen.
-    let Ok(Some(connection)) = timeout(PATIENCE, connect(probe)).await else { return false };
-    let Ok(()) = timeout(PATIENCE, connection.until_held_by(pid)).await else { return false };
-    true
+    let Ok(Some(connection)) = timeout(PATIENCE, connect(probe)).await else { return Vec::new() };
+    timeout(PATIENCE, connection.until_held(pid)).await.unwrap_or_default()
 }
 
 enum Probe {
@@ -80,20 +89,20 @@ async fn connect(probe: Probe) -> Option<Connection> {
 }
 
 impl Connection {
-    /// Looks at what the worker holds until the other end of this connection is there.
-    async fn until_held_by(&self, pid: Pid) {
+    /// Looks who holds the other end of this connection, until somebody does.
+    async fn until_held(&self, pid: Pid) -> Vec<i32> {
         loop {
             let held = match self {
-                Connection::Tcp(stream) => {
-                    let ends = (stream.local_addr(), stream.peer_addr());
+                Connection::Tcp(stream) => match (stream.local_addr(), stream.peer_addr()) {
                     // Seen from the other end.
-                    matches!(ends, (Ok(remote), Ok(local)) if statistics::holds_connection(pid, local, remote))
-                }
+                    (Ok(remote), Ok(local)) => statistics::holders(local, remote),
+                    _ => Vec::new(),
+                },
                 // The system does not tell who has the other end: somebody has accepted, or will.
-                Connection::Unix(_) => true,
+                Connection::Unix(_) => vec![pid.as_raw_pid()],
             };
-            if held {
-                return;
+            if !held.is_empty() {
+                return held;
             }
             sleep(PAUSE / 5).await;
         }

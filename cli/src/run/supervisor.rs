@@ -39,6 +39,8 @@ const LONG_LOOK: Duration = Duration::from_secs(60);
 pub(crate) enum Event {
     Said(u64, Said),
     Ready(u64),
+    /// These processes, or what they started, accepted a connection that was made to try it.
+    Accepts(Vec<i32>),
     /// A worker has ended that is no child of this process.
     Gone(u64),
     Accepted(Waiting),
@@ -220,6 +222,12 @@ impl Supervisor {
                 }
             }
             Event::Ready(number) => self.ready(number),
+            Event::Accepts(pids) => {
+                let accepts =
+                    |worker: &&Worker| worker.plan.options.ready == Ready::Accept && pids.contains(&worker.record.pid);
+                let numbers: Vec<_> = self.workers.iter().filter(accepts).map(|worker| worker.record.number).collect();
+                numbers.into_iter().for_each(|number| self.ready(number));
+            }
             Event::Gone(number) => self.gone.push(number),
             Event::Said(number, said) => {
                 let Some(worker) = self.workers.iter_mut().find(|worker| worker.record.number == number) else {
@@ -253,6 +261,7 @@ impl Supervisor {
         if !worker.is(WorkerState::Starting) {
             return;
         }
+        worker.end_probe();
         worker.record.ready_at = None;
         worker.record.said_ready = true;
         if matches!(worker.link, Link::Awaited) {

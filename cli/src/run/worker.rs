@@ -78,6 +78,8 @@ pub(crate) struct Worker {
     pub(crate) link: Link,
     pub(crate) notify: Rc<UnixDatagram>,
     tasks: Vec<JoinHandle<()>>,
+    /// Tries whether it is ready.
+    probe: Option<JoinHandle<()>>,
 }
 
 impl Worker {
@@ -183,7 +185,7 @@ impl Worker {
         link: Link,
         notify: Rc<UnixDatagram>,
     ) -> Self {
-        let mut worker = Worker { record, plan: Rc::clone(plan), output, link, notify, tasks: Vec::new() };
+        let mut worker = Worker { record, plan: Rc::clone(plan), output, link, notify, tasks: Vec::new(), probe: None };
         worker.attend(around);
         worker
     }
@@ -203,9 +205,9 @@ impl Worker {
         if self.record.state != WorkerState::Starting {
             return;
         }
-        let probe = super::probe::until_ready(self.plan.clone(), self.pid());
         let events = around.events.clone();
-        self.tasks.push(tokio::task::spawn_local(async move {
+        let probe = super::probe::until_ready(self.plan.clone(), self.pid(), events.clone());
+        self.probe = Some(tokio::task::spawn_local(async move {
             probe.await;
             let _ = events.send(Event::Ready(number));
         }));
@@ -227,7 +229,12 @@ impl Worker {
 
     /// Hears nothing any more, until it is attended again.
     pub(crate) fn ignore(&mut self) {
-        self.tasks.drain(..).for_each(|task| task.abort());
+        self.tasks.drain(..).chain(self.probe.take()).for_each(|task| task.abort());
+    }
+
+    /// It is known to be ready.
+    pub(crate) fn end_probe(&mut self) {
+        self.probe.take().into_iter().for_each(|task| task.abort());
     }
 
     pub(crate) fn pause_output(&mut self) {
