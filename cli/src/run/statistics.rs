@@ -252,7 +252,7 @@ mod tests {
         let listeners = [std::rc::Rc::new(listener)];
         assert_eq!(Connections::look(&listeners).queued(&listeners[0]), Some(1));
         let here = client.local_addr().unwrap();
-        assert_eq!(holders(there, here), []);
+        assert!(holders(there, here).is_empty());
         let _accepted = listeners[0].socket.as_socket().accept().unwrap();
         // What was seen before holds for a while.
         while holders(there, here).is_empty() {
