@@ -157,10 +157,7 @@ impl Supervisor {
             // Somebody else holds the other end: whoever it is, it is none of the worker's.
             drop(output);
         }
-        let folder = &self.around.folder;
-        for path in [folder.notify(number), folder.output(number, false), folder.output(number, true)] {
-            let _ = std::fs::remove_file(path);
-        }
+        self.around.folder.forget(number);
     }
 
     pub(crate) async fn look_at_remnants(&mut self) {

@@ -117,6 +117,13 @@ impl Folder {
         self.path.join(format!("{}-{worker}", if error { "err" } else { "out" }))
     }
 
+    /// Removes the names of a worker.
+    pub(crate) fn forget(&self, worker: u64) {
+        for path in [self.notify(worker), self.output(worker, false), self.output(worker, true)] {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -213,6 +213,12 @@ impl Giver {
         Some(waiting)
     }
 
+    /// It could not be given now.
+    pub(crate) fn wait_again(&mut self, waiting: Waiting) {
+        self.total = self.total.saturating_sub(1);
+        self.waiting.push_front(waiting);
+    }
+
     /// Notes what was taken, and writes what was not whole; whether anything is still on its way.
     pub(crate) fn settle(&mut self, workers: &mut [Worker]) -> bool {
         let mut busy = !self.waiting.is_empty();

@@ -16,6 +16,8 @@ use tokio::task::JoinHandle;
 
 /// As many lines of each worker are kept.
 const KEPT: usize = 100;
+/// Less, if they are longer: it all goes to a successor, and there may be a thousand workers.
+const KEPT_BYTES: usize = 64 << 10;
 /// A longer line is broken.
 const LONGEST: usize = 8 << 10;
 
@@ -45,7 +47,7 @@ impl Kept {
         let whole: Vec<_> = whole.iter().map(|line| readable(line)).collect();
         for line in &whole {
             self.lines.push_back(line.clone());
-            if self.lines.len() > KEPT {
+            while self.lines.len() > KEPT || self.lines.iter().map(String::len).sum::<usize>() > KEPT_BYTES {
                 self.lines.pop_front();
             }
         }
@@ -212,6 +214,8 @@ mod tests {
     fn long_lines_are_broken_and_few_are_kept() {
         let mut kept = Kept::default();
         assert_eq!(kept.take(Stream::Error, &[b'x'; 3 * LONGEST]).len(), 3);
+        (0..KEPT).for_each(|_| _ = kept.take(Stream::Error, &[b'x'; LONGEST]));
+        assert_eq!(kept.last(usize::MAX).len(), KEPT_BYTES / LONGEST);
         (0..2 * KEPT).for_each(|number| _ = kept.take(Stream::Output, format!("{number}\n").as_bytes()));
         assert_eq!(kept.last(2), ["198", "199"]);
         assert_eq!(kept.last(usize::MAX).len(), KEPT);

@@ -3,17 +3,17 @@
 use super::generation::Plan;
 use super::options::{Pass, Ready};
 use super::statistics::Fate;
-use rustix::process::Pid;
+use super::supervisor::Event;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{sleep, timeout};
 
-/// Between two attempts.
-const PAUSE: Duration = Duration::from_millis(50);
-/// Between two looks at what became of one.
-const LOOK: Duration = Duration::from_millis(10);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(25);
+/// As many connections are tried at a time.
+const MOST: usize = 8;
 /// A connection that is not made within this time is tried anew.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// So many connections may be closed before it was seen who accepted them: then they are too short to be seen.
@@ -34,49 +34,49 @@ pub(crate) fn tried_at(plan: &Plan) -> Option<SocketAddr> {
     Some(address)
 }
 
-/// Ends when the worker is found to be ready; never, if that is learnt in another way.
-pub(crate) async fn until_ready(plan: Rc<Plan>, pid: Option<Pid>) {
-    match (&plan.options.ready, tried_at(&plan), pid) {
-        (Ready::Connect(address), ..) => _ = connected(|| TcpStream::connect(address)).await,
-        (_, Some(address), Some(pid)) => until_accepted(address, pid).await,
-        _ => std::future::pending().await,
-    }
-}
-
-async fn connected<F: Future<Output = std::io::Result<TcpStream>>>(connect: impl Fn() -> F) -> TcpStream {
-    loop {
-        if let Ok(Ok(stream)) = timeout(PATIENCE, connect()).await {
-            return stream;
-        }
+/// Ends when somebody listens there.
+pub(crate) async fn until_listening(address: &str) {
+    while !matches!(timeout(PATIENCE, TcpStream::connect(address)).await, Ok(Ok(_))) {
         sleep(PAUSE).await;
     }
 }
 
-/// Connects until a connection is accepted by this process, or by one that it started; others may accept there, too.
-async fn until_accepted(address: SocketAddr, pid: Pid) {
+/// Connects, as often as it takes, and tells who has accepted; goes on until it is stopped.
+///
+/// One does so for all workers: whoever accepts is ready, whichever was meant.
+pub(crate) async fn find_ready(address: SocketAddr, workers: usize, events: UnboundedSender<Event>) {
+    let mut attempts: Vec<TcpStream> = Vec::new();
     let mut unseen = 0;
-    while unseen < UNSEEN {
-        let stream = connected(|| TcpStream::connect(address)).await;
-        match fate(&stream, pid).await {
-            Fate::Taken => return,
-            Fate::Over => unseen += 1,
-            Fate::TakenByAnother | Fate::Waiting => {}
+    loop {
+        while attempts.len() < workers.clamp(1, MOST) {
+            match timeout(PATIENCE, TcpStream::connect(address)).await {
+                Ok(Ok(attempt)) => attempts.push(attempt),
+                _ => break,
+            }
         }
-        drop(stream);
-        sleep(PAUSE).await;
+        let ends: Vec<_> = attempts.iter().map(ends).collect();
+        // On a busy machine this takes a while; not more than a fifth of the time goes into it.
+        let begun = Instant::now();
+        let fates = tokio::task::spawn_blocking(move || Fate::of(&ends)).await.unwrap_or_default();
+        let pause = PAUSE.max(begun.elapsed() * 4);
+        for (at, fate) in fates.into_iter().enumerate().rev() {
+            match fate {
+                Fate::Waiting => continue,
+                Fate::Taken(by) => _ = events.send(Event::Accepts(Some(by))),
+                Fate::Over => unseen += 1,
+            }
+            // Its end lets a server go on that serves one after the other.
+            attempts.swap_remove(at);
+        }
+        if unseen >= UNSEEN {
+            let _ = events.send(Event::Accepts(None));
+            unseen = 0;
+        }
+        sleep(pause).await;
     }
 }
 
-/// What becomes of the connection, once something does.
-async fn fate(stream: &TcpStream, pid: Pid) -> Fate {
-    let (Ok(here), Ok(there)) = (stream.local_addr(), stream.peer_addr()) else { return Fate::Over };
-    loop {
-        // On a busy machine the table is long.
-        let look = tokio::task::spawn_blocking(move || Fate::of(there, here, pid));
-        match look.await {
-            Ok(Fate::Waiting) => sleep(LOOK).await,
-            Ok(fate) => return fate,
-            Err(_) => return Fate::Over,
-        }
-    }
+/// The ends of a connection, as the other side sees them.
+fn ends(stream: &TcpStream) -> Option<(SocketAddr, SocketAddr)> {
+    Some((stream.peer_addr().ok()?, stream.local_addr().ok()?))
 }

@@ -57,6 +57,13 @@ impl Supervisor {
                     }
                     self.workers.push(worker);
                 }
+                // Those that run free what is short, descriptors or processes, when they end.
+                Err(_) if !self.workers.is_empty() => {
+                    if let Some(giver) = &mut self.giver {
+                        giver.wait_again(waiting);
+                    }
+                    return;
+                }
                 Err(error) => {
                     let why = format!("a connection is closed unserved: {error:#}");
                     self.reporter.say(&Report::Trouble { why: &why });

@@ -114,30 +114,49 @@ pub(crate) fn inode(listener: &Listener) -> Option<u64> {
 }
 
 /// What has become of a connection to a listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// Nobody has accepted it.
     Waiting,
-    /// The process has, or one that it started.
-    Taken,
-    /// Another has.
-    TakenByAnother,
+    /// These processes have it, or what they started has.
+    Taken(Vec<i32>),
     /// It was accepted, and closed, before it was looked for.
     Over,
 }
 
 impl Fate {
-    pub(crate) fn of(local: SocketAddr, remote: SocketAddr, pid: Pid) -> Self {
-        let same = |row: &Row| row.local == unmapped(local) && row.remote == unmapped(remote);
-        let Some(row) = rows().find(same) else { return Fate::Over };
-        let holds = |pid: i32| sockets(pid).any(|inode| inode == row.inode);
-        match (row.inode, row.state) {
-            (0, ESTABLISHED) => Fate::Waiting,
-            (0, _) => Fate::Over,
-            _ if Processes::look().family(pid).into_iter().any(holds) => Fate::Taken,
-            _ => Fate::TakenByAnother,
+    /// Of each connection, by its ends as the listener sees them.
+    pub(crate) fn of(connections: &[Option<(SocketAddr, SocketAddr)>]) -> Vec<Self> {
+        let rows: Vec<_> = rows().filter(|row| row.state != LISTENING).collect();
+        let row = |ends: &Option<(SocketAddr, SocketAddr)>| {
+            let (local, remote) = ends.map(|(local, remote)| (unmapped(local), unmapped(remote)))?;
+            rows.iter().find(|row| row.local == local && row.remote == remote)
+        };
+        let found: Vec<_> = connections.iter().map(row).collect();
+        let wanted: HashSet<u64> = found.iter().flatten().map(|row| row.inode).filter(|inode| *inode != 0).collect();
+        let holders = if wanted.is_empty() { HashMap::new() } else { holders(&wanted) };
+        let fate = |row: Option<&Row>| match row {
+            Some(Row { inode: 0, state: ESTABLISHED, .. }) => Fate::Waiting,
+            None | Some(Row { inode: 0, .. }) => Fate::Over,
+            Some(row) => Fate::Taken(holders.get(&row.inode).cloned().unwrap_or_default()),
+        };
+        found.into_iter().map(fate).collect()
+    }
+}
+
+/// For each of these sockets, the processes that have it, and those that started them.
+fn holders(wanted: &HashSet<u64>) -> HashMap<u64, Vec<i32>> {
+    let processes = Processes::look();
+    let pairs = processes.0.iter().flat_map(|(parent, children)| children.iter().map(|child| (*child, *parent)));
+    let parents: HashMap<i32, i32> = pairs.collect();
+    let line = |pid: i32| std::iter::successors(Some(pid), |pid| parents.get(pid).copied()).take(64);
+    let mut holders: HashMap<u64, Vec<i32>> = HashMap::new();
+    for pid in parents.keys().copied() {
+        for inode in sockets(pid).filter(|inode| wanted.contains(inode)) {
+            holders.entry(inode).or_default().extend(line(pid));
         }
     }
+    holders
 }
 
 #[cfg(test)]
@@ -152,14 +171,16 @@ mod tests {
         let client = std::net::TcpStream::connect(there).unwrap();
         let here = client.local_addr().unwrap();
         let me = rustix::process::getpid();
+        let fate = || Fate::of(&[Some((there, here))]).remove(0);
         let queued = || Connections::look(&addresses).queued(inode(&listener).unwrap());
-        assert_eq!((queued(), Fate::of(there, here, me)), (Some(1), Fate::Waiting));
+        assert_eq!((queued(), fate()), (Some(1), Fate::Waiting));
         let accepted = listener.socket.as_socket().accept().unwrap();
-        assert_eq!((queued(), Fate::of(there, here, me)), (Some(0), Fate::Taken));
+        assert_eq!(queued(), Some(0));
+        assert!(matches!(fate(), Fate::Taken(by) if by.contains(&me.as_raw_pid())));
         let usage = Processes::look().usage(me, &Connections::look(&addresses));
         assert_eq!(usage.connections, 1);
         assert!(usage.memory_bytes > 0);
         drop(accepted);
-        assert_eq!(Fate::of(there, here, me), Fate::Over);
+        assert_eq!(fate(), Fate::Over);
     }
 }

@@ -8,12 +8,12 @@ use super::giver::{Giver, Link, Waiting};
 use super::listener::Listener;
 use super::notify::Said;
 use super::options::{Options, Ready, Via};
-use super::probe::tried_at;
+use super::probe::{find_ready, tried_at};
 use super::report::{Report, Reporter};
 use super::signals::{Ears, Heard};
 use super::status::{State, WorkerState};
 use super::systemd::Manager;
-use super::worker::{Surroundings, Worker};
+use super::worker::{ALIVE_IS_READY, Surroundings, Worker};
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,9 @@ const LONG_LOOK: Duration = Duration::from_secs(60);
 pub(crate) enum Event {
     Said(u64, Said),
     Ready(u64),
+    /// These processes accepted a connection that was made to try it, or what they started did. Or connections are accepted
+    /// and closed so soon that nobody is seen to have them.
+    Accepts(Option<Vec<i32>>),
     /// A worker has ended that is no child of this process.
     Gone(u64),
     Accepted(Waiting),
@@ -90,6 +93,8 @@ pub(crate) struct Supervisor {
     /// Open once it was needed.
     pub(crate) endpoint: Option<sharesock::Endpoint>,
     pub(crate) failed: bool,
+    /// Who is ready of which generation is tried, and by what.
+    probing: Option<(u32, JoinHandle<()>)>,
     /// Workers that have ended, and are no children of this process.
     pub(crate) gone: Vec<u64>,
     pub(crate) control: Rc<UnixListener>,
@@ -160,6 +165,7 @@ impl Supervisor {
             upgrading: None,
             endpoint: None,
             failed: false,
+            probing: None,
             gone: Vec::new(),
             control,
             hearing,
@@ -232,6 +238,17 @@ impl Supervisor {
                 }
             }
             Event::Ready(number) => self.ready(number),
+            Event::Accepts(pids) => {
+                let accepts = |worker: &&Worker| {
+                    tried_at(&worker.plan).is_some()
+                        && match &pids {
+                            Some(pids) => pids.contains(&worker.record.pid),
+                            None => worker.record.since.elapsed() >= ALIVE_IS_READY,
+                        }
+                };
+                let numbers: Vec<_> = self.workers.iter().filter(accepts).map(|worker| worker.record.number).collect();
+                numbers.into_iter().for_each(|number| self.ready(number));
+            }
             Event::Gone(number) => self.gone.push(number),
             Event::Said(number, said) => {
                 let Some(worker) = self.workers.iter_mut().find(|worker| worker.record.number == number) else {
@@ -270,6 +287,7 @@ impl Supervisor {
         if !worker.is(WorkerState::Starting) {
             return;
         }
+        worker.end_probe();
         worker.record.ready_at = None;
         worker.record.said_ready = true;
         if matches!(worker.link, Link::Awaited) {
@@ -289,6 +307,7 @@ impl Supervisor {
             self.tell_manager(Manager::watchdog);
             self.watchdog = self.manager.watchdog_period().map(|period| Moment::now().after(period));
         }
+        self.find_ready();
         self.link();
         let now = Moment::now();
         let past = |at: Option<Moment>| at.is_some_and(|at| at <= now);
@@ -315,6 +334,23 @@ impl Supervisor {
         }
         self.restart_due();
         self.look_at_remnants().await;
+    }
+
+    /// Tries by connections who is ready, as long as somebody is to be tried.
+    fn find_ready(&mut self) {
+        let starting = |worker: &&Worker| worker.is(WorkerState::Starting) && tried_at(&worker.plan).is_some();
+        let tried: Vec<_> = self.workers.iter().filter(starting).collect();
+        let newest = tried.iter().max_by_key(|worker| worker.record.generation);
+        let Some((generation, address)) = newest.and_then(|it| Some((it.record.generation, tried_at(&it.plan)?)))
+        else {
+            self.probing.take().into_iter().for_each(|(_, probe)| probe.abort());
+            return;
+        };
+        if self.probing.as_ref().is_none_or(|(of, _)| *of != generation) {
+            let probe = find_ready(address, tried.len(), self.around.events.clone());
+            let former = self.probing.replace((generation, tokio::task::spawn_local(probe)));
+            former.into_iter().for_each(|(_, probe)| probe.abort());
+        }
     }
 
     /// Tries to find the receivers of workers that connections are to be handed off to.
