@@ -235,9 +235,7 @@ pub enum InfoError {
         found: u32,
     },
     /// The text form is malformed.
-    #[error(
-        "the text is no protocol info, which begins with sharesock1: and has no other bytes than it was given: {0}"
-    )]
+    #[error("the text is no protocol info: {0}")]
     Text(&'static str),
 }
 

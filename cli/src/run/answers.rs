@@ -120,13 +120,11 @@ impl Supervisor {
         self.stored = wanted;
     }
 
-    /// Answers for metrics, if that is asked for.
-    pub(crate) fn serve_metrics(&mut self) -> Result<()> {
-        if let (Some(address), None) = (self.options().metrics, &self.metrics) {
-            let (bound, task) = super::metrics::serve(address, self.heard_in.clone())?;
-            self.reporter.say(&Report::Metrics { address: &format!("http://{bound}/metrics") });
-            self.metrics = Some(task);
-        }
+    /// Answers for metrics there.
+    pub(crate) fn serve_metrics(&mut self, listener: std::net::TcpListener) -> Result<()> {
+        let (bound, task) = super::metrics::serve(listener, self.heard_in.clone())?;
+        self.reporter.say(&Report::Metrics { address: &format!("http://{bound}/metrics") });
+        self.metrics = Some(task);
         Ok(())
     }
 }

@@ -42,6 +42,17 @@ pub(crate) struct Left {
     kept: Kept,
 }
 
+/// What follows from the end of a worker.
+#[derive(Debug, Clone, Copy)]
+enum Then {
+    Nothing,
+    /// Another takes its place, after a pause.
+    Another(Duration),
+    /// The generation that is starting goes.
+    Abort,
+    GiveUp(&'static str),
+}
+
 impl Remnant {
     pub(crate) fn left(&self) -> Left {
         Left {
@@ -119,35 +130,40 @@ impl Supervisor {
             self.bury(pid, record.number, output, all_read);
         }
         let asked = record.state == WorkerState::Draining || self.state == State::Stopping || single;
-        let another = match asked {
-            true => None,
-            false => self.ended_unasked(&record, &why, never),
-        };
+        let then = if asked { Then::Nothing } else { self.then(&record, never) };
         if !single {
-            let another_in_ms = another.map(|pause| u64::try_from(pause.as_millis()).unwrap_or_default());
+            let another_in_ms = match then {
+                Then::Another(pause) => Some(u64::try_from(pause.as_millis()).unwrap_or_default()),
+                _ => None,
+            };
             let (place, generation) = (record.place, record.generation);
             self.reporter.say(&Report::WorkerEnded { pid: record.pid, place, generation, why: &why, another_in_ms });
         }
+        if asked {
+            return;
+        }
+        let why = format!("worker {} {why}", record.pid);
+        match then {
+            Then::Abort => return self.abort_coming(&why),
+            Then::GiveUp(told) => self.give_up(told),
+            Then::Another(_) => self.counts.restarts += 1,
+            Then::Nothing => {}
+        }
+        self.counts.last_failure = Some(why);
     }
 
-    /// The pause before another takes its place, if one does.
-    fn ended_unasked(&mut self, record: &super::worker::Record, why: &str, never: bool) -> Option<Duration> {
-        let why = format!("worker {} {why}", record.pid);
+    /// What follows from the end of a worker that was not asked to.
+    fn then(&mut self, record: &super::worker::Record, never: bool) -> Then {
         if self.coming.as_ref().is_some_and(|coming| coming.generation.number == record.generation) {
-            self.abort_coming(&why);
-            return None;
+            return Then::Abort;
         }
         if never && self.state == State::Starting {
-            self.give_up(&why);
-            return None;
+            return Then::GiveUp("the command cannot be run: everything ends");
         }
-        self.counts.last_failure = Some(why.clone());
-        let pause = self.serving.ended(record.place, record.since.elapsed());
-        match pause {
-            Some(_) => self.counts.restarts += 1,
-            None => self.give_up(&format!("{why}; that was once too often in a row")),
+        match self.serving.ended(record.place, record.since.elapsed()) {
+            Some(pause) => Then::Another(pause),
+            None => Then::GiveUp("that was once too often in a row: everything ends"),
         }
-        pause
     }
 
     /// Nothing of it is left: its names go.
@@ -212,7 +228,9 @@ impl Supervisor {
             return;
         }
         self.state = State::Stopping;
-        self.reporter.say(&Report::Draining);
+        if !self.workers.is_empty() {
+            self.reporter.say(&Report::Draining);
+        }
         self.tell_manager(super::systemd::Manager::stopping);
         let patience = self.options().stop_timeout.saturating_add(BEYOND_DRAINING);
         self.tell_manager(|manager| manager.extend(patience));

@@ -1,6 +1,8 @@
 //! `sharesock run`: supervises any server, and never loses its listeners.
 
 mod answers;
+mod begin;
+mod candidate;
 mod client;
 mod clock;
 mod control;
@@ -24,6 +26,7 @@ mod signals;
 mod spec;
 mod statistics;
 pub(crate) mod status;
+mod succession;
 mod supervisor;
 mod systemd;
 mod tcp_table;
@@ -50,7 +53,7 @@ pub(crate) fn run(given: &Options) -> Result<ExitCode> {
     let options = match options::Options::load(&options::command_line()) {
         Ok(options) => options,
         Err(error) => {
-            upgrade::tell_if_candidate(&error);
+            begin::tell_if_candidate(&error);
             eprintln!("sharesock: {error:#}");
             return Ok(ExitCode::from(2));
         }
@@ -58,12 +61,12 @@ pub(crate) fn run(given: &Options) -> Result<ExitCode> {
     if given.check {
         return check(&options);
     }
-    supervise(options).inspect_err(upgrade::tell_if_candidate)
+    supervise(options).inspect_err(begin::tell_if_candidate)
 }
 
 fn supervise(options: Options) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
-    let done = tokio::task::LocalSet::new().block_on(&runtime, upgrade::begin(options));
+    let done = tokio::task::LocalSet::new().block_on(&runtime, begin::begin(options));
     runtime.shutdown_timeout(Duration::ZERO);
     done
 }
