@@ -172,13 +172,19 @@ fn tell(which: &Which, request: &Request, patience: Option<Duration>, failed: u8
 
 /// A line to the supervisor; that there is none is said.
 fn call(which: &Which) -> Result<Option<UnixStream>> {
-    let domain = open_domain(which.domain.as_ref())?;
-    let stream = folder::call(&domain, which.name.as_deref())?;
+    // Who only asks does not make a domain.
+    let (stream, place) = match &which.domain {
+        Some(path) if !path.exists() => (None, path.clone()),
+        path => {
+            let domain = open_domain(path.as_ref())?;
+            (folder::call(&domain, which.name.as_deref())?, domain.path().to_owned())
+        }
+    };
     if stream.is_none() {
         let name = which.name.as_ref().map(|name| format!(" named {name}")).unwrap_or_default();
         eprintln!(
             "sharesock: no supervisor{name} runs in {}: start one by `sharesock run`, or name its --domain",
-            domain.path().display()
+            place.display()
         );
     }
     Ok(stream)

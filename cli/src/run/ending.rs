@@ -18,6 +18,8 @@ use tokio::time::timeout;
 const LAST_WORDS: Duration = Duration::from_millis(100);
 /// What the service manager allows beyond the workers' own time to end.
 const BEYOND_DRAINING: Duration = Duration::from_secs(10);
+/// After so many signals a process group is not waited for.
+const KILLS: u32 = 3;
 /// As many lines of it explain why it failed.
 const EXPLAINING: usize = 5;
 
@@ -30,6 +32,8 @@ pub(crate) struct Remnant {
     pub(crate) prefix: Prefix,
     /// When it is killed.
     pub(crate) due: Moment,
+    /// How often it was.
+    pub(crate) killed: u32,
 }
 
 /// What of it goes to a successor of the supervisor.
@@ -70,7 +74,7 @@ impl Remnant {
         let paths = [false, true].map(|error| around.folder.output(left.number, error));
         let output = Output::take_over(paths, left.kept, &prefix)?;
         let group = Pid::from_raw(left.group).context("a process group is missing")?;
-        Ok(Remnant { group, number: left.number, output, prefix, due: left.due })
+        Ok(Remnant { group, number: left.number, output, prefix, due: left.due, killed: 0 })
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -123,7 +127,7 @@ impl Supervisor {
         drop(worker);
         if test_kill_process_group(pid).is_ok() {
             let due = Moment::now().after(stop_timeout);
-            let remnant = Remnant { group: pid, number: record.number, output, prefix, due };
+            let remnant = Remnant { group: pid, number: record.number, output, prefix, due, killed: 0 };
             remnant.signal(stop_signal);
             self.remnants.push(remnant);
         } else {
@@ -160,7 +164,9 @@ impl Supervisor {
         if never && self.state == State::Starting {
             return Then::GiveUp("the command cannot be run: everything ends");
         }
-        match self.serving.ended(record.place, record.since.elapsed()) {
+        // However long it took: one that was never ready has failed.
+        let lived = if record.state == WorkerState::Starting { Duration::ZERO } else { record.since.elapsed() };
+        match self.serving.ended(record.place, lived) {
             Some(pause) => Then::Another(pause),
             None => Then::GiveUp("that was once too often in a row: everything ends"),
         }
@@ -180,9 +186,11 @@ impl Supervisor {
         let now = Moment::now();
         for remnant in self.remnants.iter_mut().filter(|remnant| remnant.due <= now) {
             remnant.signal(Signal::KILL);
+            remnant.killed += 1;
             remnant.due = now.after(Duration::from_secs(1));
         }
-        let over = |remnant: &Remnant| test_kill_process_group(remnant.group).is_err();
+        // What cannot be killed has ended, and somebody who left the group does not wait for it.
+        let over = |remnant: &Remnant| remnant.killed > KILLS || test_kill_process_group(remnant.group).is_err();
         let (over, left) = std::mem::take(&mut self.remnants).into_iter().partition::<Vec<_>, _>(over);
         self.remnants = left;
         for mut remnant in over {

@@ -180,6 +180,11 @@ impl Options {
         if let Some(twice) = names.iter().find(|name| !seen.insert(**name)) {
             anyhow::bail!("two listeners are named {twice}: give each its own name");
         }
+        let streams = |spec: &Spec| matches!(spec.place, None | Some(Address::Tcp(_)));
+        ensure!(
+            self.ready != Ready::Accept || self.pass == Pass::Connection || self.listen.iter().any(streams),
+            "`--ready connect` tries a TCP listener, and there is none: name an address, or choose another way"
+        );
         if self.pass == Pass::Connection {
             ensure!(!names.is_empty(), "there is nothing to accept from: give --listen");
             ensure!(

@@ -98,12 +98,15 @@ impl Supervisor {
 
     /// Replaces all workers by new ones, started with what is said now.
     pub(crate) fn reload(&mut self, client: Option<Client>) {
-        let refuse = |client: Option<Client>, why: &str| {
-            client.into_iter().for_each(|client| client.end(Answer::Failed(why.to_owned())));
+        let reporter = self.reporter.clone();
+        let refuse = |client: Option<Client>, why: &str| match client {
+            Some(client) => client.end(Answer::Failed(why.to_owned())),
+            None => reporter.say(&Report::Trouble { why }),
         };
         if let Some(coming) = &mut self.coming {
             if client.is_none() {
                 coming.again = true;
+                return;
             }
             return refuse(client, "a reload is under way: ask again when it is over");
         }
