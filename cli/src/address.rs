@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub(crate) const FORMS: &str = "HOST:PORT, tcp:HOST:PORT, udp:HOST:PORT or unix:PATH";
 
 /// The address of a socket.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Address {
     Tcp(String),
     Udp(String),

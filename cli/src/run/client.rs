@@ -158,7 +158,8 @@ fn tell(which: &Which, request: &Request, patience: Option<Duration>, failed: u8
     let Some(stream) = call(which)? else { return Ok(ExitCode::from(NOBODY)) };
     match ask(stream, request, patience, &mut |text| eprintln!("sharesock: {text}"))? {
         Answer::Done(what) => {
-            println!("{what}");
+            // It is done, whether that is read or not.
+            let _ = writeln!(std::io::stdout(), "{what}");
             Ok(ExitCode::SUCCESS)
         }
         Answer::Failed(why) => {

@@ -1,13 +1,16 @@
 //! How workers end: asked to, unasked, and what they leave behind.
 
 use super::clock::Moment;
-use super::output::Output;
+use super::output::{Kept, Output, Prefix};
 use super::report::Report;
 use super::status::{State, WorkerState};
 use super::supervisor::Supervisor;
-use super::worker::Worker;
+use super::worker::{Surroundings, Worker};
+use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, test_kill_process_group, wait};
+use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -24,11 +27,41 @@ pub(crate) struct Remnant {
     pub(crate) group: Pid,
     pub(crate) number: u64,
     pub(crate) output: Output,
+    pub(crate) prefix: Prefix,
     /// When it is killed.
     pub(crate) due: Moment,
 }
 
+/// What of it goes to a successor of the supervisor.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Left {
+    group: i32,
+    pub(crate) number: u64,
+    due: Moment,
+    prefix: String,
+    kept: Kept,
+}
+
 impl Remnant {
+    pub(crate) fn left(&self) -> Left {
+        Left {
+            group: self.group.as_raw_pid(),
+            number: self.number,
+            due: self.due,
+            prefix: self.prefix.text.clone(),
+            kept: self.output.kept.borrow().clone(),
+        }
+    }
+
+    /// One that a predecessor had.
+    pub(crate) fn take_over(around: &Surroundings, left: Left) -> Result<Self> {
+        let prefix = Prefix { text: left.prefix, printer: around.printer.clone() };
+        let paths = [false, true].map(|error| around.folder.output(left.number, error));
+        let output = Output::take_over(paths, left.kept, &prefix)?;
+        let group = Pid::from_raw(left.group).context("a process group is missing")?;
+        Ok(Remnant { group, number: left.number, output, prefix, due: left.due })
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let _ = kill_process_group(self.group, signal);
     }
@@ -73,12 +106,13 @@ impl Supervisor {
             }
         }
         let single = worker.is_single();
+        let prefix = super::worker::prefix(&self.around, &worker.plan, record.number, record.place);
         worker.ignore();
         let output = std::mem::take(&mut worker.output);
         drop(worker);
         if test_kill_process_group(pid).is_ok() {
             let due = Moment::now().after(stop_timeout);
-            let remnant = Remnant { group: pid, number: record.number, output, due };
+            let remnant = Remnant { group: pid, number: record.number, output, prefix, due };
             remnant.signal(stop_signal);
             self.remnants.push(remnant);
         } else {
@@ -186,6 +220,8 @@ impl Supervisor {
         let patience = self.options().stop_timeout.saturating_add(BEYOND_DRAINING);
         self.tell_manager(|manager| manager.extend(patience));
         if let Some(coming) = self.coming.take() {
+            let serving = Rc::clone(self.plan());
+            self.forget_listeners(&coming.generation.plan, &serving);
             let why = "the supervisor was asked to stop";
             coming.clients.into_iter().for_each(|client| client.end(super::control::Answer::Failed(why.to_owned())));
         }
@@ -241,7 +277,9 @@ pub(crate) fn describe(status: WaitStatus) -> String {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => format!("exited with code {code}"),
         (_, Some(number)) => match Signal::from_named_raw(number) {
-            Some(signal) => format!("was ended by {}", format!("{signal:?}").replace("Signal::", "SIG")),
+            Some(signal) => {
+                format!("was ended by {}", format!("{signal:?}").replace("Signal::", "SIG").trim_matches('"'))
+            }
             None => format!("was ended by signal {number}"),
         },
         _ => "ended".to_owned(),

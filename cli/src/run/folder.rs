@@ -29,7 +29,14 @@ impl Folder {
 
     /// Makes it, or opens it again, and listens in it. Nobody else with this name may run.
     pub(crate) fn claim(domain: &Domain, name: &str) -> Result<(Self, UnixListener)> {
-        let folder = Folder::locked(&Folder::path_of(domain, name))?;
+        let path = Folder::path_of(domain, name);
+        let longest = path.join(format!("notify-{}", u64::MAX));
+        ensure!(
+            longest.as_os_str().len() <= LONGEST,
+            "{} is too long for the names of sockets: choose a shorter --domain or --name",
+            longest.display()
+        );
+        let folder = Folder::locked(&path)?;
         if UnixStream::connect(folder.short(CONTROL)).is_ok() {
             bail!(
                 "a supervisor named {name} runs in {} already: stop it with `sharesock stop {name}`, or choose a --name",
@@ -37,12 +44,6 @@ impl Folder {
             );
         }
         folder.empty()?;
-        let longest = folder.notify(u64::MAX);
-        ensure!(
-            longest.as_os_str().len() <= LONGEST,
-            "{} is too long for the names of sockets: choose a shorter --domain or --name",
-            longest.display()
-        );
         let listener = UnixListener::bind(folder.short(CONTROL)).context("listening in the domain")?;
         flock(&folder.directory, FlockOperation::Unlock).context("unlocking the folder")?;
         Ok((folder, listener))

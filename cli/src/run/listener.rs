@@ -62,6 +62,21 @@ impl Listener {
         Listener::from_socket(spec.clone(), socket)
     }
 
+    /// The same socket, under another name, or with what can be changed of it changed.
+    pub(crate) fn again(&self, spec: &Spec) -> Result<Self> {
+        let context = || format!("cannot change {} at {}", self.spec.name, self.address);
+        let socket = self.socket.try_clone().with_context(context)?;
+        if self.accepts() && spec.backlog != self.spec.backlog {
+            socket.as_socket().listen(spec.backlog.unwrap_or(BACKLOG)).with_context(context)?;
+        }
+        if let (Some(Address::Unix(path)), Some(mode)) =
+            (&spec.place, spec.mode.filter(|mode| Some(*mode) != self.spec.mode))
+        {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).with_context(context)?;
+        }
+        Listener::from_socket(spec.clone(), socket)
+    }
+
     /// As many connections may wait to be accepted; the system's own limit holds, too.
     pub(crate) fn backlog(&self) -> u64 {
         let limit =

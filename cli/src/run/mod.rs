@@ -1,5 +1,6 @@
 //! `sharesock run`: supervises any server, and never loses its listeners.
 
+mod answers;
 mod client;
 mod clock;
 mod control;
@@ -25,6 +26,7 @@ mod statistics;
 pub(crate) mod status;
 mod supervisor;
 mod systemd;
+mod tcp_table;
 mod upgrade;
 mod worker;
 
@@ -34,6 +36,7 @@ pub(crate) use launch::{Options as LaunchOptions, run as launch};
 pub(crate) use options::Options;
 
 use anyhow::{Context, Result};
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -69,9 +72,14 @@ fn supervise(options: Options) -> Result<ExitCode> {
 fn check(options: &Options) -> Result<ExitCode> {
     let names: Vec<_> = options.listen.iter().map(|spec| format!("{}={}", spec.name, spec.place())).collect();
     let command: Vec<_> = options.command.iter().map(|word| word.to_string_lossy()).collect();
-    println!("name      {}", options.name());
-    println!("listeners {}", if names.is_empty() { "none".to_owned() } else { names.join(" ") });
-    println!("workers   {}", options.workers);
-    println!("command   {}", command.join(" "));
+    let listeners = if names.is_empty() { "none".to_owned() } else { names.join(" ") };
+    let text = format!(
+        "name      {}\nlisteners {listeners}\nworkers   {}\ncommand   {}\n",
+        options.name(),
+        options.workers,
+        command.join(" ")
+    );
+    // Whoever does not read it knows the answer by the exit code.
+    let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(ExitCode::SUCCESS)
 }

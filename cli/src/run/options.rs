@@ -50,8 +50,9 @@ pub(crate) struct Options {
     /// How `--pass connection` gives a connection.
     #[arg(long, value_enum, default_value_t = Via::HandOff, env = "SHARESOCK_VIA")]
     pub(crate) via: Via,
-    /// When a worker is ready: `notify` (READY=1 by `sd_notify`), `connect` (it accepted a connection made to try it),
-    /// `connect=HOST:PORT` (it listens there), `time=SECONDS` (it lives so long), or `auto` (READY=1, or one second).
+    /// When a worker is ready: `notify` (it said READY=1 by `sd_notify`), `connect` (it accepted a connection made to try
+    /// it), `connect=HOST:PORT` (it listens there), `time=SECONDS` (it lives so long), or `auto`: `connect` if it is passed
+    /// a TCP listener, else READY=1 or one second.
     #[arg(long, default_value = "auto", env = "SHARESOCK_READY")]
     pub(crate) ready: Ready,
     /// How long a worker may take until it is ready, in seconds.
@@ -99,7 +100,7 @@ pub(crate) enum Pass {
 }
 
 /// How a connection is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Via {
     /// Handed off to the receiver that the worker opens in the domain.
     HandOff,
@@ -185,6 +186,10 @@ impl Options {
                 !self.listen.iter().any(|spec| matches!(spec.place, Some(Address::Udp(_)))),
                 "connections cannot be accepted from UDP: pass that listener with --pass listener"
             );
+            ensure!(
+                self.ready != Ready::Accept || self.via == Via::Stdio,
+                "the supervisor itself accepts connections here: give --ready connect=HOST:PORT, notify, time=SECONDS or auto"
+            );
             return check_placeholders(&self.command, &[]);
         }
         check_placeholders(&self.command, &names)
@@ -228,6 +233,8 @@ mod tests {
         assert!(why(&["run", "--listen", "a=h:1", "--listen", "a=h:2", "--", "x"]).contains("two listeners"));
         assert!(why(&["run", "--pass", "connection", "--", "x"]).contains("nothing to accept"));
         assert!(why(&["run", "--listen", "a=udp:h:1", "--pass", "connection", "--", "x"]).contains("UDP"));
+        let accepts = ["run", "--listen", "a=h:1", "--pass", "connection", "--ready", "connect", "--", "x"];
+        assert!(why(&accepts).contains("itself accepts"));
         assert!(why(&["run", "--", "x", "{fd}"]).contains("needs a listener"));
         assert!(why(&["run", "--workers", "0", "--", "x"]).contains("--workers"));
         assert_eq!(load(&["run", "--", "/usr/bin/x.y"]).unwrap().name(), "x.y");

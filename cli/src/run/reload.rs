@@ -50,7 +50,13 @@ impl Supervisor {
             let worker =
                 Worker::start(&self.around, &plan, (number, self.serving.number, 0), Some(waiting.parcel.socket()));
             match worker {
-                Ok(worker) => self.workers.push(worker),
+                Ok(mut worker) => {
+                    if self.state == State::Stopping {
+                        // It has as long as the others to end.
+                        worker.stop();
+                    }
+                    self.workers.push(worker);
+                }
                 Err(error) => {
                     let why = format!("a connection is closed unserved: {error:#}");
                     self.reporter.say(&Report::Trouble { why: &why });
@@ -156,7 +162,7 @@ impl Supervisor {
     }
 
     /// Paths at which nobody listens any more go.
-    fn forget_listeners(&self, old: &Plan, new: &Plan) {
+    pub(crate) fn forget_listeners(&self, old: &Plan, new: &Plan) {
         for listener in old.listeners.iter().filter(|listener| !new.listens_at(listener)) {
             if let Some(path) = listener.path() {
                 let _ = std::fs::remove_file(path);

@@ -7,7 +7,7 @@ use std::str::FromStr;
 pub(crate) const INHERITED: &str = "inherited";
 
 /// A listener that is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Spec {
     pub(crate) name: String,
     /// Nothing: the service manager, or whoever started this program, must have passed it, under the same name.
@@ -45,6 +45,17 @@ impl Spec {
     /// Where it is asked for.
     pub(crate) fn place(&self) -> String {
         self.place.as_ref().map_or_else(|| INHERITED.to_owned(), Address::to_string)
+    }
+
+    /// Whether a socket that was made for this one serves for that one, too: what differs can be changed afterwards.
+    pub(crate) fn is_same_socket(&self, other: &Spec) -> bool {
+        let picked = match &self.place {
+            Some(Address::Tcp(address) | Address::Udp(address)) => address.ends_with(":0"),
+            Some(Address::Unix(_)) => false,
+            None => true,
+        };
+        let same = (&self.place, self.reuse_port, self.v6_only) == (&other.place, other.reuse_port, other.v6_only);
+        same && (!picked || self.name == other.name)
     }
 
     fn set(&mut self, option: &str) -> Result<(), String> {
@@ -108,6 +119,22 @@ mod tests {
         );
         assert_eq!("d=tcp:h:1".parse::<Spec>().map(|spec| spec.place()), Ok("h:1".to_owned()));
         assert_eq!("d=inherited".parse::<Spec>().map(|spec| spec.place), Ok(None));
+    }
+
+    #[test]
+    fn the_same_socket_serves_for_other_names_and_options() {
+        let same = |one: &str, other: &str| {
+            let [one, other]: [Spec; 2] = [one, other].map(|text| text.parse().unwrap());
+            one.is_same_socket(&other)
+        };
+        assert!(same("a=h:1", "b=h:1,backlog=5"));
+        assert!(same("a=unix:/x,mode=600", "a=unix:/x,mode=660"));
+        assert!(same("a=h:0", "a=h:0,backlog=5"));
+        for (one, other) in
+            [("a=h:0", "b=h:0"), ("a=h:1", "a=h:1,reuseport"), ("a=inherited", "b=inherited"), ("a=h:1", "a=h:2")]
+        {
+            assert!(!same(one, other), "{one} {other}");
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! What the system tells of workers and listeners, from `/proc`.
 
 use super::listener::Listener;
+use super::tcp_table::{ESTABLISHED, LISTENING, Row, rows, unmapped};
 use rustix::process::Pid;
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
 /// Processes, and who started whom.
@@ -83,11 +84,10 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    pub(crate) fn look(listeners: &[impl AsRef<Listener>]) -> Self {
-        let ports: HashSet<u16> = listeners
-            .iter()
-            .filter_map(|listener| listener.as_ref().address.rsplit_once(':')?.1.parse().ok())
-            .collect();
+    /// Those at these addresses, as a [`Listener`] tells its own.
+    pub(crate) fn look(addresses: &[String]) -> Self {
+        let port = |address: &String| address.rsplit_once(':')?.1.parse().ok();
+        let ports: HashSet<u16> = addresses.iter().filter_map(port).collect();
         let mut connections = Connections::default();
         if ports.is_empty() {
             return connections;
@@ -102,73 +102,42 @@ impl Connections {
         connections
     }
 
-    /// How many wait to be accepted.
-    pub(crate) fn queued(&self, listener: &Listener) -> Option<u64> {
-        let inode = rustix::fs::fstat(listener.socket.as_fd()).ok()?.st_ino;
+    /// How many wait to be accepted from the listener with this inode.
+    pub(crate) fn queued(&self, inode: u64) -> Option<u64> {
         self.queued.get(&inode).copied()
     }
 }
 
-/// Whether the process, or one that it started, holds the connection.
-pub(crate) fn holds_connection(pid: Pid, local: SocketAddr, remote: SocketAddr) -> bool {
-    let same = |row: &Row| row.inode != 0 && row.local == unmapped(local) && row.remote == unmapped(remote);
-    let Some(row) = rows().find(same) else { return false };
-    Processes::look().family(pid).into_iter().any(|pid| sockets(pid).any(|inode| inode == row.inode))
+/// The inode of a listener.
+pub(crate) fn inode(listener: &Listener) -> Option<u64> {
+    rustix::fs::fstat(listener.socket.as_fd()).ok().map(|stat| stat.st_ino)
 }
 
-const LISTENING: u8 = 0x0a;
-
-/// A line of `/proc/net/tcp`.
-#[derive(Debug, PartialEq, Eq)]
-struct Row {
-    local: SocketAddr,
-    remote: SocketAddr,
-    state: u8,
-    /// Bytes to be received; at a listener, connections to be accepted.
-    waiting: u64,
-    /// Nothing, as long as it was not accepted.
-    inode: u64,
+/// What has become of a connection to a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Nobody has accepted it.
+    Waiting,
+    /// The process has, or one that it started.
+    Taken,
+    /// Another has.
+    TakenByAnother,
+    /// It was accepted, and closed, before it was looked for.
+    Over,
 }
 
-fn rows() -> impl Iterator<Item = Row> {
-    ["/proc/self/net/tcp", "/proc/self/net/tcp6"].into_iter().flat_map(|path| {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        text.lines().filter_map(row).collect::<Vec<_>>()
-    })
-}
-
-fn row(line: &str) -> Option<Row> {
-    let fields: Vec<_> = line.split_whitespace().collect();
-    let (_, waiting) = fields.get(4)?.split_once(':')?;
-    Some(Row {
-        local: address(fields.get(1)?)?,
-        remote: address(fields.get(2)?)?,
-        state: u8::from_str_radix(fields.get(3)?, 16).ok()?,
-        waiting: u64::from_str_radix(waiting, 16).ok()?,
-        inode: fields.get(9)?.parse().ok()?,
-    })
-}
-
-/// An address as the kernel prints it: words in the order of this machine.
-fn address(text: &str) -> Option<SocketAddr> {
-    let (host, port) = text.split_once(':')?;
-    let word = |at: usize| u32::from_str_radix(host.get(at * 8..at * 8 + 8)?, 16).ok().map(u32::to_ne_bytes);
-    let ip = match host.len() {
-        8 => IpAddr::from(Ipv4Addr::from(word(0)?)),
-        32 => {
-            let mut bytes = [0; 16];
-            for (at, part) in bytes.chunks_exact_mut(4).enumerate() {
-                part.copy_from_slice(&word(at)?);
-            }
-            IpAddr::from(Ipv6Addr::from(bytes))
+impl Fate {
+    pub(crate) fn of(local: SocketAddr, remote: SocketAddr, pid: Pid) -> Self {
+        let same = |row: &Row| row.local == unmapped(local) && row.remote == unmapped(remote);
+        let Some(row) = rows().find(same) else { return Fate::Over };
+        let holds = |pid: i32| sockets(pid).any(|inode| inode == row.inode);
+        match (row.inode, row.state) {
+            (0, ESTABLISHED) => Fate::Waiting,
+            (0, _) => Fate::Over,
+            _ if Processes::look().family(pid).into_iter().any(holds) => Fate::Taken,
+            _ => Fate::TakenByAnother,
         }
-        _ => return None,
-    };
-    Some(unmapped(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?)))
-}
-
-fn unmapped(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    }
 }
 
 #[cfg(test)]
@@ -176,34 +145,21 @@ mod tests {
     use super::*;
 
     #[test]
-    #[cfg(target_endian = "little")]
-    fn lines_of_the_kernel_are_understood() {
-        let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000003 00:00000000 00000000  1000        0 4242 1 0 100 0 0 10 0";
-        let listening = row(line).unwrap();
-        assert_eq!((listening.local.to_string().as_str(), listening.state), ("127.0.0.1:8080", LISTENING));
-        assert_eq!((listening.waiting, listening.inode), (3, 4242));
-        assert_eq!(address("0000000000000000FFFF00000100007F:0050").unwrap().to_string(), "127.0.0.1:80");
-        assert_eq!(address("00000000000000000000000001000000:0050").unwrap().to_string(), "[::1]:80");
-        for wrong in ["", "sl local_address rem_address st", "0: x y z", "0: 0100007F 0 0 0:0"] {
-            assert!(row(wrong).is_none(), "{wrong}");
-        }
-    }
-
-    #[test]
     fn a_connection_is_found_where_it_was_accepted_and_waits_until_then() {
-        let listener: Listener = Listener::bind(&"a=127.0.0.1:0".parse().unwrap()).unwrap();
-        let there = listener.socket.as_socket().local_addr().unwrap().as_socket().unwrap();
+        let listener = Listener::bind(&"a=127.0.0.1:0".parse().unwrap()).unwrap();
+        let (there, addresses) = (listener.socket.as_socket().local_addr().unwrap(), [listener.address.clone()]);
+        let there = there.as_socket().unwrap();
         let client = std::net::TcpStream::connect(there).unwrap();
+        let here = client.local_addr().unwrap();
         let me = rustix::process::getpid();
-        let listeners = [std::rc::Rc::new(listener)];
-        assert_eq!(Connections::look(&listeners).queued(&listeners[0]), Some(1));
-        assert!(!holds_connection(me, there, client.local_addr().unwrap()));
-        let _accepted = listeners[0].socket.as_socket().accept().unwrap();
-        assert!(holds_connection(me, there, client.local_addr().unwrap()));
-        let connections = Connections::look(&listeners);
-        assert_eq!(connections.queued(&listeners[0]), Some(0));
-        let usage = Processes::look().usage(me, &connections);
+        let queued = || Connections::look(&addresses).queued(inode(&listener).unwrap());
+        assert_eq!((queued(), Fate::of(there, here, me)), (Some(1), Fate::Waiting));
+        let accepted = listener.socket.as_socket().accept().unwrap();
+        assert_eq!((queued(), Fate::of(there, here, me)), (Some(0), Fate::Taken));
+        let usage = Processes::look().usage(me, &Connections::look(&addresses));
         assert_eq!(usage.connections, 1);
         assert!(usage.memory_bytes > 0);
+        drop(accepted);
+        assert_eq!(Fate::of(there, here, me), Fate::Over);
     }
 }

@@ -6,24 +6,26 @@
 //! *successor* it takes the estate from the candidate, which ends. Should the successor die before, the candidate is a
 //! supervisor that has everything, and goes on.
 
-use super::control::{Answer, Client};
+use super::control::{Answer, Client, Request};
+use super::ending::Remnant;
 use super::estate::{Estate, Label, State, reach};
 use super::folder::Folder;
 use super::generation::{Generation, Plan};
 use super::giver::{Giver, Link};
 use super::guard::Guard;
 use super::listener::Listener;
-use super::options::{Options, command_line};
+use super::options::{Options, Via, command_line};
 use super::printer::Printer;
 use super::report::{Report, Reporter};
+use super::signals::{Ears, Heard};
 use super::status::State as Doing;
-use super::supervisor::{Counts, Event, Supervisor};
+use super::supervisor::{Counts, Event, LOOK, Supervisor};
 use super::worker::{Surroundings, Worker};
 use crate::domain::open_domain;
 use crate::system::inherited::{Announced, announced, take};
 use crate::system::{FORMER_LIMIT_OF_DESCRIPTORS, former_limit_of_descriptors};
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group, waitpid};
 use sharesock::{Endpoint, Process, Socket};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -72,12 +74,15 @@ pub(crate) fn tell_if_candidate(why: &anyhow::Error) {
 
 /// Begins anew, or where another has stopped.
 pub(crate) async fn begin(options: Options) -> Result<ExitCode> {
+    // Until a signal is watched for, it ends this process.
+    let ears = Ears::open()?;
     let (printer, json) = (Printer::start(), options.json);
     let reporter = Reporter { json, printer };
     match Role::from_env()? {
         None => begin_anew(options, reporter)?.go().await,
         Some(Role::Successor(candidate)) => {
             let mut supervisor = succeed(options, reporter, candidate)?;
+            supervisor.ears = ears;
             supervisor.go_on("upgraded");
             supervisor.go().await
         }
@@ -126,6 +131,8 @@ fn passed(options: &Options, reporter: &Reporter) -> Result<Vec<Rc<Listener>>> {
         match options.listen.iter().find(|spec| spec.name == name) {
             Some(spec) => listeners.push(Rc::new(Listener::adopt(spec, Socket::try_from(take(number)?)?)?)),
             None => {
+                // Neither this process nor a worker may hold it: nobody would accept from it.
+                drop(take(number)?);
                 let why =
                     format!("a descriptor named {name} was passed, and is not used: give --listen {name}=inherited");
                 reporter.say(&Report::Trouble { why: &why });
@@ -169,6 +176,12 @@ async fn stand_by(options: Options, reporter: Reporter, old: Process) -> Result<
         answer.refused(&error);
         return Err(error);
     }
+    // In between nobody else has what the workers print to.
+    let folder = Folder::take_over(&domain, &estate.state.name)?;
+    let paths = |number| [false, true].map(|error| folder.output(number, error));
+    let workers = estate.state.workers.iter().map(|(record, _)| record.number);
+    let numbers = workers.chain(estate.state.remnants.iter().map(|left| left.number));
+    let _held: Vec<_> = numbers.flat_map(|number| super::output::hold(&paths(number))).collect();
     let mut stream = answer.taken()?;
     // The end of this stream: the old program is no more, in one way or the other.
     let _ = stream.set_read_timeout(None);
@@ -197,6 +210,15 @@ async fn stand_by(options: Options, reporter: Reporter, old: Process) -> Result<
 /// Whether this program could go on with it.
 fn fits(estate: &Estate, options: &Options, domain: &sharesock::Domain) -> Result<()> {
     ensure!(estate.state.name == options.name(), "the name has changed: stop the supervisor, and start it again");
+    ensure!(
+        estate.state.giving == options.giving(),
+        "what workers get has changed: stop the supervisor, and start it again"
+    );
+    // What there is, is taken over as it is; workers that are started again must fit to it.
+    ensure!(
+        estate.state.listen == options.listen,
+        "other listeners are asked for than there are: reload first, or take the change back"
+    );
     Folder::take_over(domain, &estate.state.name)?;
     let count = |label: fn(&Label) -> bool| estate.sockets.iter().filter(|(there, _)| label(there)).count();
     ensure!(count(|label| *label == Label::Control) == 1, "the control socket is missing");
@@ -219,8 +241,7 @@ fn build(mut estate: Estate, options: Options, reporter: Reporter, endpoint: End
     let guard_pid = Pid::from_raw(estate.state.guard).ok_or_else(|| missing("the guard"))?;
     let guard = Guard::take_over(guard_pid, UnixStream::from(line));
     let mut listeners = Vec::new();
-    for spec in &options.listen {
-        // What the file has got since, a reload will bind.
+    for spec in &estate.state.listen.clone() {
         if let Some(socket) = estate.take(&Label::Listener(spec.name.clone())) {
             listeners.push(Rc::new(Listener::inherit(spec, socket)?));
         }
@@ -242,7 +263,8 @@ fn build(mut estate: Estate, options: Options, reporter: Reporter, endpoint: End
         let notify = estate.take(&Label::Notify(record.number)).ok_or_else(|| missing("a worker's socket"))?;
         let link = match estate.take(&Label::Input(record.number)) {
             Some(input) => Link::info(UnixStream::from(input))?,
-            None if supervisor.giver.is_some() => Link::Awaited,
+            // Only this kind is ever found; to look for another would never end.
+            None if plan.options.giving() == Some(Via::HandOff) => Link::Awaited,
             None => Link::None,
         };
         let worker = Worker::take_over(
@@ -253,6 +275,9 @@ fn build(mut estate: Estate, options: Options, reporter: Reporter, endpoint: End
             UnixDatagram::from(OwnedFd::from(notify)),
         )?;
         supervisor.workers.push(worker);
+    }
+    for left in state.remnants {
+        supervisor.remnants.push(Remnant::take_over(&supervisor.around, left)?);
     }
     while let Some(connection) = estate.take(&Label::Connection) {
         if let Some(giver) = &mut supervisor.giver {
@@ -294,7 +319,9 @@ impl Supervisor {
         self.reporter.say(&Report::Upgrading);
         self.upgrading = Some(client);
         let Err(error) = self.try_upgrade(to).await;
-        self.state = Doing::Running;
+        if self.state == Doing::Upgrading {
+            self.state = Doing::Running;
+        }
         let why = format!("{error:#}");
         self.counts.last_failure = Some(format!("upgrade: {why}"));
         self.reporter.say(&Report::UpgradeFailed { why: &why });
@@ -302,6 +329,58 @@ impl Supervisor {
         if let Some(client) = self.upgrading.take() {
             client.end(Answer::Failed(why));
         }
+        self.reap().await;
+        for heard in std::mem::take(&mut self.heard_late) {
+            self.hear(heard).await;
+        }
+    }
+
+    /// Goes on with what cannot wait, until the new program receives, or has failed.
+    async fn await_candidate(&mut self, endpoint: &Endpoint, candidate: &mut Candidate) -> Result<sharesock::Sender> {
+        let process = candidate.process;
+        let mut gone = || candidate.ended();
+        let mut reached = std::pin::pin!(reach(endpoint, process, &mut gone));
+        loop {
+            tokio::select! {
+                sender = &mut reached => return sender,
+                Some(event) = self.events.recv() => {
+                    self.note(event);
+                    self.note_all();
+                }
+                Some((request, client)) = self.heard.recv() => self.answer_meanwhile(request, client),
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            self.look().await;
+            self.hear_no_end().await?;
+        }
+    }
+
+    fn answer_meanwhile(&mut self, request: Request, client: Client) {
+        match request {
+            Request::Status { lines } => self.tell_status(lines, client),
+            Request::Stop {} => {
+                self.waiting.push(client);
+                self.stop();
+            }
+            Request::Reload {} | Request::Upgrade { .. } => {
+                client.end(Answer::Failed("an upgrade is under way: ask again when that is over".to_owned()));
+            }
+        }
+    }
+
+    /// Signals would be lost with this program: those to end and to reload are answered by it, instead of the upgrade.
+    async fn hear_no_end(&mut self) -> Result<()> {
+        while let Some(heard) = self.ears.now().await {
+            match heard {
+                // Children are waited for afterwards; the candidate is one, too.
+                Heard::Child => {}
+                Heard::Forward(_) => self.hear(heard).await,
+                Heard::End | Heard::Reload => self.heard_late.push(heard),
+            }
+        }
+        let goes_on = self.heard_late.is_empty() && self.state == Doing::Upgrading;
+        ensure!(goes_on, "the supervisor was asked to end, or to reload, meanwhile");
+        Ok(())
     }
 
     async fn try_upgrade(&mut self, to: Option<PathBuf>) -> Result<std::convert::Infallible> {
@@ -312,10 +391,12 @@ impl Supervisor {
         };
         self.endpoint = Some(endpoint.clone());
         let mut candidate = Candidate::start(&program, &self.around.domain)?;
-        let sender = reach(&endpoint, candidate.process, &mut || candidate.ended()).await;
+        let sender = self.await_candidate(&endpoint, &mut candidate).await;
         let sender = sender.with_context(|| format!("{} cannot take over", program.display()))?;
-        self.freeze().await;
-        let done = self.become_it(&program, &sender, &mut candidate).await;
+        let done = match self.freeze().await {
+            Ok(()) => self.become_it(&program, &sender, &mut candidate).await,
+            Err(error) => Err(error),
+        };
         self.thaw();
         done
     }
@@ -332,31 +413,42 @@ impl Supervisor {
             .unwrap_or_else(|_| bail!("it did not take everything within {} s", super::estate::PATIENCE.as_secs()));
         let _stream = given.map_err(|error| candidate.ended().map_or(error, |why| anyhow!(why)))?;
         self.reporter.printer.flush();
+        self.hear_no_end().await?;
         let mut successor = command(program, &format!("successor {}", candidate.process));
         let error = successor.exec();
         Err(error).with_context(|| format!("becoming {}", program.display()))
     }
 
     /// From here on nothing changes that the estate tells of.
-    async fn freeze(&mut self) {
+    async fn freeze(&mut self) -> Result<()> {
         self.hearing.abort();
         for worker in &mut self.workers {
             worker.ignore();
             worker.pause_output();
         }
+        self.remnants.iter_mut().for_each(|remnant| remnant.output.pause());
         if let Some(giver) = &mut self.giver {
             giver.pause();
         }
         self.note_all();
-        let Some(giver) = &mut self.giver else { return };
+        let Some(giver) = &mut self.giver else { return Ok(()) };
         let deadline = Instant::now() + SETTLING;
         giver.give(&mut self.workers, self.serving.number);
-        while giver.settle(&mut self.workers) && Instant::now() < deadline {
+        // What a worker has not redeemed may be held here, and would end with this program.
+        let held = |giver: &Giver| giver.endpoint.flush(Duration::ZERO).is_err();
+        while (giver.settle(&mut self.workers) || held(giver)) && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         for worker in self.workers.iter_mut().filter(|worker| worker.link.outstanding() > 0) {
             worker.link.reclaim().into_iter().for_each(|parcel| giver.put_back(parcel));
         }
+        let unread =
+            self.workers.iter().any(|worker| matches!(worker.link, Link::Info { .. } if worker.link.outstanding() > 0));
+        ensure!(
+            !unread && !held(giver),
+            "workers have not read what they were given, and it would be lost: ask again when they have"
+        );
+        Ok(())
     }
 
     /// Goes on after a failure.
@@ -368,6 +460,13 @@ impl Supervisor {
                 self.reporter.say(&Report::Trouble { why: &why });
             }
         }
+        for remnant in &mut self.remnants {
+            let prefix = remnant.prefix.clone();
+            if let Err(error) = remnant.output.resume(&prefix) {
+                let why = format!("what a worker left prints is lost: {error:#}");
+                self.reporter.say(&Report::Trouble { why: &why });
+            }
+        }
         self.hear_requests();
         self.accept();
     }
@@ -375,6 +474,8 @@ impl Supervisor {
     fn estate(&self) -> Result<Estate> {
         let mut state = State::new(&self.name, &self.counts, self.serving.number, self.around.guard.pid.as_raw_pid());
         state.places.clone_from(&self.serving.places);
+        state.giving = self.options().giving();
+        state.listen = self.plan().listeners.iter().map(|listener| listener.spec.clone()).collect();
         let same = |fd: std::os::fd::BorrowedFd<'_>| -> Result<Socket> {
             Ok(Socket::try_from(fd.try_clone_to_owned().context("duplicating a descriptor")?)?)
         };
@@ -392,6 +493,7 @@ impl Supervisor {
             }
             state.workers.push((worker.record.clone(), worker.output.kept.borrow().clone()));
         }
+        state.remnants = self.remnants.iter().map(Remnant::left).collect();
         if let Some(giver) = &self.giver {
             state.given = giver.total;
             for waiting in &giver.waiting {
@@ -443,7 +545,8 @@ impl Candidate {
 impl Drop for Candidate {
     fn drop(&mut self) {
         if self.over.is_none() {
-            let _ = kill_process(self.pid, Signal::KILL);
+            // With what it may have started: it has a group of its own.
+            let _ = kill_process_group(self.pid, Signal::KILL);
             let _ = waitpid(Some(self.pid), WaitOptions::empty());
         }
     }

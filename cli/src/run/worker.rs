@@ -10,6 +10,7 @@ use super::notify;
 use super::options::{Pass, Ready, Via};
 use super::output::{Kept, Output, Prefix};
 use super::printer::Printer;
+use super::probe::{tried_at, until_ready};
 use super::status::WorkerState;
 use super::supervisor::Event;
 use anyhow::{Context, Result};
@@ -27,7 +28,7 @@ use tokio::net::UnixDatagram;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
-/// A worker that lives so long, and says nothing, is ready, if nothing else was asked for.
+/// A worker that lives so long is ready, if nothing else was asked for, and it cannot be tried.
 const ALIVE_IS_READY: Duration = Duration::from_secs(1);
 /// Between two looks at a process that is no child.
 const LOOK: Duration = Duration::from_millis(50);
@@ -136,7 +137,7 @@ impl Worker {
             state: if single { WorkerState::Ready } else { WorkerState::Starting },
             since,
             ready_at: match options.ready {
-                Ready::Auto => Some(since.after(ALIVE_IS_READY)),
+                Ready::Auto if tried_at(plan).is_none() => Some(since.after(ALIVE_IS_READY)),
                 Ready::Time(time) => Some(since.after(time)),
                 _ => None,
             },
@@ -193,7 +194,7 @@ impl Worker {
         if self.record.state != WorkerState::Starting {
             return;
         }
-        let probe = super::probe::until_ready(self.plan.clone(), self.pid());
+        let probe = until_ready(self.plan.clone(), self.pid());
         let events = around.events.clone();
         self.tasks.push(tokio::task::spawn_local(async move {
             probe.await;
@@ -297,7 +298,7 @@ fn end_of(connection: &Socket) -> Result<Stdio> {
 }
 
 /// What its lines begin with: its place, or its number if each serves one connection.
-fn prefix(around: &Surroundings, plan: &Plan, number: u64, place: u32) -> Prefix {
+pub(crate) fn prefix(around: &Surroundings, plan: &Plan, number: u64, place: u32) -> Prefix {
     let single = plan.options.giving() == Some(Via::Stdio);
     let text = if single { format!("#{number} | ") } else { format!("{place} | ") };
     Prefix { text, printer: around.printer.clone() }

@@ -29,7 +29,6 @@ pub(crate) mod take;
 
 use anyhow::{Context, Result};
 use std::io::Write;
-use std::process::ExitCode;
 
 /// Prints, without a word about it when nobody reads any more.
 fn say(text: &str) -> Result<()> {
@@ -42,7 +41,7 @@ fn say(text: &str) -> Result<()> {
 
 /// Says what is wrong with the command line.
 #[cfg(target_os = "linux")]
-fn misuse(what: &str) -> ExitCode {
+fn misuse(what: &str) -> std::process::ExitCode {
     eprintln!("sharesock: {what}");
-    ExitCode::from(2)
+    std::process::ExitCode::from(2)
 }

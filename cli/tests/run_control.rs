@@ -1,0 +1,152 @@
+//! The commands that ask a supervisor, and what else may come to its control socket.
+#![cfg(target_os = "linux")]
+
+mod running;
+
+use running::{LONG, Setup, Supervisor, text};
+use std::io::{Read, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+
+const WEB: [&str; 4] = ["--listen", "web=127.0.0.1:0", "--name", "app"];
+
+#[test]
+fn status_tells_what_there_is() {
+    let supervisor = Setup::new(&[&WEB[..], &["--workers", "2"]].concat()).start();
+    let status = supervisor.status();
+    assert_eq!(
+        (&status["name"], &status["state"], &status["generation"]),
+        (&"app".into(), &"running".into(), &1.into())
+    );
+    assert_eq!(status["pid"], supervisor.pid());
+    assert_eq!(status["listeners"][0]["address"], supervisor.address("web"));
+    assert_eq!(status["listeners"][0]["queued"], 0);
+    assert_eq!(status["workers"].as_array().map(Vec::len), Some(2));
+    let held: Vec<_> = (0..4).map(|_| supervisor.connect().hold()).collect();
+    let status = supervisor.status();
+    let connections =
+        status["workers"].as_array().unwrap().iter().map(|worker| worker["connections"].as_u64().unwrap());
+    assert_eq!(connections.sum::<u64>(), 4);
+    held.into_iter().for_each(|held| _ = held.let_go());
+    supervisor.ask("notify STATUS=serving cake");
+
+    running::until("what a worker says", || supervisor.do_it(&["status", "app", "--json"]).contains("serving cake"));
+    let human = supervisor.do_it(&["status", "app"]);
+    assert!(human.contains("app") && human.contains(&supervisor.address("web")), "{human}");
+    let metrics = supervisor.do_it(&["status", "--prometheus"]);
+    assert!(metrics.lines().any(|line| line.starts_with("# TYPE sharesock_")), "{metrics}");
+    supervisor.end();
+}
+
+#[test]
+fn where_there_is_no_supervisor_the_code_is_4() {
+    let supervisor = Setup::new(&WEB).start();
+    for command in
+        [vec!["status"], vec!["status", "--json"], vec!["reload"], vec!["upgrade"], vec!["stop"], vec!["top"]]
+    {
+        let words = [&command[..1], &["other"], &command[1..]].concat();
+        let said = supervisor.fail(&words, 4);
+        assert!(said.starts_with("sharesock: no supervisor named other runs in "), "{said}");
+    }
+    assert!(supervisor.fail(&["status", "--json", "--prometheus"], 2).contains("cannot be used with"));
+    supervisor.end();
+}
+
+#[test]
+fn of_several_one_must_be_named_and_of_one_name_there_is_one() {
+    let supervisor = Setup::new(&WEB).start();
+    let another = |name: &str| {
+        let mut command = supervisor.command(&["run", "--name", name, "--listen", "web=127.0.0.1:0"]);
+        command.args(["--json", "--", "sleep", "1000"]).env("SHARESOCK_TEST_PLAY", supervisor.path("play"));
+        command
+    };
+    let same = another("app").output().unwrap();
+    assert_eq!(same.status.code(), Some(1));
+    assert!(text(&same.stderr).contains("a supervisor named app runs in "), "{same:?}");
+    assert_eq!(supervisor.status()["name"], "app", "it is not disturbed");
+
+    let mut second = another("second").stdout(std::process::Stdio::null()).spawn().unwrap();
+    running::until("the second", || supervisor.call(&["status", "second"]).status.success());
+    for command in ["status", "reload", "upgrade", "stop"] {
+        let said = supervisor.fail(&[command], 1);
+        assert!(said.contains("several supervisors run in ") && said.contains("name one of app, second"), "{said}");
+    }
+    supervisor.do_it(&["stop", "second"]);
+    assert!(second.wait().unwrap().success());
+    assert_eq!(supervisor.status()["name"], "app");
+    supervisor.end();
+}
+
+/// The answer to something that is no request.
+fn say(supervisor: &Supervisor, request: &[u8]) -> String {
+    let mut stream = UnixStream::connect(supervisor.path("domain/run-app/control")).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    // It may have been refused before all of it was sent.
+    let _ = stream.write_all(request);
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    text(&answer)
+}
+
+#[test]
+fn what_is_no_request_does_no_harm() {
+    let supervisor = Setup::new(&WEB).start();
+    let before = running::count_of_descriptors(supervisor.pid());
+    for wrong in [&b"\xff\xfe\n"[..], b"{}\n", b"{\"stop\":3}\n", b"[[[[\n", b"{\"status\":{\"lines\":-1}}\n", b"stop"]
+    {
+        let answer = say(&supervisor, wrong);
+        assert!(answer.contains("failed") && answer.contains("this is no request"), "{answer}");
+    }
+    assert_eq!(say(&supervisor, b""), "");
+    assert_eq!(say(&supervisor, b"\n"), "");
+    for long in [vec![b'x'; 1 << 20], vec![b'['; 1 << 20]] {
+        say(&supervisor, &long);
+    }
+    // The last line break may be missing, and what follows a request is not read.
+    assert!(say(&supervisor, b"{\"status\":{}}").contains("\"name\":\"app\""));
+    assert!(say(&supervisor, b"{\"status\":{\"lines\":99999999}}\nstop\n").contains("\"name\":\"app\""));
+    assert_eq!(supervisor.status()["state"], "running");
+    let fewer = || running::count_of_descriptors(supervisor.pid()) <= before;
+    running::until("their descriptors to be closed", fewer);
+    supervisor.end();
+}
+
+#[test]
+fn who_says_nothing_holds_nobody_up_for_ever() {
+    let supervisor = Setup::new(&WEB).start();
+    // As many as are heard at a time; others wait until these are given up.
+    let silent = || UnixStream::connect(supervisor.path("domain/run-app/control")).unwrap();
+    let silent: Vec<_> = (0..16).map(|_| silent()).collect();
+    assert_eq!(supervisor.status()["state"], "running");
+    for mut stream in silent {
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    }
+    supervisor.end();
+}
+
+#[test]
+fn what_a_supervisor_that_was_killed_left_is_no_obstacle() {
+    let domain = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(&domain, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let folder = domain.path().join("run-app");
+    std::fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(folder.join("control")).unwrap());
+    std::fs::write(folder.join("out-1"), "").unwrap();
+    let status = |code| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sharesock"));
+        let output = command.args(["status", "app", "--domain"]).arg(domain.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+    };
+    status(4);
+    let mut run = Command::new(env!("CARGO_BIN_EXE_sharesock"));
+    run.args(["run", "--name", "app", "--domain"]).arg(domain.path()).args(["--", "sleep", "1000"]);
+    let mut child = run.stderr(std::process::Stdio::null()).spawn().unwrap();
+    running::until("a supervisor", || UnixStream::connect(folder.join("control")).is_ok());
+    status(0);
+    running::signal(child.id(), rustix::process::Signal::TERM);
+    assert!(child.wait().unwrap().success());
+    assert!(!folder.exists());
+}

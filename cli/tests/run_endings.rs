@@ -1,0 +1,185 @@
+//! However a supervisor ends, nothing of it is left; and what workers leave is not left, either.
+#![cfg(target_os = "linux")]
+
+mod running;
+
+use running::{Setup, Supervisor, children, guard_of, kill, lives, number, signal, until};
+use rustix::process::Signal;
+use std::process::Stdio;
+use std::time::Duration;
+
+const WEB: [&str; 2] = ["--listen", "web=127.0.0.1:0"];
+/// A shell, its child the server, and a child of that.
+const FAMILY: &str = r#""$@" & wait"#;
+
+fn setup() -> Setup {
+    setup_with("5")
+}
+
+fn setup_with(stop_timeout: &str) -> Setup {
+    let options = ["--stop-timeout", stop_timeout, "--workers", "2", "--ready", "notify"];
+    let setup = Setup::new(&[&WEB[..], &options].concat());
+    let local = format!("local=unix:{}", setup.path("local.sock").display());
+    setup.option("--listen").option(local).shell(FAMILY).play("ready child")
+}
+
+/// Kills it; then there is no process, no file in the domain, and no path.
+fn killed(supervisor: &mut Supervisor) {
+    let path = supervisor.path("local.sock");
+    kill(supervisor.pid());
+    supervisor.wait();
+    supervisor.assert_nothing_left();
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_supervisor_that_is_killed_leaves_nothing() {
+    let mut supervisor = setup().start();
+    // A shell, the server and its child for each worker, the guard, the supervisor.
+    until("the whole family", || running::family(supervisor.pid()).len() == 8);
+    assert!(supervisor.path("local.sock").exists());
+    killed(&mut supervisor);
+}
+
+#[test]
+fn one_that_is_killed_when_it_starts_leaves_nothing() {
+    for round in 0..8 {
+        let mut supervisor = setup().spawn();
+        std::thread::sleep(Duration::from_millis(round * 8));
+        killed(&mut supervisor);
+    }
+}
+
+#[test]
+fn one_that_is_killed_when_it_reloads_leaves_nothing() {
+    for round in 0..8 {
+        let mut supervisor = setup().start();
+        supervisor.signal(Signal::HUP);
+        supervisor.wait_for("reloading");
+        std::thread::sleep(Duration::from_millis(round * 8));
+        killed(&mut supervisor);
+    }
+}
+
+#[test]
+fn one_that_is_killed_when_it_upgrades_leaves_nothing() {
+    for round in 0..20 {
+        let mut supervisor = setup().start();
+        let mut upgrade = supervisor.command(&["upgrade"]);
+        let mut upgrade = upgrade.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        supervisor.wait_for("upgrading");
+        std::thread::sleep(Duration::from_millis(round * 2));
+        kill(supervisor.pid());
+        supervisor.wait();
+        upgrade.wait().unwrap();
+        // It may have been the successor that was killed: then its candidate goes on.
+        supervisor.settle_after_the_end();
+        if supervisor.call(&["status"]).status.success() {
+            supervisor.do_it(&["stop"]);
+        }
+        supervisor.assert_nothing_left();
+        assert!(!supervisor.path("local.sock").exists());
+    }
+}
+
+#[test]
+fn what_does_not_end_for_the_guard_is_killed() {
+    let options = ["--listen", "web=127.0.0.1:0", "--stop-timeout", "0.2"];
+    let mut supervisor = Setup::new(&options).shell(FAMILY).play("ready stubborn stubborn-child").start();
+    supervisor.wait_for_line("child ");
+    kill(supervisor.pid());
+    supervisor.wait();
+    supervisor.assert_nothing_left();
+}
+
+#[test]
+fn a_guard_that_is_killed_is_replaced() {
+    let mut supervisor = setup().start();
+    let first = guard_of(supervisor.pid()).unwrap();
+    kill(first);
+    until("another guard", || guard_of(supervisor.pid()).is_some_and(|guard| guard != first));
+    supervisor.do_it(&["upgrade"]);
+    kill(guard_of(supervisor.pid()).unwrap());
+    let second = || guard_of(supervisor.pid());
+    until("a third", || second().is_some());
+    until("the whole family", || running::family(supervisor.pid()).len() == 8);
+    assert_eq!(supervisor.status()["state"], "running");
+    killed(&mut supervisor);
+}
+
+#[test]
+fn without_a_guard_workers_end_with_their_parent() {
+    let mut supervisor = Setup::new(&[&WEB[..], &["--workers", "2"]].concat()).start();
+    let (workers, guard) = (supervisor.workers(), guard_of(supervisor.pid()).unwrap());
+    // It cannot replace the guard any more when that ends.
+    running::stop_process(supervisor.pid());
+    kill(guard);
+    until("the guard's end", || !lives(guard));
+    kill(supervisor.pid());
+    supervisor.wait();
+    until("the end of the workers", || workers.iter().all(|pid| !lives(*pid)));
+    // Nobody was there to remove it; the next supervisor does.
+    std::fs::remove_dir_all(supervisor.path("domain")).unwrap();
+}
+
+#[test]
+fn there_are_no_zombies() {
+    let supervisor = Setup::new(&WEB).start();
+    for _ in 0..5 {
+        let child = number(&supervisor.ask("orphan"));
+        until("its adoption", || children(supervisor.pid()).contains(&child));
+        kill(child);
+    }
+    let zombies = || children(supervisor.pid()).into_iter().filter(|pid| !lives(*pid)).count();
+    until("no zombies", || zombies() == 0);
+    supervisor.do_it(&["upgrade"]);
+    let child = number(&supervisor.ask("orphan"));
+    kill(child);
+    until("its end", || !children(supervisor.pid()).contains(&child));
+    supervisor.end();
+}
+
+#[test]
+fn what_a_worker_leaves_is_ended() {
+    for (play, how) in [("ready child", Signal::TERM), ("ready stubborn-child", Signal::KILL)] {
+        let options = ["--listen", "web=127.0.0.1:0", "--stop-timeout", "0.3"];
+        let mut supervisor = Setup::new(&options).play(play).start();
+        let line = supervisor.wait_for_line("child ");
+        let child: u32 = line.rsplit(' ').next().unwrap().parse().unwrap();
+        kill(supervisor.workers()[0]);
+        supervisor.wait_for("worker_ended");
+        until("its end", || !lives(child));
+        supervisor.wait_for("worker_ready");
+        assert_eq!(supervisor.ask("who")["generation"], 1, "{how:?}");
+        let names = || running::files_under(&supervisor.path("domain"));
+        until("the names of one worker alone", || names().len() == 2 + 3);
+        supervisor.end();
+    }
+}
+
+#[test]
+fn what_a_worker_left_before_an_upgrade_is_ended_after_it() {
+    let options = ["--listen", "web=127.0.0.1:0", "--stop-timeout", "2"];
+    let mut supervisor = Setup::new(&options).play("ready stubborn-child").start();
+    let line = supervisor.wait_for_line("child ");
+    let child: u32 = line.rsplit(' ').next().unwrap().parse().unwrap();
+    supervisor.play("ready");
+    kill(supervisor.workers()[0]);
+    supervisor.wait_for("worker_ready");
+    assert!(lives(child));
+    supervisor.do_it(&["upgrade"]);
+    until("its end", || !lives(child));
+    let names = || running::files_under(&supervisor.path("domain"));
+    until("the names of one worker alone", || names().len() <= 2 + 3 + 2);
+    supervisor.end();
+}
+
+#[test]
+fn an_end_in_order_leaves_nothing_of_families() {
+    let mut supervisor = setup_with("0.3").play("ready stubborn-child").start();
+    let pids = running::family(supervisor.pid());
+    signal(supervisor.pid(), Signal::TERM);
+    assert!(supervisor.wait().success());
+    assert!(running::alive(&pids).is_empty());
+    supervisor.assert_nothing_left();
+}
