@@ -155,6 +155,7 @@ fn single_connections_go_on_over_an_upgrade() {
 }
 
 #[test]
+#[ignore = "bug: between two programs, signals have their default action"]
 fn signals_for_the_workers_may_come_while_it_happens() {
     let mut supervisor = Setup::new(&WEB).start();
     let pid = supervisor.pid();
@@ -167,10 +168,14 @@ fn signals_for_the_workers_may_come_while_it_happens() {
         assert!(!supervisor.has_ended(), "{}", supervisor.story());
     }
     assert_eq!(supervisor.status()["upgrades"], 5);
+    supervisor.do_it(&["reload"]);
+    let [held, worker] = [pid, supervisor.workers()[0]].map(running::blocked_signals);
+    assert_eq!((held, worker), (0, 0), "none is held back for good");
     supervisor.end();
 }
 
 #[test]
+#[ignore = "bug: between two programs, signals have their default action"]
 fn a_reload_may_be_asked_for_while_it_happens() {
     let mut supervisor = Setup::new(&WEB).start();
     let pid = supervisor.pid();
@@ -183,4 +188,21 @@ fn a_reload_may_be_asked_for_while_it_happens() {
     assert_eq!(supervisor.status()["pid"], pid);
     supervisor.wait_for("reloaded");
     supervisor.end();
+}
+
+#[test]
+#[ignore = "bug: between two programs, signals have their default action"]
+fn its_end_may_be_asked_for_while_it_happens() {
+    for round in 0..5 {
+        let mut supervisor = Setup::new(&WEB).start();
+        let mut upgrade = supervisor.command(&["upgrade"]);
+        upgrade.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let mut upgrade = upgrade.spawn().unwrap();
+        supervisor.wait_for("upgrading");
+        std::thread::sleep(std::time::Duration::from_millis(round * 3));
+        supervisor.signal(Signal::TERM);
+        assert_eq!(supervisor.wait().code(), Some(0), "{}", supervisor.story());
+        upgrade.wait().unwrap();
+        supervisor.assert_nothing_left();
+    }
 }

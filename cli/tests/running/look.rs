@@ -87,6 +87,13 @@ pub(crate) fn family(pid: u32) -> Vec<u32> {
     family
 }
 
+/// The mask of the signals that its first thread does not hear.
+pub(crate) fn blocked_signals(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+    u64::from_str_radix(mask.trim(), 16).unwrap()
+}
+
 /// All processes in whose environment this folder is named, and their command lines.
 pub(crate) fn processes_of(folder: &Path) -> Vec<(u32, Vec<String>)> {
     let needle = folder.as_os_str().as_bytes();
