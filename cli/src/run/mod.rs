@@ -23,6 +23,7 @@ mod probe;
 mod reload;
 mod report;
 mod signals;
+mod sock_diag;
 mod spec;
 mod statistics;
 pub(crate) mod status;

@@ -12,8 +12,8 @@ use tokio::time::{sleep, timeout};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(25);
-/// As many connections are tried at a time.
-const MOST: usize = 8;
+/// As many connections are tried at a time, at least and at most: others accept there, too.
+const ATTEMPTS: (usize, usize) = (4, 8);
 /// A connection that is not made within this time is tried anew.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// So many connections may be closed before it was seen who accepted them: then they are too short to be seen.
@@ -48,7 +48,7 @@ pub(crate) async fn find_ready(address: SocketAddr, workers: usize, events: Unbo
     let mut attempts: Vec<TcpStream> = Vec::new();
     let mut unseen = 0;
     loop {
-        while attempts.len() < workers.clamp(1, MOST) {
+        while attempts.len() < workers.clamp(ATTEMPTS.0, ATTEMPTS.1) {
             match timeout(PATIENCE, TcpStream::connect(address)).await {
                 Ok(Ok(attempt)) => attempts.push(attempt),
                 _ => break,

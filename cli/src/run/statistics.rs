@@ -127,7 +127,7 @@ pub(crate) enum Fate {
 impl Fate {
     /// Of each connection, by its ends as the listener sees them.
     pub(crate) fn of(connections: &[Option<(SocketAddr, SocketAddr)>]) -> Vec<Self> {
-        let rows: Vec<_> = rows().filter(|row| row.state != LISTENING).collect();
+        let rows: Vec<_> = rows().into_iter().filter(|row| row.state != LISTENING).collect();
         let row = |ends: &Option<(SocketAddr, SocketAddr)>| {
             let (local, remote) = ends.map(|(local, remote)| (unmapped(local), unmapped(remote)))?;
             rows.iter().find(|row| row.local == local && row.remote == remote)

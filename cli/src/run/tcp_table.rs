@@ -1,4 +1,4 @@
-//! The kernel's table of TCP connections, as `/proc` prints it. Reading it takes a while on a busy machine.
+//! The kernel's table of TCP connections. Reading it as `/proc` prints it takes a while on a busy machine.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -19,18 +19,23 @@ pub(crate) struct Row {
     pub(crate) inode: u64,
 }
 
-pub(crate) fn rows() -> impl Iterator<Item = Row> {
-    ["/proc/self/net/tcp", "/proc/self/net/tcp6"].into_iter().flat_map(|path| {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        text.lines().filter_map(row).collect::<Vec<_>>()
-    })
+/// All of them but those that have ended and only wait.
+pub(crate) fn rows() -> Vec<Row> {
+    // Where the kernel may not be asked, it still prints them.
+    super::sock_diag::rows().unwrap_or_else(|_| printed())
+}
+
+pub(super) fn printed() -> Vec<Row> {
+    let files =
+        ["/proc/self/net/tcp", "/proc/self/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
+    files.iter().flat_map(|text| text.lines().filter_map(row)).collect()
 }
 
 /// What has ended, and only waits: nobody has it open, and a busy server has tens of thousands of them.
-const TIME_WAIT: &str = "06";
+pub(super) const TIME_WAIT: u8 = 6;
 
 fn row(line: &str) -> Option<Row> {
-    if line.split_ascii_whitespace().nth(3)? == TIME_WAIT {
+    if line.split_ascii_whitespace().nth(3)? == "06" {
         return None;
     }
     let fields: Vec<_> = line.split_ascii_whitespace().collect();
