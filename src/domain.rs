@@ -47,7 +47,22 @@ impl Domain {
     }
 
     /// Short digest of the directory itself: the same in every process, however it named the directory.
-    pub(crate) fn digest(&self) -> u32 {
+    ///
+    /// It is what [`Delivery::domain`](crate::Delivery::domain) holds: where the two differ, an info was made elsewhere.
+    ///
+    /// ```
+    /// # let folder = std::env::temp_dir().join(format!("sharesock-doc-digest-{}", std::process::id()));
+    /// # let domain = sharesock::Domain::at(&folder)?;
+    /// # let endpoint = sharesock::Endpoint::open(&domain)?;
+    /// # let socket = sharesock::Socket::from(std::net::UdpSocket::bind("127.0.0.1:0")?);
+    /// let info = endpoint.duplicate(&socket, std::process::id())?;
+    /// assert_eq!(info.delivery().map(|delivery| delivery.domain), Some(domain.digest()));
+    /// # drop(endpoint);
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn digest(&self) -> u32 {
         self.0.digest()
     }
 }

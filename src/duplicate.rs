@@ -47,6 +47,29 @@ impl DuplicateOptions {
 pub struct Revocation(pub(crate) Revoker);
 
 impl Revocation {
+    /// Whether the duplicate can still be redeemed, and so revoked; one that has expired counts as such.
+    ///
+    /// # Errors
+    /// [`Error::System`] when the system refuses.
+    ///
+    /// ```
+    /// # let folder = std::env::temp_dir().join(format!("sharesock-doc-open-{}", std::process::id()));
+    /// # let endpoint = sharesock::Endpoint::open(&sharesock::Domain::at(&folder)?)?;
+    /// use sharesock::{DuplicateOptions, Socket};
+    /// let socket = Socket::from(std::net::UdpSocket::bind("127.0.0.1:0")?);
+    /// let (info, revocation) =
+    ///     endpoint.duplicate_revocable(&socket, std::process::id(), &DuplicateOptions::new())?;
+    /// assert!(revocation.is_open()?);
+    /// endpoint.redeem(&info)?;
+    /// assert!(!revocation.is_open()?);
+    /// # drop(endpoint);
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_open(&self) -> Result<bool> {
+        self.0.is_open()
+    }
+
     /// Revokes the duplicate. When this has returned `Ok`, no redemption succeeds any more.
     ///
     /// # Errors

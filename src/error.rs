@@ -235,7 +235,7 @@ pub enum InfoError {
         found: u32,
     },
     /// The text form is malformed.
-    #[error("the text is not of the form sharesock1:… with {0}")]
+    #[error("the text is no protocol info: {0}")]
     Text(&'static str),
 }
 

@@ -52,6 +52,7 @@ mod endpoint;
 mod error;
 mod hand_off;
 mod holders;
+mod members;
 mod network_events;
 mod notify;
 mod process;
@@ -96,6 +97,7 @@ pub use error::{Error, InfoError, Result, winsock_code};
 pub use hand_off::ReceiverStream;
 pub use hand_off::{Iter, Parcel, Receiver, Refused, Sender};
 pub use holders::{Holder, Holders};
+pub use members::Member;
 pub use network_events::{NetworkEvents, Occurred};
 #[cfg(feature = "tokio")]
 pub use notify::{AsyncEvent, AsyncMessageQueue};

@@ -57,8 +57,15 @@ impl Process {
         self.pid
     }
 
-    /// Tells this process from any other that had the same id.
-    pub(crate) fn tag(&self) -> u32 {
+    /// Tells this process from any other that had the same id: what [`Delivery`](crate::Delivery) gives with an id.
+    ///
+    /// ```
+    /// let me = sharesock::Process::current()?;
+    /// assert_eq!(me.tag(), sharesock::Process::from_pid(std::process::id())?.tag());
+    /// # Ok::<(), sharesock::Error>(())
+    /// ```
+    #[must_use]
+    pub fn tag(&self) -> u32 {
         digest32(&[&self.start.to_le_bytes(), &self.namespace.to_le_bytes()])
     }
 

@@ -229,10 +229,11 @@ impl FromStr for ProtocolInfo {
     type Err = InfoError;
 
     fn from_str(text: &str) -> Result<Self, InfoError> {
-        let digits = text.trim().strip_prefix(TEXT_PREFIX).ok_or(InfoError::Text("its prefix"))?;
+        let digits =
+            text.trim().strip_prefix(TEXT_PREFIX).ok_or(InfoError::Text("it does not begin with sharesock1:"))?;
         let mut head = [0; HEAD];
         if digits.len() != 2 * HEAD {
-            return Err(InfoError::Text("232 hexadecimal digits"));
+            return Err(InfoError::Text("232 hexadecimal digits must follow sharesock1:"));
         }
         for (byte, pair) in head.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
             let digit = |letter: &u8| char::from(*letter).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
@@ -240,7 +241,7 @@ impl FromStr for ProtocolInfo {
                 [high, low] => digit(high).zip(digit(low)).map(|(high, low)| high << 4 | low),
                 _ => None,
             }
-            .ok_or(InfoError::Text("232 hexadecimal digits"))?;
+            .ok_or(InfoError::Text("232 hexadecimal digits must follow sharesock1:"))?;
         }
         Self::from_head(&head)
     }

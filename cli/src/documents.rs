@@ -8,9 +8,15 @@ use std::process::ExitCode;
 /// Prints completions.
 pub(crate) fn completions<C: CommandFactory>(shell: clap_complete::Shell) -> Result<ExitCode> {
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut C::command(), "sharesock", &mut text);
+    clap_complete::generate(shell, &mut visible(&C::command()), "sharesock", &mut text);
     std::io::Write::write_all(&mut std::io::stdout(), &text).context("printing completions")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Without the commands that the program starts itself: nobody is to be offered them.
+fn visible(whole: &clap::Command) -> clap::Command {
+    let shown = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    clap::Command::new("sharesock").version(env!("CARGO_PKG_VERSION")).subcommands(shown)
 }
 
 /// Writes a page for the program and one for each command.

@@ -1,14 +1,17 @@
 //! The sharesock program.
 
+mod address;
 mod backoff;
 mod bench;
 #[cfg(target_os = "linux")]
 mod config;
 mod documents;
+mod domain;
 #[cfg(target_os = "linux")]
 mod run;
 mod serve;
 mod system;
+mod tools;
 mod tour;
 #[cfg(target_os = "linux")]
 mod views;
@@ -46,16 +49,42 @@ enum Command {
     Tour(tour::Options),
     /// Measure what sharing costs, beside the same system calls made bare.
     Bench(bench::Options),
+    /// Listen, and become a command that has the listener, or one connection.
+    #[cfg(target_os = "linux")]
+    Listen(tools::listen::Options),
+    /// Connect, and become a command that has the connection.
+    #[cfg(target_os = "linux")]
+    Connect(tools::connect::Options),
+    /// Duplicate a socket for another process, and print its protocol info.
+    #[cfg(target_os = "linux")]
+    Give(tools::give::Options),
+    /// Redeem a protocol info, and become a command that has the socket.
+    #[cfg(target_os = "linux")]
+    Take(tools::take::Options),
+    /// Take back what `give --revocable` gave, unless it was redeemed.
+    #[cfg(target_os = "linux")]
+    Revoke(tools::revoke::Options),
+    /// List who holds which sockets, and what waits for whom.
+    #[cfg(target_os = "linux")]
+    Holders(tools::holders::Options),
+    /// Find out what works on this machine, what does not, and how to mend it.
+    #[cfg(target_os = "linux")]
+    Doctor(tools::doctor::Options),
+    /// Explain a protocol info.
+    Inspect(tools::inspect::Options),
     /// Print completions for a shell.
-    #[command(after_help = "Example:\n  sharesock completions bash > /etc/bash_completion.d/sharesock")]
+    #[command(after_help = "Example:\n  sharesock completions bash > /etc/bash_completion.d/sharesock\n\n\
+        Exit codes: 0 done, 1 something failed, 2 the command line is wrong.")]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
     /// Write the manual pages into a folder.
-    #[command(after_help = "Example:\n  sharesock man /usr/local/share/man/man1")]
+    #[command(after_help = "Example:\n  sharesock man /usr/local/share/man/man1\n\n\
+        Exit codes: 0 done, 1 something failed, 2 the command line is wrong.")]
     Man {
         /// The folder, which exists.
+        #[arg(value_name = "DIR")]
         folder: PathBuf,
     },
     /// A worker of `serve`.
@@ -99,6 +128,21 @@ fn main() -> ExitCode {
         Command::Serve(options) => serve::run(&options),
         Command::Tour(options) => tour::run(&options),
         Command::Bench(options) => bench::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Listen(options) => tools::listen::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Connect(options) => tools::connect::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Give(options) => tools::give::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Take(options) => tools::take::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Revoke(options) => tools::revoke::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Holders(options) => tools::holders::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Doctor(options) => tools::doctor::run(&options),
+        Command::Inspect(options) => tools::inspect::run(&options),
         Command::Completions { shell } => documents::completions::<Command>(shell),
         Command::Man { folder } => documents::manual::<Command>(&folder),
         Command::ServeWorker(options) => serve::work(options),

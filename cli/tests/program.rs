@@ -1,4 +1,4 @@
-//! The rest of the program: the tour, the benchmark, help, completions, manual pages.
+//! The rest of the program: the tour, the benchmark, completions, manual pages. What they print is compared in `snapshots`.
 #![cfg(target_os = "linux")]
 
 use std::process::{Command, Output};
@@ -23,27 +23,18 @@ fn the_tour_shows_that_every_rule_holds() {
     assert_eq!(whole["rules"].as_array().unwrap().len(), 12);
 }
 
+/// That there are all rows is seen in the table, which `snapshots` has.
 #[test]
 fn the_benchmark_measures_every_row_beside_its_floor() {
-    let whole: serde_json::Value =
-        serde_json::from_str(&text(&run(&["bench", "--json", "--quick", "--rounds", "1"]))).unwrap();
+    let options = ["bench", "--json", "--quick", "--rounds", "1", "--only", "hand off"];
+    let whole: serde_json::Value = serde_json::from_str(&text(&run(&options))).unwrap();
     let rows = whole["rows"].as_array().unwrap();
-    assert!(rows.len() >= 12);
+    assert_eq!(rows.len(), 2);
     for row in rows {
+        assert!(row["floor"]["median_us"].as_f64().unwrap() > 0.0, "{row}");
         assert!(row["ours"]["median_us"].as_f64().unwrap() > 0.0, "{row}");
         assert!(row["ratio"].as_f64().unwrap() > 0.0, "{row}");
     }
-}
-
-#[test]
-fn every_command_explains_itself_with_examples() {
-    let whole = text(&run(&["--help"]));
-    for command in ["serve", "tour", "bench", "completions", "man"] {
-        assert!(whole.contains(command));
-        let help = text(&run(&[command, "--help"]));
-        assert!(help.contains("Example"), "{help}");
-    }
-    assert!(!whole.contains("serve-worker"));
 }
 
 #[test]

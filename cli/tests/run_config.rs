@@ -113,7 +113,6 @@ fn what_cannot_be_had_is_said() {
 }
 
 #[test]
-#[ignore = "bug: the folder of a supervisor whose name is too long stays"]
 fn a_name_that_is_too_long_leaves_nothing() {
     let mut supervisor = Setup::new(&["--name", &"n".repeat(64)]).spawn();
     assert_eq!(supervisor.wait().code(), Some(1));

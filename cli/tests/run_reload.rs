@@ -57,7 +57,7 @@ fn when_the_next_one_fails_the_old_one_goes_on() {
     let options = [&WEB[..], &["--ready", "notify", "--ready-timeout", "0.3"]].concat();
     let mut supervisor = Setup::new(&options).start();
     let before = supervisor.workers();
-    for (play, reason) in [("fail", "this is the reason"), ("silent", "it was not ready within 0.3 s")] {
+    for (play, reason) in [("fail", "this is the reason"), ("silent", "it did not say READY=1 within 0.3 s")] {
         supervisor.play(play);
         let said = supervisor.fail(&["reload"], 3);
         assert!(said.contains(reason), "{said}");

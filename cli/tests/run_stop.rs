@@ -50,7 +50,8 @@ fn who_does_not_end_is_killed_after_a_while() {
 
 #[test]
 fn a_worker_is_asked_by_the_signal_that_it_wants() {
-    let options = [&WEB[..], &["--stop-signal", "usr2", "--stop-timeout", "1000"]].concat();
+    // A shell accepts nothing.
+    let options = ["--stop-signal", "usr2", "--stop-timeout", "1000"];
     let setup =
         Setup::new(&options).shell("trap 'echo asked; exit 0' USR2; echo go; while :; do sleep 1000 & wait; done");
     let mut supervisor = setup.spawn();

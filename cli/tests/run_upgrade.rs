@@ -75,7 +75,6 @@ fn ten_upgrades_leave_nothing_behind() {
 }
 
 #[test]
-#[ignore = "bug: for some moments of an upgrade nobody has the reading end of a worker's output"]
 fn no_line_is_lost_on_the_way() {
     let supervisor = Setup::new(&["--listen", "web=127.0.0.1:0"]).play("ready count").start();
     for _ in 0..5 {

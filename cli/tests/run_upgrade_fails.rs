@@ -41,7 +41,6 @@ fn assert_goes_on(supervisor: &mut Supervisor, workers: &[u32]) {
 }
 
 #[test]
-#[ignore = "bug: of a program that has ended already it is not said how"]
 fn what_ends_is_no_successor() {
     let mut supervisor = Setup::new(&WEB).start();
     let workers = supervisor.workers();

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 #[command(
     after_help = "Examples:\n  sharesock bench\n  sharesock bench --quick --json\n  sharesock bench --peers\n  sharesock bench --only nothing --winsock ~/.local\n\n\
     On Windows nothing is measured beside it, no idle cost, and a fiftieth of the work is done.\n\
-    Exit codes: 0 when all was measured, 1 when something failed. A ratio above its bound is marked, and is no failure."
+    Exit codes: 0 when all was measured, 1 when something failed, 2 when the command line is wrong. A ratio above its bound is marked, and is no failure."
 )]
 pub(crate) struct Options {
     /// Print one JSON object instead of a table.

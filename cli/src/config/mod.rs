@@ -73,7 +73,7 @@ impl Filling<'_> {
         match self.nearest(&entry.key) {
             Some(near) => bail!("{place}: there is no option `{}`; did you mean `{near}`?", entry.key),
             None => bail!(
-                "{place}: there is no option `{}`: the keys are the flags that `{} --help` lists, without the dashes",
+                "{place}: there is no option `{}`: the keys are the flags that `sharesock {} --help` lists, without the dashes",
                 entry.key,
                 self.command.get_name()
             ),
@@ -84,7 +84,7 @@ impl Filling<'_> {
     fn nearest(&self, wrong: &str) -> Option<&str> {
         let keys = self.command.get_arguments().filter(|argument| may_stand(argument)).map(key);
         let likeness = |key: &str| strsim::jaro(key, wrong);
-        keys.filter(|key| likeness(key) > 0.7).max_by(|one, other| likeness(one).total_cmp(&likeness(other)))
+        keys.filter(|key| likeness(key) > 0.8).max_by(|one, other| likeness(one).total_cmp(&likeness(other)))
     }
 
     /// What stands for an entry on a command line.

@@ -109,7 +109,7 @@ fn what_is_wrong_is_told_by_line() {
         ("name = \"a", "run.toml:1: "),
         ("\nworkrs = 2", "run.toml:2: there is no option `workrs`; did you mean `workers`?"),
         ("ready_timeout = 2", "did you mean `ready-timeout`?"),
-        ("quux = 2", "run.toml:1: there is no option `quux`: the keys are the flags that `run --help` lists"),
+        ("quux = 2", "run.toml:1: there is no option `quux`: the keys are the flags that `sharesock run --help` lists"),
         ("config = \"other\"", "run.toml:1: there is no option `config`"),
         ("help = true", "run.toml:1: there is no option `help`"),
         ("inner = \"a\"", "run.toml:1: there is no option `inner`"),

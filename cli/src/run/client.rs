@@ -2,7 +2,8 @@
 
 use super::control::{Answer, Request, ask};
 use super::status::Status;
-use super::{NOBODY, OLD_GOES_ON, folder, open_domain};
+use super::{NOBODY, OLD_GOES_ON, folder};
+use crate::domain::open_domain;
 use anyhow::{Context, Result, bail};
 use std::io::{IsTerminal, Write};
 use std::os::unix::net::UnixStream;
@@ -157,7 +158,8 @@ fn tell(which: &Which, request: &Request, patience: Option<Duration>, failed: u8
     let Some(stream) = call(which)? else { return Ok(ExitCode::from(NOBODY)) };
     match ask(stream, request, patience, &mut |text| eprintln!("sharesock: {text}"))? {
         Answer::Done(what) => {
-            println!("{what}");
+            // It is done, whether that is read or not.
+            let _ = writeln!(std::io::stdout(), "{what}");
             Ok(ExitCode::SUCCESS)
         }
         Answer::Failed(why) => {
@@ -170,13 +172,19 @@ fn tell(which: &Which, request: &Request, patience: Option<Duration>, failed: u8
 
 /// A line to the supervisor; that there is none is said.
 fn call(which: &Which) -> Result<Option<UnixStream>> {
-    let domain = open_domain(which.domain.as_ref())?;
-    let stream = folder::call(&domain, which.name.as_deref())?;
+    // Who only asks does not make a domain.
+    let (stream, place) = match &which.domain {
+        Some(path) if !path.exists() => (None, path.clone()),
+        path => {
+            let domain = open_domain(path.as_ref())?;
+            (folder::call(&domain, which.name.as_deref())?, domain.path().to_owned())
+        }
+    };
     if stream.is_none() {
         let name = which.name.as_ref().map(|name| format!(" named {name}")).unwrap_or_default();
         eprintln!(
             "sharesock: no supervisor{name} runs in {}: start one by `sharesock run`, or name its --domain",
-            domain.path().display()
+            place.display()
         );
     }
     Ok(stream)

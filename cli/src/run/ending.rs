@@ -1,13 +1,16 @@
 //! How workers end: asked to, unasked, and what they leave behind.
 
 use super::clock::Moment;
-use super::output::Output;
+use super::output::{Kept, Output, Prefix};
 use super::report::Report;
 use super::status::{State, WorkerState};
 use super::supervisor::Supervisor;
-use super::worker::Worker;
+use super::worker::{Surroundings, Worker};
+use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, test_kill_process_group, wait};
+use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -15,6 +18,8 @@ use tokio::time::timeout;
 const LAST_WORDS: Duration = Duration::from_millis(100);
 /// What the service manager allows beyond the workers' own time to end.
 const BEYOND_DRAINING: Duration = Duration::from_secs(10);
+/// After so many signals a process group is not waited for.
+const KILLS: u32 = 3;
 /// As many lines of it explain why it failed.
 const EXPLAINING: usize = 5;
 
@@ -24,11 +29,54 @@ pub(crate) struct Remnant {
     pub(crate) group: Pid,
     pub(crate) number: u64,
     pub(crate) output: Output,
+    pub(crate) prefix: Prefix,
     /// When it is killed.
     pub(crate) due: Moment,
+    /// How often it was.
+    pub(crate) killed: u32,
+}
+
+/// What of it goes to a successor of the supervisor.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Left {
+    group: i32,
+    pub(crate) number: u64,
+    due: Moment,
+    prefix: String,
+    kept: Kept,
+}
+
+/// What follows from the end of a worker.
+#[derive(Debug, Clone, Copy)]
+enum Then {
+    Nothing,
+    /// Another takes its place, after a pause.
+    Another(Duration),
+    /// The generation that is starting goes.
+    Abort,
+    GiveUp(&'static str),
 }
 
 impl Remnant {
+    pub(crate) fn left(&self) -> Left {
+        Left {
+            group: self.group.as_raw_pid(),
+            number: self.number,
+            due: self.due,
+            prefix: self.prefix.text.clone(),
+            kept: self.output.kept.borrow().clone(),
+        }
+    }
+
+    /// One that a predecessor had.
+    pub(crate) fn take_over(around: &Surroundings, left: Left) -> Result<Self> {
+        let prefix = Prefix { text: left.prefix, printer: around.printer.clone() };
+        let paths = [false, true].map(|error| around.folder.output(left.number, error));
+        let output = Output::take_over(paths, left.kept, &prefix)?;
+        let group = Pid::from_raw(left.group).context("a process group is missing")?;
+        Ok(Remnant { group, number: left.number, output, prefix, due: left.due, killed: 0 })
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let _ = kill_process_group(self.group, signal);
     }
@@ -73,47 +121,55 @@ impl Supervisor {
             }
         }
         let single = worker.is_single();
+        let prefix = super::worker::prefix(&self.around, &worker.plan, record.number, record.place);
         worker.ignore();
         let output = std::mem::take(&mut worker.output);
         drop(worker);
         if test_kill_process_group(pid).is_ok() {
             let due = Moment::now().after(stop_timeout);
-            let remnant = Remnant { group: pid, number: record.number, output, due };
+            let remnant = Remnant { group: pid, number: record.number, output, prefix, due, killed: 0 };
             remnant.signal(stop_signal);
             self.remnants.push(remnant);
         } else {
             self.bury(pid, record.number, output, all_read);
         }
         let asked = record.state == WorkerState::Draining || self.state == State::Stopping || single;
-        let another = match asked {
-            true => None,
-            false => self.ended_unasked(&record, &why, never),
-        };
+        let then = if asked { Then::Nothing } else { self.then(&record, never) };
         if !single {
-            let another_in_ms = another.map(|pause| u64::try_from(pause.as_millis()).unwrap_or_default());
+            let another_in_ms = match then {
+                Then::Another(pause) => Some(u64::try_from(pause.as_millis()).unwrap_or_default()),
+                _ => None,
+            };
             let (place, generation) = (record.place, record.generation);
             self.reporter.say(&Report::WorkerEnded { pid: record.pid, place, generation, why: &why, another_in_ms });
         }
+        if asked {
+            return;
+        }
+        let why = format!("worker {} {why}", record.pid);
+        match then {
+            Then::Abort => return self.abort_coming(&why),
+            Then::GiveUp(told) => self.give_up(told),
+            Then::Another(_) => self.counts.restarts += 1,
+            Then::Nothing => {}
+        }
+        self.counts.last_failure = Some(why);
     }
 
-    /// The pause before another takes its place, if one does.
-    fn ended_unasked(&mut self, record: &super::worker::Record, why: &str, never: bool) -> Option<Duration> {
-        let why = format!("worker {} {why}", record.pid);
+    /// What follows from the end of a worker that was not asked to.
+    fn then(&mut self, record: &super::worker::Record, never: bool) -> Then {
         if self.coming.as_ref().is_some_and(|coming| coming.generation.number == record.generation) {
-            self.abort_coming(&why);
-            return None;
+            return Then::Abort;
         }
         if never && self.state == State::Starting {
-            self.give_up(&why);
-            return None;
+            return Then::GiveUp("the command cannot be run: everything ends");
         }
-        self.counts.last_failure = Some(why.clone());
-        let pause = self.serving.ended(record.place, record.since.elapsed());
-        match pause {
-            Some(_) => self.counts.restarts += 1,
-            None => self.give_up(&format!("{why}; that was once too often in a row")),
+        // However long it took: one that was never ready has failed.
+        let lived = if record.state == WorkerState::Starting { Duration::ZERO } else { record.since.elapsed() };
+        match self.serving.ended(record.place, lived) {
+            Some(pause) => Then::Another(pause),
+            None => Then::GiveUp("that was once too often in a row: everything ends"),
         }
-        pause
     }
 
     /// Nothing of it is left: its names go.
@@ -123,19 +179,18 @@ impl Supervisor {
             // Somebody else holds the other end: whoever it is, it is none of the worker's.
             drop(output);
         }
-        let folder = &self.around.folder;
-        for path in [folder.notify(number), folder.output(number, false), folder.output(number, true)] {
-            let _ = std::fs::remove_file(path);
-        }
+        self.around.folder.forget(number);
     }
 
     pub(crate) async fn look_at_remnants(&mut self) {
         let now = Moment::now();
         for remnant in self.remnants.iter_mut().filter(|remnant| remnant.due <= now) {
             remnant.signal(Signal::KILL);
+            remnant.killed += 1;
             remnant.due = now.after(Duration::from_secs(1));
         }
-        let over = |remnant: &Remnant| test_kill_process_group(remnant.group).is_err();
+        // What cannot be killed has ended, and somebody who left the group does not wait for it.
+        let over = |remnant: &Remnant| remnant.killed > KILLS || test_kill_process_group(remnant.group).is_err();
         let (over, left) = std::mem::take(&mut self.remnants).into_iter().partition::<Vec<_>, _>(over);
         self.remnants = left;
         for mut remnant in over {
@@ -181,11 +236,15 @@ impl Supervisor {
             return;
         }
         self.state = State::Stopping;
-        self.reporter.say(&Report::Draining);
+        if !self.workers.is_empty() {
+            self.reporter.say(&Report::Draining);
+        }
         self.tell_manager(super::systemd::Manager::stopping);
         let patience = self.options().stop_timeout.saturating_add(BEYOND_DRAINING);
         self.tell_manager(|manager| manager.extend(patience));
         if let Some(coming) = self.coming.take() {
+            let serving = Rc::clone(self.plan());
+            self.forget_listeners(&coming.generation.plan, &serving);
             let why = "the supervisor was asked to stop";
             coming.clients.into_iter().for_each(|client| client.end(super::control::Answer::Failed(why.to_owned())));
         }
@@ -241,7 +300,9 @@ pub(crate) fn describe(status: WaitStatus) -> String {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => format!("exited with code {code}"),
         (_, Some(number)) => match Signal::from_named_raw(number) {
-            Some(signal) => format!("was ended by {}", format!("{signal:?}").replace("Signal::", "SIG")),
+            Some(signal) => {
+                format!("was ended by {}", format!("{signal:?}").replace("Signal::", "SIG").trim_matches('"'))
+            }
             None => format!("was ended by signal {number}"),
         },
         _ => "ended".to_owned(),

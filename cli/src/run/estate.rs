@@ -3,8 +3,11 @@
 //! The giver sends one end of a stream first, then each socket with a label, then, over the stream, a line of JSON. The
 //! taker answers with one line over the stream: that it has everything, or why it cannot go on.
 
+use super::ending::Left;
 use super::generation::Place;
+use super::options::Via;
 use super::output::Kept;
+use super::spec::Spec;
 use super::supervisor::Counts;
 use super::worker::Record;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -56,7 +59,16 @@ pub(crate) struct State {
     pub(crate) counts: Counts,
     pub(crate) generation: u32,
     pub(crate) places: Vec<Place>,
+    /// What workers get, if they get connections.
+    #[serde(default)]
+    pub(crate) giving: Option<Via>,
+    /// What the listeners were made from.
+    #[serde(default)]
+    pub(crate) listen: Vec<Spec>,
     pub(crate) workers: Vec<(Record, Kept)>,
+    /// What workers have left.
+    #[serde(default)]
+    pub(crate) remnants: Vec<Left>,
     pub(crate) guard: i32,
     pub(crate) given: u64,
     /// The identity of each socket, in the order in which they come.
@@ -78,7 +90,10 @@ impl State {
             counts: counts.clone(),
             generation,
             places: Vec::new(),
+            giving: None,
+            listen: Vec::new(),
             workers: Vec::new(),
+            remnants: Vec::new(),
             guard,
             given: 0,
             sockets: Vec::new(),

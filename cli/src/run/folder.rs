@@ -29,7 +29,14 @@ impl Folder {
 
     /// Makes it, or opens it again, and listens in it. Nobody else with this name may run.
     pub(crate) fn claim(domain: &Domain, name: &str) -> Result<(Self, UnixListener)> {
-        let folder = Folder::locked(&Folder::path_of(domain, name))?;
+        let path = Folder::path_of(domain, name);
+        let longest = path.join(format!("notify-{}", u64::MAX));
+        ensure!(
+            longest.as_os_str().len() <= LONGEST,
+            "{} is too long for the names of sockets: choose a shorter --domain or --name",
+            longest.display()
+        );
+        let folder = Folder::locked(&path)?;
         if UnixStream::connect(folder.short(CONTROL)).is_ok() {
             bail!(
                 "a supervisor named {name} runs in {} already: stop it with `sharesock stop {name}`, or choose a --name",
@@ -37,12 +44,6 @@ impl Folder {
             );
         }
         folder.empty()?;
-        let longest = folder.notify(u64::MAX);
-        ensure!(
-            longest.as_os_str().len() <= LONGEST,
-            "{} is too long for the names of sockets: choose a shorter --domain or --name",
-            longest.display()
-        );
         let listener = UnixListener::bind(folder.short(CONTROL)).context("listening in the domain")?;
         flock(&folder.directory, FlockOperation::Unlock).context("unlocking the folder")?;
         Ok((folder, listener))
@@ -114,6 +115,13 @@ impl Folder {
     /// Where a worker prints: a pipe with a name, so that a successor can open it, too.
     pub(crate) fn output(&self, worker: u64, error: bool) -> PathBuf {
         self.path.join(format!("{}-{worker}", if error { "err" } else { "out" }))
+    }
+
+    /// Removes the names of a worker.
+    pub(crate) fn forget(&self, worker: u64) {
+        for path in [self.notify(worker), self.output(worker, false), self.output(worker, true)] {
+            let _ = std::fs::remove_file(path);
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -21,9 +21,27 @@ impl Plan {
     pub(crate) fn make(options: Options, there: &[Rc<Listener>]) -> Result<Self> {
         let listener = |spec: &super::spec::Spec| match there.iter().find(|listener| listener.spec == *spec) {
             Some(listener) => Ok(Rc::clone(listener)),
-            None => Listener::bind(spec).map(Rc::new),
+            None => match there.iter().find(|listener| listener.spec.is_same_socket(spec)) {
+                Some(listener) => listener.again(spec).map(Rc::new),
+                None => Listener::bind(spec).map(Rc::new),
+            },
         };
-        let listeners = options.listen.iter().map(listener).collect::<Result<_>>()?;
+        let mut listeners: Vec<Rc<Listener>> = Vec::new();
+        for spec in &options.listen {
+            match listener(spec) {
+                Ok(made) => listeners.push(made),
+                Err(error) => {
+                    // What was bound for nothing leaves no path.
+                    let new = |made: &&Rc<Listener>| !there.iter().any(|old| old.address == made.address);
+                    listeners
+                        .iter()
+                        .filter(new)
+                        .filter_map(|made| made.path())
+                        .for_each(|path| _ = std::fs::remove_file(path));
+                    return Err(error);
+                }
+            }
+        }
         Ok(Plan { options, listeners })
     }
 

@@ -5,6 +5,7 @@ use super::status::{HandOffs, WorkerState};
 use super::supervisor::Event;
 use super::worker::Worker;
 use anyhow::{Context, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sharesock::{Endpoint, Parcel, Sender, Socket};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
@@ -102,7 +103,7 @@ impl Link {
                 sender.try_hand_off(parcel).map_err(|refused| Box::new(refused.parcel))?;
                 Ok(())
             }
-            Link::Info { stream: Some(_), rest } if rest.is_empty() => {
+            Link::Info { stream: Some(stream), rest } if rest.is_empty() && !has_ended(stream) => {
                 let Ok(info) = endpoint.duplicate(parcel.socket(), pid) else { return Err(Box::new(parcel)) };
                 rest.extend(info.to_wide_bytes());
                 self.write();
@@ -111,6 +112,13 @@ impl Link {
             _ => Err(Box::new(parcel)),
         }
     }
+}
+
+/// Whether nobody reads the other end any more: another worker may serve what this one would not even see.
+fn has_ended(stream: &UnixStream) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut looked = [PollFd::new(stream, PollFlags::empty())];
+    poll(&mut looked, Some(&now)).is_ok_and(|count| count > 0)
 }
 
 /// A connection, accepted, and given to nobody yet.
@@ -205,6 +213,12 @@ impl Giver {
         Some(waiting)
     }
 
+    /// It could not be given now.
+    pub(crate) fn wait_again(&mut self, waiting: Waiting) {
+        self.total = self.total.saturating_sub(1);
+        self.waiting.push_front(waiting);
+    }
+
     /// Notes what was taken, and writes what was not whole; whether anything is still on its way.
     pub(crate) fn settle(&mut self, workers: &mut [Worker]) -> bool {
         let mut busy = !self.waiting.is_empty();
@@ -283,5 +297,18 @@ async fn accept(acceptor: Acceptor, room: Arc<Semaphore>, events: UnboundedSende
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(_) => sleep(ACCEPT_PAUSE).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_that_nobody_reads_has_ended() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        assert!(!has_ended(&ours));
+        drop(theirs);
+        assert!(has_ended(&ours));
     }
 }

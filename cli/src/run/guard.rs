@@ -7,10 +7,10 @@
 use super::folder::Folder;
 use super::{launch, signals};
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// Between two looks at groups that were asked to end.
 const LOOK: Duration = Duration::from_millis(50);
+/// A guard that reads nothing for so long is of no use: another takes its place.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the guard is told, one line each.
 #[derive(Debug, Serialize, Deserialize)]
@@ -57,6 +59,7 @@ pub(crate) struct Guard {
 impl Guard {
     pub(crate) fn start(stop_signal: Signal, stop_timeout: Duration, folder: &Path) -> Result<Self> {
         let (line, other) = UnixStream::pair().context("a line to the guard")?;
+        line.set_write_timeout(Some(PATIENCE)).context("bounding a wait")?;
         let (signal, timeout) = (stop_signal.as_raw().to_string(), stop_timeout.as_secs_f64().to_string());
         let options = ["--stop-signal", &signal, "--stop-timeout", &timeout, "--folder"].map(std::ffi::OsStr::new);
         let options = [&options[..], &[folder.as_os_str()]].concat();
@@ -90,7 +93,10 @@ impl Guard {
     fn tell(&self, told: &Told) {
         // A guard that was killed is replaced, and told everything again.
         let line = serde_json::to_string(told).unwrap_or_default();
-        let _ = (&self.line).write_all(format!("{line}\n").as_bytes());
+        let told = (&self.line).write_all(format!("{line}\n").as_bytes());
+        if told.is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+            let _ = kill_process(self.pid, Signal::KILL);
+        }
     }
 }
 

@@ -41,7 +41,7 @@ impl Launch<'_> {
         if let Some(limit) = crate::system::former_limit_of_descriptors() {
             command.arg("--descriptors").arg(limit.to_string());
         }
-        let ours = [super::upgrade::TAKE_OVER, crate::system::FORMER_LIMIT_OF_DESCRIPTORS];
+        let ours = [super::begin::TAKE_OVER, crate::system::FORMER_LIMIT_OF_DESCRIPTORS];
         VARIABLES.iter().chain(&ours).for_each(|name| _ = command.env_remove(name));
         if !self.listeners.is_empty() {
             let names: Vec<_> = self.listeners.iter().map(|(name, _)| *name).collect();

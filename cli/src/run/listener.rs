@@ -1,6 +1,7 @@
 //! The supervisor's listeners: made once, and passed on for as long as it, or its successor, lives.
 
-use super::spec::{Place, Spec};
+use super::spec::Spec;
+use crate::address::Address;
 use crate::system::remove_stale;
 use anyhow::{Context, Result, bail, ensure};
 use sharesock::Socket;
@@ -24,24 +25,24 @@ pub(crate) struct Listener {
 impl Listener {
     pub(crate) fn bind(spec: &Spec) -> Result<Self> {
         let socket = match &spec.place {
-            Place::Tcp(address) => bind_ip(spec, address, Type::STREAM, Protocol::TCP),
-            Place::Udp(address) => bind_ip(spec, address, Type::DGRAM, Protocol::UDP),
-            Place::Unix(path) => bind_unix(spec, path),
-            Place::Inherited => {
+            Some(Address::Tcp(address)) => bind_ip(spec, address, Type::STREAM, Protocol::TCP),
+            Some(Address::Udp(address)) => bind_ip(spec, address, Type::DGRAM, Protocol::UDP),
+            Some(Address::Unix(path)) => bind_unix(spec, path),
+            None => {
                 bail!(
                     "nobody passed a listener named {}: start this by socket activation, or give an address",
                     spec.name
                 )
             }
         };
-        let socket = socket.with_context(|| format!("cannot listen on {} for {}", spec.place, spec.name))?;
+        let socket = socket.with_context(|| format!("cannot listen on {} for {}", spec.place(), spec.name))?;
         Listener::from_socket(spec.clone(), socket.into())
     }
 
     /// One that was made by another process.
     pub(crate) fn adopt(spec: &Spec, socket: Socket) -> Result<Self> {
         let listener = Listener::from_socket(spec.clone(), socket)?;
-        if let Place::Tcp(wanted) | Place::Udp(wanted) = &spec.place {
+        if let Some(Address::Tcp(wanted) | Address::Udp(wanted)) = &spec.place {
             let port = |address: &str| address.rsplit_once(':').map(|(_, port)| port.to_owned()).unwrap_or_default();
             let (wanted, found) = (port(wanted), port(&listener.address));
             ensure!(
@@ -49,7 +50,7 @@ impl Listener {
                 "the listener named {} that was passed is at {}, not at {}: make them the same, or give {}=inherited",
                 spec.name,
                 listener.address,
-                spec.place,
+                spec.place(),
                 spec.name
             );
         }
@@ -58,6 +59,21 @@ impl Listener {
 
     /// One that the predecessor had.
     pub(crate) fn inherit(spec: &Spec, socket: Socket) -> Result<Self> {
+        Listener::from_socket(spec.clone(), socket)
+    }
+
+    /// The same socket, under another name, or with what can be changed of it changed.
+    pub(crate) fn again(&self, spec: &Spec) -> Result<Self> {
+        let context = || format!("cannot change {} at {}", self.spec.name, self.address);
+        let socket = self.socket.try_clone().with_context(context)?;
+        if self.accepts() && spec.backlog != self.spec.backlog {
+            socket.as_socket().listen(spec.backlog.unwrap_or(BACKLOG)).with_context(context)?;
+        }
+        if let (Some(Address::Unix(path)), Some(mode)) =
+            (&spec.place, spec.mode.filter(|mode| Some(*mode) != self.spec.mode))
+        {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).with_context(context)?;
+        }
         Listener::from_socket(spec.clone(), socket)
     }
 
@@ -76,6 +92,9 @@ impl Listener {
             Some(address) => address.to_string(),
             None => bound.as_pathname().map_or_else(|| "unix:".to_owned(), |path| format!("unix:{}", path.display())),
         };
+        if spec.nonblock {
+            socket.as_socket().set_nonblocking(true).context("making a listener non-blocking")?;
+        }
         Ok(Listener { spec, socket, address })
     }
 
@@ -87,7 +106,7 @@ impl Listener {
     /// The path that must go when nobody listens there any more.
     pub(crate) fn path(&self) -> Option<&Path> {
         match &self.spec.place {
-            Place::Unix(path) => Some(path),
+            Some(Address::Unix(path)) => Some(path),
             _ => None,
         }
     }

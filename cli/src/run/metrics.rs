@@ -23,13 +23,16 @@ const MOST: usize = 8;
 /// Who takes longer is not answered.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Takes the address.
+pub(crate) fn bind(address: SocketAddr) -> Result<std::net::TcpListener> {
+    std::net::TcpListener::bind(address).with_context(|| format!("cannot answer for metrics at {address}"))
+}
+
 /// Answers `GET /metrics`, until the task is stopped.
 pub(crate) fn serve(
-    address: SocketAddr,
+    listener: std::net::TcpListener,
     ask: UnboundedSender<(Request, Client)>,
 ) -> Result<(SocketAddr, JoinHandle<()>)> {
-    let listener =
-        std::net::TcpListener::bind(address).with_context(|| format!("cannot answer for metrics at {address}"))?;
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let bound = listener.local_addr()?;

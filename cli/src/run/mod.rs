@@ -1,5 +1,8 @@
 //! `sharesock run`: supervises any server, and never loses its listeners.
 
+mod answers;
+mod begin;
+mod candidate;
 mod client;
 mod clock;
 mod control;
@@ -20,11 +23,14 @@ mod probe;
 mod reload;
 mod report;
 mod signals;
+mod sock_diag;
 mod spec;
 mod statistics;
 pub(crate) mod status;
+mod succession;
 mod supervisor;
 mod systemd;
+mod tcp_table;
 mod upgrade;
 mod worker;
 
@@ -34,8 +40,7 @@ pub(crate) use launch::{Options as LaunchOptions, run as launch};
 pub(crate) use options::Options;
 
 use anyhow::{Context, Result};
-use sharesock::Domain;
-use std::path::PathBuf;
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -49,7 +54,7 @@ pub(crate) fn run(given: &Options) -> Result<ExitCode> {
     let options = match options::Options::load(&options::command_line()) {
         Ok(options) => options,
         Err(error) => {
-            upgrade::tell_if_candidate(&error);
+            begin::tell_if_candidate(&error);
             eprintln!("sharesock: {error:#}");
             return Ok(ExitCode::from(2));
         }
@@ -57,30 +62,28 @@ pub(crate) fn run(given: &Options) -> Result<ExitCode> {
     if given.check {
         return check(&options);
     }
-    supervise(options).inspect_err(upgrade::tell_if_candidate)
+    supervise(options).inspect_err(begin::tell_if_candidate)
 }
 
 fn supervise(options: Options) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
-    let done = tokio::task::LocalSet::new().block_on(&runtime, upgrade::begin(options));
+    let done = tokio::task::LocalSet::new().block_on(&runtime, begin::begin(options));
     runtime.shutdown_timeout(Duration::ZERO);
     done
 }
 
 /// Says what would be run, and starts nothing.
 fn check(options: &Options) -> Result<ExitCode> {
-    let names: Vec<_> = options.listen.iter().map(|spec| format!("{}={}", spec.name, spec.place)).collect();
+    let names: Vec<_> = options.listen.iter().map(|spec| format!("{}={}", spec.name, spec.place())).collect();
     let command: Vec<_> = options.command.iter().map(|word| word.to_string_lossy()).collect();
-    println!("name      {}", options.name());
-    println!("listeners {}", if names.is_empty() { "none".to_owned() } else { names.join(" ") });
-    println!("workers   {}", options.workers);
-    println!("command   {}", command.join(" "));
+    let listeners = if names.is_empty() { "none".to_owned() } else { names.join(" ") };
+    let text = format!(
+        "name      {}\nlisteners {listeners}\nworkers   {}\ncommand   {}\n",
+        options.name(),
+        options.workers,
+        command.join(" ")
+    );
+    // Whoever does not read it knows the answer by the exit code.
+    let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(ExitCode::SUCCESS)
-}
-
-fn open_domain(path: Option<&PathBuf>) -> Result<Domain> {
-    Ok(match path {
-        Some(path) => Domain::at(path)?,
-        None => Domain::open()?,
-    })
 }

@@ -3,6 +3,7 @@
 use super::launch::check_placeholders;
 use super::signals;
 use super::spec::{Spec, check_name};
+use crate::address::Address;
 use anyhow::{Result, anyhow, ensure};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use rustix::process::Signal;
@@ -16,17 +17,17 @@ use std::time::Duration;
 const EXAMPLES: &str = "Examples:
   sharesock run --listen web=127.0.0.1:8000 -- gunicorn app:app
   sharesock run --listen web=127.0.0.1:3000 --workers 2 -- node server.js
-  sharesock run --listen web=0.0.0.0:80 --listen admin=unix:/run/app.sock,mode=660 --stop-signal QUIT -- ./server --fd {fd}
-  sharesock run --listen echo=127.0.0.1:7 --pass connection --via stdio --workers 100 -- cat
+  sharesock run --listen web=0.0.0.0:80 --listen admin=unix:/run/app.sock,mode=660 -- ./app {fd:admin}
+  sharesock run --listen echo=127.0.0.1:7007 --pass connection --via stdio --workers 100 -- cat
   sharesock run --config /etc/app.toml --check
 
-The command gets its listeners the way of systemd's socket activation: from descriptor 3 on, with LISTEN_FDS, LISTEN_PID and
-LISTEN_FDNAMES. `{fd}` in its arguments becomes the number of the first listener, `{fd:NAME}` of that one.
+The command gets its listeners the way of systemd's socket activation: from descriptor 3 on, with LISTEN_FDS, \
+LISTEN_PID and LISTEN_FDNAMES. `{fd}` in its arguments becomes the number of the first listener, `{fd:NAME}` of that one.
 
-Signals: SIGTERM, SIGINT and SIGQUIT drain and end, a second one ends at once; SIGHUP reloads; SIGUSR1, SIGUSR2 and SIGWINCH are
-passed on to the workers.
-Every option can be given in the environment as well (SHARESOCK_WORKERS=4), and in a file (`workers = 4`); the command line
-comes first, then the environment, then the file.
+Signals: SIGTERM, SIGINT and SIGQUIT drain and end, a second one ends at once; SIGHUP reloads; SIGUSR1, SIGUSR2 and \
+SIGWINCH are passed on to the workers that are ready.
+Every option can be given in the environment as well (SHARESOCK_WORKERS=4), and in a file (`workers = 4`); the command \
+line comes first, then the environment, then the file.
 Exit codes: 0 after a drain, 1 when something failed, 2 when the command line or the file is wrong.";
 
 /// Options of `sharesock run`.
@@ -37,11 +38,11 @@ pub(crate) struct Options {
     #[arg(long, env = "SHARESOCK_NAME", value_parser = name)]
     pub(crate) name: Option<String>,
     /// A listener: NAME=HOST:PORT (port 0 picks one), NAME=udp:HOST:PORT, NAME=unix:PATH, or NAME=inherited; options follow
-    /// after commas: backlog=N, reuseport, v6only, mode=OCTAL; may be given several times.
+    /// after commas: backlog=N, reuseport, v6only, nonblock, mode=OCTAL; may be given several times.
     #[arg(long, value_name = "NAME=ADDRESS", env = "SHARESOCK_LISTEN", value_delimiter = ' ')]
     pub(crate) listen: Vec<Spec>,
     /// The number of worker processes; with `--via stdio`, of connections at a time.
-    #[arg(long, default_value_t = 1, env = "SHARESOCK_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, default_value_t = 1, env = "SHARESOCK_WORKERS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: u16,
     /// What workers get.
     #[arg(long, value_enum, default_value_t = Pass::Listener, env = "SHARESOCK_PASS")]
@@ -49,9 +50,10 @@ pub(crate) struct Options {
     /// How `--pass connection` gives a connection.
     #[arg(long, value_enum, default_value_t = Via::HandOff, env = "SHARESOCK_VIA")]
     pub(crate) via: Via,
-    /// When a worker is ready: `notify` (READY=1 by `sd_notify`), `connect` (it accepted a connection made to try it),
-    /// `connect=HOST:PORT` (it listens there), `time=SECONDS` (it lives so long), or `auto` (READY=1, or one second).
-    #[arg(long, default_value = "auto", env = "SHARESOCK_READY")]
+    /// When a worker is ready: `notify` (it said READY=1 by `sd_notify`), `connect` (it accepted a connection made to try
+    /// it), `connect=HOST:PORT` (it listens there), `time=SECONDS` (it lives so long), or `auto`: `connect` if it is passed
+    /// a TCP listener, else READY=1 or one second.
+    #[arg(long, default_value = "auto", value_name = "WHEN", env = "SHARESOCK_READY")]
     pub(crate) ready: Ready,
     /// How long a worker may take until it is ready, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "60", env = "SHARESOCK_READY_TIMEOUT", value_parser = seconds)]
@@ -98,7 +100,7 @@ pub(crate) enum Pass {
 }
 
 /// How a connection is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Via {
     /// Handed off to the receiver that the worker opens in the domain.
     HandOff,
@@ -178,11 +180,20 @@ impl Options {
         if let Some(twice) = names.iter().find(|name| !seen.insert(**name)) {
             anyhow::bail!("two listeners are named {twice}: give each its own name");
         }
+        let streams = |spec: &Spec| matches!(spec.place, None | Some(Address::Tcp(_)));
+        ensure!(
+            self.ready != Ready::Accept || self.pass == Pass::Connection || self.listen.iter().any(streams),
+            "`--ready connect` tries a TCP listener, and there is none: name an address, or choose another way"
+        );
         if self.pass == Pass::Connection {
             ensure!(!names.is_empty(), "there is nothing to accept from: give --listen");
             ensure!(
-                !self.listen.iter().any(|spec| matches!(spec.place, super::spec::Place::Udp(_))),
+                !self.listen.iter().any(|spec| matches!(spec.place, Some(Address::Udp(_)))),
                 "connections cannot be accepted from UDP: pass that listener with --pass listener"
+            );
+            ensure!(
+                self.ready != Ready::Accept || self.via == Via::Stdio,
+                "the supervisor itself accepts connections here: give --ready connect=HOST:PORT, notify, time=SECONDS or auto"
             );
             return check_placeholders(&self.command, &[]);
         }
@@ -227,6 +238,8 @@ mod tests {
         assert!(why(&["run", "--listen", "a=h:1", "--listen", "a=h:2", "--", "x"]).contains("two listeners"));
         assert!(why(&["run", "--pass", "connection", "--", "x"]).contains("nothing to accept"));
         assert!(why(&["run", "--listen", "a=udp:h:1", "--pass", "connection", "--", "x"]).contains("UDP"));
+        let accepts = ["run", "--listen", "a=h:1", "--pass", "connection", "--ready", "connect", "--", "x"];
+        assert!(why(&accepts).contains("itself accepts"));
         assert!(why(&["run", "--", "x", "{fd}"]).contains("needs a listener"));
         assert!(why(&["run", "--workers", "0", "--", "x"]).contains("--workers"));
         assert_eq!(load(&["run", "--", "/usr/bin/x.y"]).unwrap().name(), "x.y");

@@ -2,12 +2,13 @@
 
 use super::printer::{Printer, Stream};
 use anyhow::{Context, Result};
-use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use tokio::net::unix::pipe;
@@ -15,6 +16,8 @@ use tokio::task::JoinHandle;
 
 /// As many lines of each worker are kept.
 const KEPT: usize = 100;
+/// Less, if they are longer: it all goes to a successor, and there may be a thousand workers.
+const KEPT_BYTES: usize = 64 << 10;
 /// A longer line is broken.
 const LONGEST: usize = 8 << 10;
 
@@ -44,7 +47,7 @@ impl Kept {
         let whole: Vec<_> = whole.iter().map(|line| readable(line)).collect();
         for line in &whole {
             self.lines.push_back(line.clone());
-            if self.lines.len() > KEPT {
+            while self.lines.len() > KEPT || self.lines.iter().map(String::len).sum::<usize>() > KEPT_BYTES {
                 self.lines.pop_front();
             }
         }
@@ -75,6 +78,14 @@ pub(crate) struct Output {
     pub(crate) kept: Rc<RefCell<Kept>>,
     paths: [PathBuf; 2],
     readers: Vec<JoinHandle<()>>,
+    /// While it is paused.
+    held: Vec<OwnedFd>,
+}
+
+/// Holds pipes open: who writes to one that nobody has open to read is ended by that.
+pub(crate) fn hold(paths: &[PathBuf]) -> Vec<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    paths.iter().filter_map(|path| rustix::fs::open(path, flags, Mode::empty()).ok()).collect()
 }
 
 /// How lines begin.
@@ -101,7 +112,7 @@ impl Output {
 
     /// Goes on where a predecessor has stopped.
     pub(crate) fn take_over(paths: [PathBuf; 2], kept: Kept, prefix: &Prefix) -> Result<Self> {
-        let mut output = Output { kept: Rc::new(RefCell::new(kept)), paths, readers: Vec::new() };
+        let mut output = Output { kept: Rc::new(RefCell::new(kept)), paths, readers: Vec::new(), held: Vec::new() };
         output.resume(prefix)?;
         Ok(output)
     }
@@ -113,25 +124,33 @@ impl Output {
             let (kept, prefix) = (Rc::clone(&self.kept), prefix.clone());
             self.readers.push(tokio::task::spawn_local(read(receiver, kept, stream, prefix)));
         }
+        self.held.clear();
         Ok(())
     }
 
-    /// Reads nothing more until it is resumed.
+    /// Reads nothing more until it is resumed; what is written meanwhile waits.
     pub(crate) fn pause(&mut self) {
+        self.held = hold(&self.paths);
+        self.stop();
+    }
+
+    fn stop(&mut self) {
         self.readers.drain(..).for_each(|reader| reader.abort());
     }
 
     /// Waits until everything is read: all who could write have ended.
     pub(crate) async fn finish(&mut self) {
-        for reader in &mut self.readers {
+        // One that has ended must not be awaited again, also if whoever awaits this gives up and comes back.
+        while let Some(reader) = self.readers.last_mut() {
             let _ = reader.await;
+            self.readers.pop();
         }
     }
 }
 
 impl Drop for Output {
     fn drop(&mut self) {
-        self.pause();
+        self.stop();
     }
 }
 
@@ -177,10 +196,26 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn what_is_finished_can_be_finished_again() {
+        let ended = tokio::spawn(async {});
+        let endless = tokio::spawn(std::future::pending());
+        let mut output = Output::default();
+        output.readers.extend([endless, ended]);
+        for _ in 0..2 {
+            assert!(tokio::time::timeout(std::time::Duration::from_millis(10), output.finish()).await.is_err());
+        }
+        output.pause();
+        output.finish().await;
+        output.finish().await;
+    }
+
     #[test]
     fn long_lines_are_broken_and_few_are_kept() {
         let mut kept = Kept::default();
         assert_eq!(kept.take(Stream::Error, &[b'x'; 3 * LONGEST]).len(), 3);
+        (0..KEPT).for_each(|_| _ = kept.take(Stream::Error, &[b'x'; LONGEST]));
+        assert_eq!(kept.last(usize::MAX).len(), KEPT_BYTES / LONGEST);
         (0..2 * KEPT).for_each(|number| _ = kept.take(Stream::Output, format!("{number}\n").as_bytes()));
         assert_eq!(kept.last(2), ["198", "199"]);
         assert_eq!(kept.last(usize::MAX).len(), KEPT);

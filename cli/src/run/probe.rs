@@ -1,101 +1,82 @@
-//! Trying whether a worker is ready.
+//! Trying whether a worker is ready, by connections.
 
 use super::generation::Plan;
-use super::options::Ready;
-use super::statistics;
-use rustix::process::Pid;
-use socket2::SockAddr;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::rc::Rc;
-use std::time::Duration;
-use tokio::net::{TcpStream, UnixStream};
+use super::options::{Pass, Ready};
+use super::statistics::Fate;
+use super::supervisor::Event;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{sleep, timeout};
 
-/// Between two attempts.
-const PAUSE: Duration = Duration::from_millis(50);
-/// A connection that nobody accepts for so long was not accepted.
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(25);
+/// As many connections are tried at a time, at least and at most: others accept there, too.
+const ATTEMPTS: (usize, usize) = (4, 8);
+/// A connection that is not made within this time is tried anew.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// So many connections may be closed before it was seen who accepted them: then they are too short to be seen.
+const UNSEEN: usize = 20;
 
-/// Ends when it is found to be ready; never, if that is learnt in another way.
-pub(crate) async fn until_ready(plan: Rc<Plan>, pid: Option<Pid>) {
-    let Some(pid) = pid else { return };
-    match &plan.options.ready {
-        Ready::Auto | Ready::Notify | Ready::Time(_) => std::future::pending().await,
-        Ready::Connect(address) => {
-            while !matches!(timeout(PATIENCE, TcpStream::connect(address)).await, Ok(Ok(_))) {
-                sleep(PAUSE).await;
-            }
-        }
-        Ready::Accept => {
-            while !accepted(&plan, pid).await {
-                sleep(PAUSE).await;
-            }
-        }
+/// Whether a worker is ready when it has accepted a connection that was made to try it, and where that is tried.
+pub(crate) fn tried_at(plan: &Plan) -> Option<SocketAddr> {
+    let options = &plan.options;
+    if !matches!(options.ready, Ready::Auto | Ready::Accept) || options.pass != Pass::Listener {
+        return None;
     }
-}
-
-/// Whether a connection made now to the first listener is accepted by this worker, or by what it started.
-async fn accepted(plan: &Plan, pid: Pid) -> bool {
-    let Some(listener) = plan.listeners.iter().find(|listener| listener.accepts()) else { return true };
-    let address = listener.socket.as_socket().local_addr().ok();
-    let Some(probe) = address.as_ref().and_then(to_try) else { return true };
-    // It must stay until it was seen.
-    let Ok(Some(connection)) = timeout(PATIENCE, connect(probe)).await else { return false };
-    let Ok(()) = timeout(PATIENCE, connection.until_held_by(pid)).await else { return false };
-    true
-}
-
-enum Probe {
-    Ip(SocketAddr),
-    Unix(PathBuf),
-}
-
-enum Connection {
-    Tcp(TcpStream),
-    /// Kept open while it is looked for.
-    Unix(#[allow(dead_code)] UnixStream),
-}
-
-fn to_try(address: &SockAddr) -> Option<Probe> {
-    if let Some(path) = address.as_pathname() {
-        return Some(Probe::Unix(path.into()));
-    }
-    let mut address = address.as_socket()?;
+    let mut listeners = plan.listeners.iter().filter(|listener| listener.accepts());
+    let mut address = listeners.find_map(|listener| listener.socket.as_socket().local_addr().ok()?.as_socket())?;
     if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv6() {
-            std::net::Ipv6Addr::LOCALHOST.into()
-        } else {
-            std::net::Ipv4Addr::LOCALHOST.into()
-        });
+        let here = if address.is_ipv6() { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() };
+        address.set_ip(here);
     }
-    Some(Probe::Ip(address))
+    Some(address)
 }
 
-async fn connect(probe: Probe) -> Option<Connection> {
-    match probe {
-        Probe::Ip(address) => TcpStream::connect(address).await.ok().map(Connection::Tcp),
-        Probe::Unix(path) => UnixStream::connect(path).await.ok().map(Connection::Unix),
+/// Ends when somebody listens there.
+pub(crate) async fn until_listening(address: &str) {
+    while !matches!(timeout(PATIENCE, TcpStream::connect(address)).await, Ok(Ok(_))) {
+        sleep(PAUSE).await;
     }
 }
 
-impl Connection {
-    /// Looks at what the worker holds until the other end of this connection is there.
-    async fn until_held_by(&self, pid: Pid) {
-        loop {
-            let held = match self {
-                Connection::Tcp(stream) => {
-                    let ends = (stream.local_addr(), stream.peer_addr());
-                    // Seen from the other end.
-                    matches!(ends, (Ok(remote), Ok(local)) if statistics::holds_connection(pid, local, remote))
-                }
-                // The system does not tell who has the other end: somebody has accepted, or will.
-                Connection::Unix(_) => true,
-            };
-            if held {
-                return;
+/// Connects, as often as it takes, and tells who has accepted; goes on until it is stopped.
+///
+/// One does so for all workers: whoever accepts is ready, whichever was meant.
+pub(crate) async fn find_ready(address: SocketAddr, workers: usize, events: UnboundedSender<Event>) {
+    let mut attempts: Vec<TcpStream> = Vec::new();
+    let mut unseen = 0;
+    loop {
+        while attempts.len() < workers.clamp(ATTEMPTS.0, ATTEMPTS.1) {
+            match timeout(PATIENCE, TcpStream::connect(address)).await {
+                Ok(Ok(attempt)) => attempts.push(attempt),
+                _ => break,
             }
-            sleep(PAUSE / 5).await;
         }
+        let ends: Vec<_> = attempts.iter().map(ends).collect();
+        // On a busy machine this takes a while; not more than a fifth of the time goes into it.
+        let begun = Instant::now();
+        let fates = tokio::task::spawn_blocking(move || Fate::of(&ends)).await.unwrap_or_default();
+        let pause = PAUSE.max(begun.elapsed() * 4);
+        for (at, fate) in fates.into_iter().enumerate().rev() {
+            match fate {
+                Fate::Waiting => continue,
+                Fate::Taken(by) => _ = events.send(Event::Accepts(Some(by))),
+                Fate::Over => unseen += 1,
+            }
+            // Its end lets a server go on that serves one after the other.
+            attempts.swap_remove(at);
+        }
+        if unseen >= UNSEEN {
+            let _ = events.send(Event::Accepts(None));
+            unseen = 0;
+        }
+        sleep(pause).await;
     }
+}
+
+/// The ends of a connection, as the other side sees them.
+fn ends(stream: &TcpStream) -> Option<(SocketAddr, SocketAddr)> {
+    Some((stream.peer_addr().ok()?, stream.local_addr().ok()?))
 }

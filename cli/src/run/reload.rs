@@ -50,7 +50,20 @@ impl Supervisor {
             let worker =
                 Worker::start(&self.around, &plan, (number, self.serving.number, 0), Some(waiting.parcel.socket()));
             match worker {
-                Ok(worker) => self.workers.push(worker),
+                Ok(mut worker) => {
+                    if self.state == State::Stopping {
+                        // It has as long as the others to end.
+                        worker.stop();
+                    }
+                    self.workers.push(worker);
+                }
+                // Those that run free what is short, descriptors or processes, when they end.
+                Err(_) if !self.workers.is_empty() => {
+                    if let Some(giver) = &mut self.giver {
+                        giver.wait_again(waiting);
+                    }
+                    return;
+                }
                 Err(error) => {
                     let why = format!("a connection is closed unserved: {error:#}");
                     self.reporter.say(&Report::Trouble { why: &why });
@@ -85,12 +98,15 @@ impl Supervisor {
 
     /// Replaces all workers by new ones, started with what is said now.
     pub(crate) fn reload(&mut self, client: Option<Client>) {
-        let refuse = |client: Option<Client>, why: &str| {
-            client.into_iter().for_each(|client| client.end(Answer::Failed(why.to_owned())));
+        let reporter = self.reporter.clone();
+        let refuse = |client: Option<Client>, why: &str| match client {
+            Some(client) => client.end(Answer::Failed(why.to_owned())),
+            None => reporter.say(&Report::Trouble { why }),
         };
         if let Some(coming) = &mut self.coming {
             if client.is_none() {
                 coming.again = true;
+                return;
             }
             return refuse(client, "a reload is under way: ask again when it is over");
         }
@@ -156,7 +172,7 @@ impl Supervisor {
     }
 
     /// Paths at which nobody listens any more go.
-    fn forget_listeners(&self, old: &Plan, new: &Plan) {
+    pub(crate) fn forget_listeners(&self, old: &Plan, new: &Plan) {
         for listener in old.listeners.iter().filter(|listener| !new.listens_at(listener)) {
             if let Some(path) = listener.path() {
                 let _ = std::fs::remove_file(path);

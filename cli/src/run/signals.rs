@@ -1,7 +1,8 @@
 //! Signals: their names, and those that the supervisor hears.
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use rustix::process::Signal;
+use std::task::{Context, Poll};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
 const NAMES: [(&str, Signal); 9] = [
@@ -57,15 +58,22 @@ impl Ears {
     }
 
     pub(crate) async fn next(&mut self) -> Heard {
-        std::future::poll_fn(|context| {
-            for (heard, stream) in &mut self.0 {
-                if stream.poll_recv(context).is_ready() {
-                    return std::task::Poll::Ready(*heard);
-                }
-            }
-            std::task::Poll::Pending
+        std::future::poll_fn(|context| self.poll(context)).await
+    }
+
+    /// What has been heard already.
+    pub(crate) async fn now(&mut self) -> Option<Heard> {
+        std::future::poll_fn(|context| match self.poll(context) {
+            Poll::Ready(heard) => Poll::Ready(Some(heard)),
+            Poll::Pending => Poll::Ready(None),
         })
         .await
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Heard> {
+        let heard =
+            self.0.iter_mut().find_map(|(heard, stream)| stream.poll_recv(context).is_ready().then_some(*heard));
+        heard.map_or(Poll::Pending, Poll::Ready)
     }
 }
 

@@ -1,9 +1,10 @@
 //! What the system tells of workers and listeners, from `/proc`.
 
 use super::listener::Listener;
+use super::tcp_table::{ESTABLISHED, LISTENING, Row, rows, unmapped};
 use rustix::process::Pid;
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
 /// Processes, and who started whom.
@@ -83,11 +84,10 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    pub(crate) fn look(listeners: &[impl AsRef<Listener>]) -> Self {
-        let ports: HashSet<u16> = listeners
-            .iter()
-            .filter_map(|listener| listener.as_ref().address.rsplit_once(':')?.1.parse().ok())
-            .collect();
+    /// Those at these addresses, as a [`Listener`] tells its own.
+    pub(crate) fn look(addresses: &[String]) -> Self {
+        let port = |address: &String| address.rsplit_once(':')?.1.parse().ok();
+        let ports: HashSet<u16> = addresses.iter().filter_map(port).collect();
         let mut connections = Connections::default();
         if ports.is_empty() {
             return connections;
@@ -102,73 +102,61 @@ impl Connections {
         connections
     }
 
-    /// How many wait to be accepted.
-    pub(crate) fn queued(&self, listener: &Listener) -> Option<u64> {
-        let inode = rustix::fs::fstat(listener.socket.as_fd()).ok()?.st_ino;
+    /// How many wait to be accepted from the listener with this inode.
+    pub(crate) fn queued(&self, inode: u64) -> Option<u64> {
         self.queued.get(&inode).copied()
     }
 }
 
-/// Whether the process, or one that it started, holds the connection.
-pub(crate) fn holds_connection(pid: Pid, local: SocketAddr, remote: SocketAddr) -> bool {
-    let same = |row: &Row| row.inode != 0 && row.local == unmapped(local) && row.remote == unmapped(remote);
-    let Some(row) = rows().find(same) else { return false };
-    Processes::look().family(pid).into_iter().any(|pid| sockets(pid).any(|inode| inode == row.inode))
+/// The inode of a listener.
+pub(crate) fn inode(listener: &Listener) -> Option<u64> {
+    rustix::fs::fstat(listener.socket.as_fd()).ok().map(|stat| stat.st_ino)
 }
 
-const LISTENING: u8 = 0x0a;
-
-/// A line of `/proc/net/tcp`.
-#[derive(Debug, PartialEq, Eq)]
-struct Row {
-    local: SocketAddr,
-    remote: SocketAddr,
-    state: u8,
-    /// Bytes to be received; at a listener, connections to be accepted.
-    waiting: u64,
-    /// Nothing, as long as it was not accepted.
-    inode: u64,
+/// What has become of a connection to a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Nobody has accepted it.
+    Waiting,
+    /// These processes have it, or what they started has.
+    Taken(Vec<i32>),
+    /// It was accepted, and closed, before it was looked for.
+    Over,
 }
 
-fn rows() -> impl Iterator<Item = Row> {
-    ["/proc/self/net/tcp", "/proc/self/net/tcp6"].into_iter().flat_map(|path| {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        text.lines().filter_map(row).collect::<Vec<_>>()
-    })
+impl Fate {
+    /// Of each connection, by its ends as the listener sees them.
+    pub(crate) fn of(connections: &[Option<(SocketAddr, SocketAddr)>]) -> Vec<Self> {
+        let rows: Vec<_> = rows().into_iter().filter(|row| row.state != LISTENING).collect();
+        let row = |ends: &Option<(SocketAddr, SocketAddr)>| {
+            let (local, remote) = ends.map(|(local, remote)| (unmapped(local), unmapped(remote)))?;
+            rows.iter().find(|row| row.local == local && row.remote == remote)
+        };
+        let found: Vec<_> = connections.iter().map(row).collect();
+        let wanted: HashSet<u64> = found.iter().flatten().map(|row| row.inode).filter(|inode| *inode != 0).collect();
+        let holders = if wanted.is_empty() { HashMap::new() } else { holders(&wanted) };
+        let fate = |row: Option<&Row>| match row {
+            Some(Row { inode: 0, state: ESTABLISHED, .. }) => Fate::Waiting,
+            None | Some(Row { inode: 0, .. }) => Fate::Over,
+            Some(row) => Fate::Taken(holders.get(&row.inode).cloned().unwrap_or_default()),
+        };
+        found.into_iter().map(fate).collect()
+    }
 }
 
-fn row(line: &str) -> Option<Row> {
-    let fields: Vec<_> = line.split_whitespace().collect();
-    let (_, waiting) = fields.get(4)?.split_once(':')?;
-    Some(Row {
-        local: address(fields.get(1)?)?,
-        remote: address(fields.get(2)?)?,
-        state: u8::from_str_radix(fields.get(3)?, 16).ok()?,
-        waiting: u64::from_str_radix(waiting, 16).ok()?,
-        inode: fields.get(9)?.parse().ok()?,
-    })
-}
-
-/// An address as the kernel prints it: words in the order of this machine.
-fn address(text: &str) -> Option<SocketAddr> {
-    let (host, port) = text.split_once(':')?;
-    let word = |at: usize| u32::from_str_radix(host.get(at * 8..at * 8 + 8)?, 16).ok().map(u32::to_ne_bytes);
-    let ip = match host.len() {
-        8 => IpAddr::from(Ipv4Addr::from(word(0)?)),
-        32 => {
-            let mut bytes = [0; 16];
-            for (at, part) in bytes.chunks_exact_mut(4).enumerate() {
-                part.copy_from_slice(&word(at)?);
-            }
-            IpAddr::from(Ipv6Addr::from(bytes))
+/// For each of these sockets, the processes that have it, and those that started them.
+fn holders(wanted: &HashSet<u64>) -> HashMap<u64, Vec<i32>> {
+    let processes = Processes::look();
+    let pairs = processes.0.iter().flat_map(|(parent, children)| children.iter().map(|child| (*child, *parent)));
+    let parents: HashMap<i32, i32> = pairs.collect();
+    let line = |pid: i32| std::iter::successors(Some(pid), |pid| parents.get(pid).copied()).take(64);
+    let mut holders: HashMap<u64, Vec<i32>> = HashMap::new();
+    for pid in parents.keys().copied() {
+        for inode in sockets(pid).filter(|inode| wanted.contains(inode)) {
+            holders.entry(inode).or_default().extend(line(pid));
         }
-        _ => return None,
-    };
-    Some(unmapped(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?)))
-}
-
-fn unmapped(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    }
+    holders
 }
 
 #[cfg(test)]
@@ -176,34 +164,23 @@ mod tests {
     use super::*;
 
     #[test]
-    #[cfg(target_endian = "little")]
-    fn lines_of_the_kernel_are_understood() {
-        let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000003 00:00000000 00000000  1000        0 4242 1 0 100 0 0 10 0";
-        let listening = row(line).unwrap();
-        assert_eq!((listening.local.to_string().as_str(), listening.state), ("127.0.0.1:8080", LISTENING));
-        assert_eq!((listening.waiting, listening.inode), (3, 4242));
-        assert_eq!(address("0000000000000000FFFF00000100007F:0050").unwrap().to_string(), "127.0.0.1:80");
-        assert_eq!(address("00000000000000000000000001000000:0050").unwrap().to_string(), "[::1]:80");
-        for wrong in ["", "sl local_address rem_address st", "0: x y z", "0: 0100007F 0 0 0:0"] {
-            assert!(row(wrong).is_none(), "{wrong}");
-        }
-    }
-
-    #[test]
     fn a_connection_is_found_where_it_was_accepted_and_waits_until_then() {
-        let listener: Listener = Listener::bind(&"a=127.0.0.1:0".parse().unwrap()).unwrap();
-        let there = listener.socket.as_socket().local_addr().unwrap().as_socket().unwrap();
+        let listener = Listener::bind(&"a=127.0.0.1:0".parse().unwrap()).unwrap();
+        let (there, addresses) = (listener.socket.as_socket().local_addr().unwrap(), [listener.address.clone()]);
+        let there = there.as_socket().unwrap();
         let client = std::net::TcpStream::connect(there).unwrap();
+        let here = client.local_addr().unwrap();
         let me = rustix::process::getpid();
-        let listeners = [std::rc::Rc::new(listener)];
-        assert_eq!(Connections::look(&listeners).queued(&listeners[0]), Some(1));
-        assert!(!holds_connection(me, there, client.local_addr().unwrap()));
-        let _accepted = listeners[0].socket.as_socket().accept().unwrap();
-        assert!(holds_connection(me, there, client.local_addr().unwrap()));
-        let connections = Connections::look(&listeners);
-        assert_eq!(connections.queued(&listeners[0]), Some(0));
-        let usage = Processes::look().usage(me, &connections);
+        let fate = || Fate::of(&[Some((there, here))]).remove(0);
+        let queued = || Connections::look(&addresses).queued(inode(&listener).unwrap());
+        assert_eq!((queued(), fate()), (Some(1), Fate::Waiting));
+        let accepted = listener.socket.as_socket().accept().unwrap();
+        assert_eq!(queued(), Some(0));
+        assert!(matches!(fate(), Fate::Taken(by) if by.contains(&me.as_raw_pid())));
+        let usage = Processes::look().usage(me, &Connections::look(&addresses));
         assert_eq!(usage.connections, 1);
         assert!(usage.memory_bytes > 0);
+        drop(accepted);
+        assert_eq!(fate(), Fate::Over);
     }
 }

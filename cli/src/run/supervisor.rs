@@ -1,23 +1,22 @@
 //! The supervisor: one loop, in which everything that happens is answered.
 
 use super::clock::Moment;
-use super::control::{self, Answer, Client, Request};
+use super::control::{self, Client, Request};
 use super::ending::Remnant;
 use super::generation::{Generation, Plan};
 use super::giver::{Giver, Link, Waiting};
+use super::listener::Listener;
 use super::notify::Said;
 use super::options::{Options, Ready, Via};
+use super::probe::{find_ready, tried_at};
 use super::report::{Report, Reporter};
 use super::signals::{Ears, Heard};
-use super::statistics::{Connections, Processes};
-use super::status::{ListenerStatus, State, Status, WorkerState, WorkerStatus};
+use super::status::{State, WorkerState};
 use super::systemd::Manager;
-use super::worker::{Surroundings, Worker};
+use super::worker::{ALIVE_IS_READY, Surroundings, Worker};
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -27,7 +26,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 /// Between two looks, when something is to be looked for.
-const LOOK: Duration = Duration::from_millis(20);
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
 /// The same, while connections are on their way to workers.
 const SHORT_LOOK: Duration = Duration::from_millis(1);
 /// Between two looks when nothing is known to be due.
@@ -38,6 +37,9 @@ const LONG_LOOK: Duration = Duration::from_secs(60);
 pub(crate) enum Event {
     Said(u64, Said),
     Ready(u64),
+    /// These processes accepted a connection that was made to try it, or what they started did. Or connections are accepted
+    /// and closed so soon that nobody is seen to have them.
+    Accepts(Option<Vec<i32>>),
     /// A worker has ended that is no child of this process.
     Gone(u64),
     Accepted(Waiting),
@@ -81,9 +83,9 @@ pub(crate) struct Supervisor {
     pub(crate) waiting: Vec<Client>,
     /// The service manager that started this.
     pub(crate) manager: Manager,
-    /// The names of the listeners that it keeps.
-    pub(crate) stored: Vec<String>,
-    metrics: Option<JoinHandle<()>>,
+    /// The listeners that it keeps.
+    pub(crate) stored: Vec<Rc<Listener>>,
+    pub(crate) metrics: Option<JoinHandle<()>>,
     /// When the service manager must hear that this lives.
     watchdog: Option<Moment>,
     /// Who asked for the upgrade that is under way.
@@ -91,14 +93,32 @@ pub(crate) struct Supervisor {
     /// Open once it was needed.
     pub(crate) endpoint: Option<sharesock::Endpoint>,
     pub(crate) failed: bool,
+    /// Who is ready of which generation is tried, and by what.
+    probing: Option<(u32, JoinHandle<()>)>,
     /// Workers that have ended, and are no children of this process.
     pub(crate) gone: Vec<u64>,
     pub(crate) control: Rc<UnixListener>,
     pub(crate) hearing: JoinHandle<()>,
     pub(crate) heard_in: UnboundedSender<(Request, Client)>,
-    heard: UnboundedReceiver<(Request, Client)>,
-    events: UnboundedReceiver<Event>,
-    ears: Ears,
+    pub(crate) heard: UnboundedReceiver<(Request, Client)>,
+    pub(crate) events: UnboundedReceiver<Event>,
+    pub(crate) ears: Ears,
+    /// Heard while another program was tried, and answered when that has failed.
+    pub(crate) heard_late: Vec<Heard>,
+}
+
+/// Why a worker that took too long is ended, and what to do.
+fn not_ready(plan: &Plan) -> String {
+    let time = plan.options.ready_timeout.as_secs_f64();
+    match (&plan.options.ready, tried_at(plan)) {
+        (_, Some(address)) => format!(
+            "within {time} s it accepted no connection made to {address} to try it: does it take the listener that it is \
+             passed? Else choose by --ready how to tell that it is ready"
+        ),
+        (Ready::Notify, _) => format!("it did not say READY=1 within {time} s"),
+        (Ready::Connect(address), _) => format!("within {time} s it did not listen on {address}"),
+        _ => format!("it was not ready within {time} s"),
+    }
 }
 
 fn hear_requests(control: &Rc<UnixListener>, heard: &UnboundedSender<(Request, Client)>) -> JoinHandle<()> {
@@ -145,6 +165,7 @@ impl Supervisor {
             upgrading: None,
             endpoint: None,
             failed: false,
+            probing: None,
             gone: Vec::new(),
             control,
             hearing,
@@ -152,6 +173,7 @@ impl Supervisor {
             heard,
             events,
             ears: Ears::open()?,
+            heard_late: Vec::new(),
         })
     }
 
@@ -182,14 +204,18 @@ impl Supervisor {
             let pause = self.pause();
             tokio::select! {
                 heard = self.ears.next() => self.hear(heard).await,
-                Some(event) = self.events.recv() => self.note(event),
+                Some(event) = self.events.recv() => {
+                    self.note(event);
+                    // One at a time, a worker that says much would fill the memory.
+                    self.note_all();
+                }
                 Some((request, client)) = self.heard.recv() => self.answer(request, client).await,
                 () = sleep(pause) => {}
             }
         }
     }
 
-    async fn hear(&mut self, heard: Heard) {
+    pub(crate) async fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::Child => self.reap().await,
             Heard::End if self.state == State::Stopping => self.kill_all("a second signal came"),
@@ -204,7 +230,7 @@ impl Supervisor {
         }
     }
 
-    fn note(&mut self, event: Event) {
+    pub(crate) fn note(&mut self, event: Event) {
         match event {
             Event::Accepted(waiting) => {
                 if let Some(giver) = &mut self.giver {
@@ -212,6 +238,17 @@ impl Supervisor {
                 }
             }
             Event::Ready(number) => self.ready(number),
+            Event::Accepts(pids) => {
+                let accepts = |worker: &&Worker| {
+                    tried_at(&worker.plan).is_some()
+                        && match &pids {
+                            Some(pids) => pids.contains(&worker.record.pid),
+                            None => worker.record.since.elapsed() >= ALIVE_IS_READY,
+                        }
+                };
+                let numbers: Vec<_> = self.workers.iter().filter(accepts).map(|worker| worker.record.number).collect();
+                numbers.into_iter().for_each(|number| self.ready(number));
+            }
             Event::Gone(number) => self.gone.push(number),
             Event::Said(number, said) => {
                 let Some(worker) = self.workers.iter_mut().find(|worker| worker.record.number == number) else {
@@ -220,7 +257,12 @@ impl Supervisor {
                 if said.status.is_some() {
                     worker.record.says = said.status;
                 }
-                if said.ready && matches!(worker.plan.options.ready, Ready::Auto | Ready::Notify) {
+                let counts = match worker.plan.options.ready {
+                    Ready::Notify => true,
+                    Ready::Auto => tried_at(&worker.plan).is_none(),
+                    _ => false,
+                };
+                if said.ready && counts {
                     self.ready(number);
                 }
             }
@@ -229,7 +271,7 @@ impl Supervisor {
 
     async fn answer(&mut self, request: Request, client: Client) {
         match request {
-            Request::Status { lines } => client.end(Answer::Status(Box::new(self.status(lines)))),
+            Request::Status { lines } => self.tell_status(lines, client),
             Request::Reload {} => self.reload(Some(client)),
             Request::Upgrade { to } => self.upgrade(to, client).await,
             Request::Stop {} => {
@@ -245,6 +287,7 @@ impl Supervisor {
         if !worker.is(WorkerState::Starting) {
             return;
         }
+        worker.end_probe();
         worker.record.ready_at = None;
         worker.record.said_ready = true;
         if matches!(worker.link, Link::Awaited) {
@@ -258,12 +301,13 @@ impl Supervisor {
     }
 
     /// Does what is due.
-    async fn look(&mut self) {
+    pub(crate) async fn look(&mut self) {
         self.look_at_gone().await;
         if self.watchdog.is_some_and(|due| due <= Moment::now()) {
             self.tell_manager(Manager::watchdog);
             self.watchdog = self.manager.watchdog_period().map(|period| Moment::now().after(period));
         }
+        self.find_ready();
         self.link();
         let now = Moment::now();
         let past = |at: Option<Moment>| at.is_some_and(|at| at <= now);
@@ -281,7 +325,7 @@ impl Supervisor {
         for worker in late {
             let starting = worker.is(WorkerState::Starting);
             let why = match starting {
-                true => format!("it was not ready within {} s", worker.plan.options.ready_timeout.as_secs_f64()),
+                true => not_ready(&worker.plan),
                 false => format!("it did not end within {} s", worker.plan.options.stop_timeout.as_secs_f64()),
             };
             self.reporter.say(&Report::Killed { pid: worker.record.pid, why: &why });
@@ -290,6 +334,23 @@ impl Supervisor {
         }
         self.restart_due();
         self.look_at_remnants().await;
+    }
+
+    /// Tries by connections who is ready, as long as somebody is to be tried.
+    fn find_ready(&mut self) {
+        let starting = |worker: &&Worker| worker.is(WorkerState::Starting) && tried_at(&worker.plan).is_some();
+        let tried: Vec<_> = self.workers.iter().filter(starting).collect();
+        let newest = tried.iter().max_by_key(|worker| worker.record.generation);
+        let Some((generation, address)) = newest.and_then(|it| Some((it.record.generation, tried_at(&it.plan)?)))
+        else {
+            self.probing.take().into_iter().for_each(|(_, probe)| probe.abort());
+            return;
+        };
+        if self.probing.as_ref().is_none_or(|(of, _)| *of != generation) {
+            let probe = find_ready(address, tried.len(), self.around.events.clone());
+            let former = self.probing.replace((generation, tokio::task::spawn_local(probe)));
+            former.into_iter().for_each(|(_, probe)| probe.abort());
+        }
     }
 
     /// Tries to find the receivers of workers that connections are to be handed off to.
@@ -315,8 +376,9 @@ impl Supervisor {
             self.serve_singly();
         }
         let Some(giver) = &mut self.giver else { return };
-        giver.give(&mut self.workers, self.serving.number);
+        // In this order: what is written makes room.
         giver.settle(&mut self.workers);
+        giver.give(&mut self.workers, self.serving.number);
         for worker in self.workers.iter_mut().filter(|worker| worker.is(WorkerState::Draining)) {
             let Some(until) = worker.record.ready_at else { continue };
             let settled = worker.link.outstanding() == 0;
@@ -342,110 +404,14 @@ impl Supervisor {
         if !self.remnants.is_empty() || self.workers.iter().any(awaited) {
             pause = pause.min(LOOK);
         }
+        // Nothing tells that a worker has room again.
+        if self.giver.as_ref().is_some_and(|giver| !giver.waiting.is_empty()) {
+            pause = pause.min(LOOK);
+        }
         if self.giver.is_some() && self.workers.iter().any(|worker| worker.link.outstanding() > 0) {
             pause = pause.min(SHORT_LOOK);
         }
         pause
-    }
-
-    pub(crate) fn status(&self, lines: usize) -> Status {
-        let listeners = &self.serving.plan.listeners;
-        let (processes, connections) = (Processes::look(), Connections::look(listeners));
-        let counts = &self.counts;
-        let worker = |worker: &Worker| {
-            let usage = worker.pid().map(|pid| processes.usage(pid, &connections));
-            let record = &worker.record;
-            let place = usize::try_from(record.place).ok().and_then(|place| self.serving.places.get(place));
-            let place = place.filter(|_| record.generation == self.serving.number);
-            WorkerStatus {
-                pid: record.pid.unsigned_abs(),
-                place: record.place,
-                generation: record.generation,
-                state: record.state,
-                uptime_s: record.since.elapsed().as_secs_f64(),
-                restarts: place.map_or(0, |place| place.restarts),
-                connections: usage.map(|usage| usage.connections),
-                memory_bytes: usage.map(|usage| usage.memory_bytes),
-                cpu_s: usage.map(|usage| usage.cpu_s),
-                handed_off: record.handed_off,
-                says: record.says.clone(),
-                output: worker.output.kept.borrow().last(lines),
-            }
-        };
-        let listener = |listener: &Rc<super::listener::Listener>| ListenerStatus {
-            name: listener.spec.name.clone(),
-            address: listener.address.clone(),
-            queued: connections.queued(listener),
-            backlog: listener.accepts().then(|| listener.backlog()),
-        };
-        Status {
-            name: self.name.clone(),
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            uptime_s: counts.started.elapsed().as_secs_f64(),
-            state: self.state,
-            generation: self.serving.number,
-            reloads: counts.reloads,
-            upgrades: counts.upgrades,
-            restarts: counts.restarts,
-            last_failure: counts.last_failure.clone(),
-            listeners: listeners.iter().map(listener).collect(),
-            workers: self.workers.iter().map(worker).collect(),
-            hand_offs: self.giver.as_ref().map(Giver::figures),
-        }
-    }
-
-    /// Writes the file that says where this listens, at once and whole.
-    pub(crate) fn write_ready_file(&self) -> Result<()> {
-        let Some(path) = &self.options().ready_file else { return Ok(()) };
-        let listener =
-            |listener: &Rc<super::listener::Listener>| json!({"name": listener.spec.name, "address": listener.address});
-        let pids: Vec<_> = self.workers_of(self.serving.number).collect();
-        let listeners: Vec<_> = self.serving.plan.listeners.iter().map(listener).collect();
-        let text =
-            json!({"pid": std::process::id(), "name": self.name, "listeners": listeners, "workers": pids}).to_string();
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
-        let file = tempfile::NamedTempFile::new_in(folder).context("writing the ready file")?;
-        std::fs::write(file.path(), text).context("writing the ready file")?;
-        file.persist(path).context("writing the ready file")?;
-        Ok(())
-    }
-
-    /// What a service manager is told is no reason to fail: it will notice.
-    pub(crate) fn tell_manager(&self, tell: impl FnOnce(&Manager) -> Result<()>) {
-        if !self.manager.is_there() {
-            return;
-        }
-        if let Err(error) = tell(&self.manager) {
-            let why = format!("{error:#}");
-            self.reporter.say(&Report::Trouble { why: &why });
-        }
-    }
-
-    /// Lets the service manager keep the listeners, for the case that this process is started anew.
-    pub(crate) fn store_listeners(&mut self) {
-        let room = usize::try_from(self.manager.room()).unwrap_or(usize::MAX);
-        for listener in self.plan().listeners.iter().take(room) {
-            let name = &listener.spec.name;
-            if !self.stored.contains(name) {
-                self.tell_manager(|manager| manager.store(name, listener.socket.as_fd()));
-            }
-        }
-        let names: Vec<_> =
-            self.plan().listeners.iter().take(room).map(|listener| listener.spec.name.clone()).collect();
-        let gone: Vec<_> = self.stored.iter().filter(|name| !names.contains(name)).cloned().collect();
-        gone.iter().for_each(|name| self.tell_manager(|manager| manager.forget(name)));
-        self.stored = names;
-    }
-
-    /// Answers for metrics, if that is asked for.
-    pub(crate) fn serve_metrics(&mut self) -> Result<()> {
-        if let (Some(address), None) = (self.options().metrics, &self.metrics) {
-            let (bound, task) = super::metrics::serve(address, self.heard_in.clone())?;
-            self.reporter.say(&Report::Metrics { address: &format!("http://{bound}/metrics") });
-            self.metrics = Some(task);
-        }
-        Ok(())
     }
 
     pub(crate) fn workers_of(&self, generation: u32) -> impl Iterator<Item = i32> {
@@ -453,6 +419,8 @@ impl Supervisor {
     }
 
     fn kill_all(&mut self, why: &str) {
+        // No process is started any more for those that wait.
+        self.giver.iter_mut().for_each(|giver| giver.waiting.clear());
         for worker in &mut self.workers {
             self.reporter.say(&Report::Killed { pid: worker.record.pid, why });
             worker.kill();

@@ -70,8 +70,10 @@ impl Manager {
         let period = number("WATCHDOG_USEC")?.filter(|period| (1..u64::MAX).contains(period));
         let is_mine = number("WATCHDOG_PID")?.is_none_or(|pid| pid == u64::from(me));
         let watchdog = period.filter(|_| is_mine && address.is_some()).map(Duration::from_micros);
-        let room = number("FDSTORE")?.filter(|_| address.is_some()).unwrap_or(0);
-        Ok(Manager { address, watchdog, room: u32::try_from(room).unwrap_or(u32::MAX) })
+        // Before version 254 systemd keeps descriptors without saying so; whoever keeps none closes what it is sent.
+        let room = number("FDSTORE")?.unwrap_or(u64::MAX);
+        let room = if address.is_some() { u32::try_from(room).unwrap_or(u32::MAX) } else { 0 };
+        Ok(Manager { address, watchdog, room })
     }
 
     /// Whether there is one.
@@ -120,7 +122,7 @@ impl Manager {
         self.tell("WATCHDOG=1")
     }
 
-    /// How many descriptors it offers to keep; 0 also of one that does not say.
+    /// How many descriptors it offers to keep: without a limit if it does not say.
     pub(crate) fn room(&self) -> u32 {
         self.room
     }

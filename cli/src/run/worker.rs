@@ -10,6 +10,7 @@ use super::notify;
 use super::options::{Pass, Ready, Via};
 use super::output::{Kept, Output, Prefix};
 use super::printer::Printer;
+use super::probe::{tried_at, until_listening};
 use super::status::WorkerState;
 use super::supervisor::Event;
 use anyhow::{Context, Result};
@@ -27,8 +28,8 @@ use tokio::net::UnixDatagram;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
-/// A worker that lives so long, and says nothing, is ready, if nothing else was asked for.
-const ALIVE_IS_READY: Duration = Duration::from_secs(1);
+/// A worker that lives so long is ready, if nothing else was asked for, and it cannot be tried.
+pub(crate) const ALIVE_IS_READY: Duration = Duration::from_secs(1);
 /// Between two looks at a process that is no child.
 const LOOK: Duration = Duration::from_millis(50);
 /// What was given to a worker should be taken before it is asked to end, but not for ever.
@@ -78,11 +79,23 @@ pub(crate) struct Worker {
     pub(crate) link: Link,
     pub(crate) notify: Rc<UnixDatagram>,
     tasks: Vec<JoinHandle<()>>,
+    /// Tries whether it is ready.
+    probe: Option<JoinHandle<()>>,
 }
 
 impl Worker {
     /// Starts one; `connection` is what it serves, if it serves a single one.
     pub(crate) fn start(
+        around: &Surroundings,
+        plan: &Rc<Plan>,
+        which: (u64, u32, u32),
+        connection: Option<&Socket>,
+    ) -> Result<Self> {
+        // One that fails to start leaves no names.
+        Worker::try_start(around, plan, which, connection).inspect_err(|_| around.folder.forget(which.0))
+    }
+
+    fn try_start(
         around: &Surroundings,
         plan: &Rc<Plan>,
         (number, generation, place): (u64, u32, u32),
@@ -136,7 +149,7 @@ impl Worker {
             state: if single { WorkerState::Ready } else { WorkerState::Starting },
             since,
             ready_at: match options.ready {
-                Ready::Auto => Some(since.after(ALIVE_IS_READY)),
+                Ready::Auto if tried_at(plan).is_none() => Some(since.after(ALIVE_IS_READY)),
                 Ready::Time(time) => Some(since.after(time)),
                 _ => None,
             },
@@ -173,7 +186,7 @@ impl Worker {
         link: Link,
         notify: Rc<UnixDatagram>,
     ) -> Self {
-        let mut worker = Worker { record, plan: Rc::clone(plan), output, link, notify, tasks: Vec::new() };
+        let mut worker = Worker { record, plan: Rc::clone(plan), output, link, notify, tasks: Vec::new(), probe: None };
         worker.attend(around);
         worker
     }
@@ -193,12 +206,13 @@ impl Worker {
         if self.record.state != WorkerState::Starting {
             return;
         }
-        let probe = super::probe::until_ready(self.plan.clone(), self.pid());
-        let events = around.events.clone();
-        self.tasks.push(tokio::task::spawn_local(async move {
-            probe.await;
-            let _ = events.send(Event::Ready(number));
-        }));
+        if let Ready::Connect(address) = self.plan.options.ready.clone() {
+            let events = around.events.clone();
+            self.probe = Some(tokio::task::spawn_local(async move {
+                until_listening(&address).await;
+                let _ = events.send(Event::Ready(number));
+            }));
+        }
     }
 
     /// Notices its end, though it is no child of this process.
@@ -217,7 +231,12 @@ impl Worker {
 
     /// Hears nothing any more, until it is attended again.
     pub(crate) fn ignore(&mut self) {
-        self.tasks.drain(..).for_each(|task| task.abort());
+        self.tasks.drain(..).chain(self.probe.take()).for_each(|task| task.abort());
+    }
+
+    /// It is known to be ready.
+    pub(crate) fn end_probe(&mut self) {
+        self.probe.take().into_iter().for_each(|task| task.abort());
     }
 
     pub(crate) fn pause_output(&mut self) {
@@ -297,7 +316,7 @@ fn end_of(connection: &Socket) -> Result<Stdio> {
 }
 
 /// What its lines begin with: its place, or its number if each serves one connection.
-fn prefix(around: &Surroundings, plan: &Plan, number: u64, place: u32) -> Prefix {
+pub(crate) fn prefix(around: &Surroundings, plan: &Plan, number: u64, place: u32) -> Prefix {
     let single = plan.options.giving() == Some(Via::Stdio);
     let text = if single { format!("#{number} | ") } else { format!("{place} | ") };
     Prefix { text, printer: around.printer.clone() }

@@ -1,11 +1,12 @@
 //! The front: listens, accepts, gives connections to workers, replaces workers.
 
+use super::Options;
 use super::control::{FromWorker, ToWorker};
 use super::envelope::Envelope;
 use super::listen::{Bound, Listener};
 use super::pool::{Event, Generation, Starter, Worker};
 use super::report::{Report, Reporter};
-use super::{Options, open_domain};
+use crate::domain::open_domain;
 use crate::system::{Asked, Signals};
 use anyhow::{Context, Result};
 use sharesock::{Endpoint, Parcel, Socket};

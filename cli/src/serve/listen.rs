@@ -1,33 +1,20 @@
 //! Listening: addresses, sockets, accepting.
 
+use crate::address::Address;
 use crate::system::LocalListener;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use sharesock::Socket;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
-/// Where to listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Address {
-    Tcp(String),
-    Unix(PathBuf),
-}
-
-impl FromStr for Address {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return match path.is_empty() {
-                true => Err("unix: needs a path behind it".to_owned()),
-                false => Ok(Address::Unix(path.into())),
-            };
+/// Where to listen: this serves streams.
+pub(crate) fn address(text: &str) -> Result<Address, String> {
+    match text.parse()? {
+        Address::Udp(_) => {
+            Err("files are not served over UDP: give HOST:PORT, such as 127.0.0.1:8080, or unix:PATH".to_owned())
         }
-        let port = text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-        port.map(|_| Address::Tcp(text.to_owned()))
-            .ok_or_else(|| "give HOST:PORT, such as 127.0.0.1:8080, or unix:PATH".to_owned())
+        address => Ok(address),
     }
 }
 
@@ -61,6 +48,7 @@ impl Listener {
                 let bound = Bound::Address(listener.local_addr().context("asking for the bound address")?);
                 Ok(Listener { kind: Kind::Tcp(listener), bound })
             }
+            Address::Udp(_) => anyhow::bail!("files are not served over UDP"),
             Address::Unix(path) => {
                 let listener = LocalListener::bind(path)?;
                 Ok(Listener { kind: Kind::Unix(listener), bound: Bound::Path(path.clone()) })
@@ -82,11 +70,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_checked_when_they_are_given() {
-        assert_eq!("unix:/a/b".parse(), Ok(Address::Unix("/a/b".into())));
-        assert_eq!("[::1]:0".parse(), Ok(Address::Tcp("[::1]:0".to_owned())));
-        for wrong in ["", "8080", "localhost", "unix:", "a:99999", "a:b"] {
-            assert!(wrong.parse::<Address>().is_err(), "{wrong}");
-        }
+    fn addresses_are_those_of_streams() {
+        assert_eq!(address("unix:/a/b"), Ok(Address::Unix("/a/b".into())));
+        assert_eq!(address("[::1]:0"), Ok(Address::Tcp("[::1]:0".to_owned())));
+        assert!(address("udp:127.0.0.1:1").is_err());
     }
 }

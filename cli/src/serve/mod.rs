@@ -12,9 +12,8 @@ mod report;
 mod successors;
 mod worker;
 
+use crate::address::Address;
 use anyhow::{Context, Result};
-use listen::Address;
-use sharesock::Domain;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,7 +29,7 @@ use std::time::Duration;
     Symbolic links in the folder are followed, wherever they lead.")]
 pub(crate) struct Options {
     /// Where to listen: HOST:PORT (port 0 picks one) or unix:PATH; may be given several times.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = listen::address)]
     listen: Vec<Address>,
     /// The number of worker processes.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -122,11 +121,4 @@ fn single_threaded(work: impl Future<Output = Result<()>>) -> Result<()> {
     // Reading standard input blocks a thread that nothing can wake.
     runtime.shutdown_timeout(Duration::ZERO);
     done
-}
-
-fn open_domain(path: Option<&PathBuf>) -> Result<Domain> {
-    Ok(match path {
-        Some(path) => Domain::at(path)?,
-        None => Domain::open()?,
-    })
 }

@@ -60,14 +60,14 @@ impl Reporter {
                 writeln!(std::io::stdout(), "listening on unix:{}", path.display())
             }
             Report::Ready { pid, workers, .. } => {
-                say(format_args!("process {pid} is ready, with workers {workers:?}; {}", crate::system::ASKING))
+                say(format_args!("process {pid} is ready, with workers {}; {}", pids(workers), crate::system::ASKING))
             }
             Report::WorkerEnded { pid, why, another_in_ms: Some(pause) } => {
                 say(format_args!("worker {pid} ended ({why}); another starts in {pause} ms"))
             }
             Report::WorkerEnded { pid, why, .. } => say(format_args!("worker {pid} ended ({why})")),
             Report::Reloading => say(format_args!("starting new workers")),
-            Report::Reloaded { workers, .. } => say(format_args!("new workers {workers:?} have taken over")),
+            Report::Reloaded { workers, .. } => say(format_args!("new workers {} have taken over", pids(workers))),
             Report::ReloadFailed { why } => say(format_args!("the new workers failed ({why}); the old ones go on")),
             Report::Trouble { why } => say(format_args!("{why}")),
             Report::Draining => say(format_args!("finishing what is in flight; another signal ends at once")),
@@ -78,4 +78,8 @@ impl Reporter {
 
 fn say(text: std::fmt::Arguments<'_>) -> std::io::Result<()> {
     writeln!(std::io::stderr(), "sharesock: {text}")
+}
+
+fn pids(workers: &[u32]) -> String {
+    workers.iter().map(u32::to_string).collect::<Vec<_>>().join(" ")
 }

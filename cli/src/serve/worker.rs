@@ -1,12 +1,13 @@
 //! A worker: receives connections and serves them.
 
+use super::WorkerOptions;
 use super::connection::{self, Guest, Outcome, Phase};
 use super::control::{FromWorker, ToWorker, to_line};
 use super::envelope::Envelope;
 use super::files::Site;
 use super::page::Stats;
 use super::successors::Successors;
-use super::{WorkerOptions, open_domain};
+use crate::domain::open_domain;
 use crate::system;
 use anyhow::Result;
 use bytes::Bytes;

@@ -12,7 +12,8 @@ use std::process::ExitCode;
 /// Options of `sharesock tour`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  sharesock tour\n  sharesock tour --json | jq .holds\n\n\
-    Exit codes: 0 when every rule holds, 1 when one does not or the tour could not be made.")]
+    Exit codes: 0 when every rule holds, 1 when one does not or the tour could not be made, 2 when the command \
+    line is wrong.")]
 pub(crate) struct Options {
     /// Print one JSON object instead of lines.
     #[arg(long)]

@@ -56,10 +56,10 @@ fn serve() {
         say(&format!("child {}", start_child("trap '' TERM; exec sleep 1000")));
     }
     if says("count") {
-        std::thread::spawn(|| (0_u64..).for_each(|number| say(&format!("line {number}"))));
+        std::thread::spawn(|| (0..u64::MAX).for_each(|number| say(&format!("line {number}"))));
     }
     if says("flood") {
-        std::thread::spawn(|| (0_u64..).for_each(|number| say(&format!("flood {number}"))));
+        std::thread::spawn(|| (0..u64::MAX).for_each(|number| say(&format!("flood {number}"))));
     }
     if says("receiver") {
         receive();

@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 /// The file of the domain that names the memory.
-const FILE: &str = "events";
+pub(super) const FILE: &str = "events";
 /// What the file, and the memory, begin with; the last byte is the version of the layout.
 const MAGIC: [u8; 8] = *b"shareev\x01";
 /// Byte of the file that is locked while something is inserted, and the one that is shared by all who are attached.

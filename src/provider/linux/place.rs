@@ -1,11 +1,11 @@
 //! The directory of a domain, and what lies in it.
 
-use super::commons::Commons;
+use super::commons::{self, Commons};
 use crate::digest::digest32;
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::process::Who;
-use rustix::fs::{self, AtFlags, Mode, OFlags};
+use rustix::fs::{self, Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{getegid, geteuid, getgroups};
@@ -141,6 +141,12 @@ impl Domain {
         Ok(self.0.commons.get_or_init(|| opened))
     }
 
+    /// Whether it was ever needed; asking does not make it.
+    pub(crate) fn has_commons(&self) -> bool {
+        let exists = || fs::accessat(&self.0.folder, commons::FILE, Access::EXISTS, AtFlags::empty()).is_ok();
+        self.0.commons.get().is_some() || exists()
+    }
+
     /// The same for those who do well without: that the table cannot be used is remembered, so that it costs nothing.
     /// What the system refuses now it may grant later.
     pub(crate) fn commons_if_any(&self, words: usize) -> Option<&Commons> {
@@ -207,10 +213,15 @@ pub(crate) fn birth_name(who: Who, suffix: &str) -> String {
 
 /// The process that a name made by [`endpoint_name`] or [`birth_name`] is of.
 pub(crate) fn parse_name(name: &str) -> Option<Who> {
+    split_name(name).map(|(who, _)| who)
+}
+
+/// The same, and the suffix.
+pub(crate) fn split_name(name: &str) -> Option<(Who, &str)> {
     let rest = name.strip_prefix("new-").unwrap_or(name);
     let (pid, rest) = rest.split_once('-')?;
     let (tag, suffix) = rest.split_at_checked(8)?;
     (matches!(suffix, "" | "-claims" | "-hand-off") || suffix.starts_with("-child-") || suffix.starts_with("-events-"))
         .then_some(())?;
-    Some((pid.parse().ok()?, u32::from_str_radix(tag, 16).ok()?))
+    Some(((pid.parse().ok()?, u32::from_str_radix(tag, 16).ok()?), suffix))
 }

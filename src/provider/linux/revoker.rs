@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::provider::linux::mail::{Held, Token};
-use crate::provider::linux::sys::take_gate;
+use crate::provider::linux::sys::{gate_is_open, take_gate};
 use std::os::fd::OwnedFd;
 use std::sync::Weak;
 
@@ -14,6 +14,11 @@ pub(crate) struct Revoker {
 }
 
 impl Revoker {
+    /// Nobody has taken the gate.
+    pub(crate) fn is_open(&self) -> Result<bool> {
+        gate_is_open(&self.gate).map_err(Error::system("looking at a duplicate that can be revoked"))
+    }
+
     pub(crate) fn revoke(self) -> Result<()> {
         match take_gate(&self.gate) {
             Ok(true) => {}

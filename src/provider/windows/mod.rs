@@ -8,6 +8,7 @@ mod hand_off;
 mod holders;
 mod lock_file;
 mod mailbox;
+mod members;
 mod notify;
 mod place;
 #[cfg(feature = "tokio")]
@@ -25,6 +26,7 @@ pub(crate) use hand_off::{Intake, Outlet};
 pub(crate) use holders::descriptors;
 pub(crate) use lock_file::LockFile;
 pub(crate) use mailbox::Mailbox;
+pub(crate) use members::members;
 pub(crate) use notify::{
     EventObject, Queue, accept, accept_apart, async_select, cancel_select, enum_network_events, event_select,
     pass_registration, registration, set_nonblocking,

@@ -16,6 +16,12 @@ impl Revoker {
         Revoker { domain, name }
     }
 
+    /// Its slip is there, and not marked.
+    pub(crate) fn is_open(&self) -> Result<bool> {
+        let slip = Taken::open(&self.domain, &self.name, BUSY_AT_MOST)?.and_then(|mut taken| taken.read());
+        Ok(slip.is_some_and(|slip| !slip.revoked))
+    }
+
     /// The handle stays in the target, which closes it when it next looks: nobody else can.
     pub(crate) fn revoke(self) -> Result<()> {
         let mut taken = Taken::open(&self.domain, &self.name, BUSY_AT_MOST)?.ok_or(Error::AlreadyRedeemed)?;

@@ -4,7 +4,7 @@ use super::link::{connect_to, seqpacket};
 use super::{MOST_LINKS, Purpose};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
-use crate::process::Process;
+use crate::process::{Process, Who};
 use crate::provider::linux::place::{birth_name, endpoint_name, parse_name};
 use crate::provider::linux::sys::{ForkMark, peer_pid};
 use rustix::io::Errno;
@@ -138,19 +138,19 @@ pub(crate) fn at_end(link: &OwnedFd) -> bool {
 fn sweep(domain: &Domain, me: &Process) {
     for name in domain.names() {
         let Some(who) = parse_name(&name) else { continue };
-        if who == me.who() {
-            continue;
-        }
-        // One that is seen to live need not be bothered. One that is not may live in another PID namespace: its name is
-        // stale when nobody listens there.
-        let lives = || Process::from_pid(who.0).is_ok_and(|process| process.who() == who);
-        if !lives() && refuses(domain, &name) {
+        if who != me.who() && living(who).is_none() && refuses(domain, &name) {
             domain.remove(&name);
         }
     }
 }
 
-/// Whether nobody listens under this name any more.
-fn refuses(domain: &Domain, name: &str) -> bool {
+/// The process, if it is seen to live: then it need not be bothered. One that is not may live in another PID namespace:
+/// its name is stale when that [refuses].
+pub(crate) fn living(who: Who) -> Option<Process> {
+    Process::from_pid(who.0).ok().filter(|process| process.who() == who)
+}
+
+/// Whether nobody listens under a name.
+pub(crate) fn refuses(domain: &Domain, name: &str) -> bool {
     seqpacket().is_ok_and(|link| connect_to(&link, domain, name) == Err(Errno::CONNREFUSED))
 }

@@ -15,7 +15,7 @@ pub(crate) use frame::{Frame, Refusal, SIZE};
 pub(crate) use held::Held;
 pub(crate) use inbox::Inbox;
 pub(crate) use link::{Links, connect};
-pub(crate) use listener::{Listener, at_end, bell_suffix, is_from};
+pub(crate) use listener::{Listener, at_end, bell_suffix, is_from, living, refuses};
 
 /// What names a duplicate within its source process.
 pub(crate) type Token = [u8; 16];

@@ -90,7 +90,8 @@ pub(crate) fn enum_network_events(socket: &Socket, event: Option<&EventObject>) 
 }
 
 pub(crate) fn registration(socket: &Socket) -> Result<Option<Registration>> {
-    let Some(domain) = socket.domain() else { return Ok(None) };
+    // Who only asks does not make the table.
+    let Some(domain) = socket.domain().filter(|domain| domain.has_commons()) else { return Ok(None) };
     let table = Table::of(domain)?;
     let Some(slot) = table.find(socket.id()?.as_u64()) else { return Ok(None) };
     let Some(record) = slot.load().filter(Record::is_registered) else { return Ok(None) };

@@ -3,7 +3,7 @@
 //! A gate is an eventfd that counts one. It travels with a revocable duplicate: who reads the one first, the target
 //! to redeem or the source to revoke, has decided.
 
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::{Errno, IoSliceMut, ReadWriteFlags, preadv2};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -27,6 +27,19 @@ pub(crate) fn take_gate(gate: impl AsFd) -> rustix::io::Result<bool> {
     }
 }
 
+/// Whether nobody has taken it yet.
+pub(crate) fn gate_is_open(gate: impl AsFd) -> rustix::io::Result<bool> {
+    let mut gates = [PollFd::new(&gate, PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    loop {
+        match poll(&mut gates, Some(&now)) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,7 +48,9 @@ mod tests {
     fn exactly_one_takes_it() {
         let gate = new_gate().unwrap();
         let copy = gate.try_clone().unwrap();
+        assert_eq!(gate_is_open(&copy), Ok(true));
         assert_eq!((take_gate(&copy), take_gate(&gate), take_gate(&copy)), (Ok(true), Ok(false), Ok(false)));
+        assert_eq!(gate_is_open(&gate), Ok(false));
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod rights;
 mod segment;
 
 pub(crate) use backlog::{queue_memory, tcp_connection, waiting_connections};
-pub(crate) use gate::{new_gate, take_gate};
+pub(crate) use gate::{gate_is_open, new_gate, take_gate};
 pub(crate) use headroom::Headroom;
 pub(crate) use inherit::{adopt_listening, beyond_standard, spawn_listening};
 pub(crate) use interest::Interest;

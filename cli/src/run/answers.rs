@@ -1,0 +1,146 @@
+//! What the supervisor tells others: who asks for its status, who scrapes metrics, the service manager, the ready file.
+
+use super::control::{Answer, Client};
+use super::giver::Giver;
+use super::listener::Listener;
+use super::report::Report;
+use super::statistics::{Connections, Processes, inode};
+use super::status::{ListenerStatus, Status, WorkerStatus};
+use super::supervisor::Supervisor;
+use super::systemd::Manager;
+use super::worker::Worker;
+use anyhow::{Context, Result};
+use rustix::process::Pid;
+use serde_json::json;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::rc::Rc;
+
+impl Supervisor {
+    /// Answers when the system has told the rest, which takes a while on a busy machine, and holds up nothing else.
+    pub(crate) fn tell_status(&self, lines: usize, client: Client) {
+        let mut status = self.status(lines);
+        let inodes: Vec<_> = self.plan().listeners.iter().map(|listener| inode(listener)).collect();
+        tokio::task::spawn_local(async move {
+            let look = tokio::task::spawn_blocking(move || {
+                complete(&mut status, &inodes);
+                status
+            });
+            if let Ok(status) = look.await {
+                client.end(Answer::Status(Box::new(status)));
+            }
+        });
+    }
+
+    /// What is known here.
+    fn status(&self, lines: usize) -> Status {
+        let listeners = &self.serving.plan.listeners;
+        let counts = &self.counts;
+        let worker = |worker: &Worker| {
+            let record = &worker.record;
+            let place = usize::try_from(record.place).ok().and_then(|place| self.serving.places.get(place));
+            let place = place.filter(|_| record.generation == self.serving.number);
+            WorkerStatus {
+                pid: record.pid.unsigned_abs(),
+                place: record.place,
+                generation: record.generation,
+                state: record.state,
+                uptime_s: record.since.elapsed().as_secs_f64(),
+                restarts: place.map_or(0, |place| place.restarts),
+                connections: None,
+                memory_bytes: None,
+                cpu_s: None,
+                handed_off: record.handed_off,
+                says: record.says.clone(),
+                output: worker.output.kept.borrow().last(lines),
+            }
+        };
+        let listener = |listener: &Rc<Listener>| ListenerStatus {
+            name: listener.spec.name.clone(),
+            address: listener.address.clone(),
+            queued: None,
+            backlog: listener.accepts().then(|| listener.backlog()),
+        };
+        Status {
+            name: self.name.clone(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_s: counts.started.elapsed().as_secs_f64(),
+            state: self.state,
+            generation: self.serving.number,
+            reloads: counts.reloads,
+            upgrades: counts.upgrades,
+            restarts: counts.restarts,
+            last_failure: counts.last_failure.clone(),
+            listeners: listeners.iter().map(listener).collect(),
+            workers: self.workers.iter().map(worker).collect(),
+            hand_offs: self.giver.as_ref().map(Giver::figures),
+        }
+    }
+
+    /// Writes the file that says where this listens, at once and whole.
+    pub(crate) fn write_ready_file(&self) -> Result<()> {
+        let Some(path) = &self.options().ready_file else { return Ok(()) };
+        let listener = |listener: &Rc<Listener>| json!({"name": listener.spec.name, "address": listener.address});
+        let pids: Vec<_> = self.workers_of(self.serving.number).collect();
+        let listeners: Vec<_> = self.serving.plan.listeners.iter().map(listener).collect();
+        let text =
+            json!({"pid": std::process::id(), "name": self.name, "listeners": listeners, "workers": pids}).to_string();
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file = tempfile::NamedTempFile::new_in(folder).context("writing the ready file")?;
+        std::fs::write(file.path(), text).context("writing the ready file")?;
+        file.persist(path).context("writing the ready file")?;
+        Ok(())
+    }
+
+    /// What a service manager is told is no reason to fail: it will notice.
+    pub(crate) fn tell_manager(&self, tell: impl FnOnce(&Manager) -> Result<()>) {
+        if !self.manager.is_there() {
+            return;
+        }
+        if let Err(error) = tell(&self.manager) {
+            let why = format!("{error:#}");
+            self.reporter.say(&Report::Trouble { why: &why });
+        }
+    }
+
+    /// Lets the service manager keep the listeners, for the case that this process is started anew.
+    pub(crate) fn store_listeners(&mut self) {
+        let room = usize::try_from(self.manager.room()).unwrap_or(usize::MAX);
+        let wanted: Vec<_> = self.plan().listeners.iter().take(room).map(Rc::clone).collect();
+        let among =
+            |listeners: &[Rc<Listener>], one: &Rc<Listener>| listeners.iter().any(|listener| Rc::ptr_eq(listener, one));
+        // First what goes: another may have its name now.
+        for gone in self.stored.iter().filter(|stored| !among(&wanted, stored)) {
+            self.tell_manager(|manager| manager.forget(&gone.spec.name));
+        }
+        for new in wanted.iter().filter(|wanted| !among(&self.stored, wanted)) {
+            self.tell_manager(|manager| manager.store(&new.spec.name, new.socket.as_fd()));
+        }
+        self.stored = wanted;
+    }
+
+    /// Answers for metrics there.
+    pub(crate) fn serve_metrics(&mut self, listener: std::net::TcpListener) -> Result<()> {
+        let (bound, task) = super::metrics::serve(listener, self.heard_in.clone())?;
+        self.reporter.say(&Report::Metrics { address: &format!("http://{bound}/metrics") });
+        self.metrics = Some(task);
+        Ok(())
+    }
+}
+
+/// Adds what the system tells.
+fn complete(status: &mut Status, listeners: &[Option<u64>]) {
+    let addresses: Vec<_> = status.listeners.iter().map(|listener| listener.address.clone()).collect();
+    let (processes, connections) = (Processes::look(), Connections::look(&addresses));
+    for (listener, inode) in status.listeners.iter_mut().zip(listeners) {
+        listener.queued = inode.and_then(|inode| connections.queued(inode));
+    }
+    for worker in &mut status.workers {
+        let Some(pid) = i32::try_from(worker.pid).ok().and_then(Pid::from_raw) else { continue };
+        let usage = processes.usage(pid, &connections);
+        worker.connections = Some(usage.connections);
+        worker.memory_bytes = Some(usage.memory_bytes);
+        worker.cpu_s = Some(usage.cpu_s);
+    }
+}

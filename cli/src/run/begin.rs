@@ -1,0 +1,130 @@
+//! How a supervisor begins: anew, or in the place of another.
+
+use super::folder::Folder;
+use super::generation::{Generation, Plan};
+use super::giver::Giver;
+use super::guard::Guard;
+use super::listener::Listener;
+use super::options::Options;
+use super::printer::Printer;
+use super::report::{Report, Reporter};
+use super::signals::Ears;
+use super::succession::{stand_by, succeed};
+use super::supervisor::{Counts, Event, Supervisor};
+use super::worker::Surroundings;
+use crate::domain::open_domain;
+use crate::system::inherited::{Announced, announced, take};
+use anyhow::{Context, Result, anyhow, bail};
+use sharesock::{Endpoint, Process, Socket};
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::rc::Rc;
+use tokio::sync::mpsc::unbounded_channel;
+
+/// Says in the environment whose estate is to be taken over, and as what.
+pub(crate) const TAKE_OVER: &str = "SHARESOCK_TAKE_OVER";
+
+/// Whose estate this process takes over.
+enum Role {
+    Candidate(Process),
+    Successor(Process),
+}
+
+impl Role {
+    fn from_env() -> Result<Option<Self>> {
+        let Some(text) = std::env::var_os(TAKE_OVER) else { return Ok(None) };
+        let text = text.into_string().map_err(|_| anyhow!("{TAKE_OVER} is not understood"))?;
+        match text.split_once(' ') {
+            Some(("candidate", process)) => Ok(Some(Role::Candidate(process.parse()?))),
+            Some(("successor", process)) => Ok(Some(Role::Successor(process.parse()?))),
+            _ => bail!("{TAKE_OVER} is set by `sharesock upgrade` alone: unset it"),
+        }
+    }
+}
+
+/// Whether this process is tried, and must tell why it fails; it does so on its standard input.
+pub(crate) fn tell_if_candidate(why: &anyhow::Error) {
+    if matches!(Role::from_env(), Ok(Some(Role::Candidate(_)))) {
+        if let Ok(input) = std::io::stdin().as_fd().try_clone_to_owned() {
+            let _ = writeln!(UnixStream::from(input), "{}", format!("{why:#}").replace('\n', " "));
+        }
+    }
+}
+
+/// Begins anew, or where another has stopped.
+pub(crate) async fn begin(options: Options) -> Result<ExitCode> {
+    // Until a signal is watched for, it ends this process.
+    let ears = Ears::open()?;
+    let (printer, json) = (Printer::start(), options.json);
+    let reporter = Reporter { json, printer };
+    match Role::from_env()? {
+        None => begin_anew(options, reporter)?.go().await,
+        Some(Role::Successor(candidate)) => {
+            let mut supervisor = succeed(options, reporter, candidate)?;
+            supervisor.ears = ears;
+            supervisor.go_on("upgraded");
+            supervisor.go().await
+        }
+        Some(Role::Candidate(old)) => match stand_by(options, reporter, old).await? {
+            Some(mut supervisor) => {
+                supervisor.go_on("this process has taken over");
+                supervisor.go().await
+            }
+            None => Ok(ExitCode::SUCCESS),
+        },
+    }
+}
+
+fn begin_anew(options: Options, reporter: Reporter) -> Result<Supervisor> {
+    let name = options.name();
+    let domain = open_domain(options.domain.as_ref())?;
+    let (folder, control) = Folder::claim(&domain, &name)?;
+    let path = folder.path().to_owned();
+    let begun = || {
+        become_subreaper()?;
+        let passed = passed(&options, &reporter)?;
+        let plan = Rc::new(Plan::make(options, &passed)?);
+        let metrics = plan.options.metrics.map(super::metrics::bind).transpose()?;
+        let guard = Guard::start(plan.options.stop_signal, plan.options.stop_timeout, folder.path())?;
+        let giver = match plan.options.giving() {
+            Some(_) => Some(Giver::new(Endpoint::open(&domain)?, 0)),
+            None => None,
+        };
+        let (events, events_out) = unbounded_channel::<Event>();
+        let around = Surroundings { domain, folder, guard, printer: reporter.printer.clone(), events };
+        let counts = Counts::new();
+        let serving = Generation::new(counts.last_generation, plan);
+        let mut supervisor = Supervisor::new(name, (around, events_out), reporter, counts, serving, control)?;
+        supervisor.endpoint = giver.as_ref().map(|giver| giver.endpoint.clone());
+        supervisor.giver = giver;
+        metrics.map(|listener| supervisor.serve_metrics(listener)).transpose()?;
+        supervisor.start();
+        Ok(supervisor)
+    };
+    begun().inspect_err(|_| _ = Folder::remove(&path))
+}
+
+/// Listeners that whoever started this has passed, under the names that are asked for.
+fn passed(options: &Options, reporter: &Reporter) -> Result<Vec<Rc<Listener>>> {
+    let mut listeners = Vec::new();
+    for Announced { name, number } in announced()? {
+        match options.listen.iter().find(|spec| spec.name == name) {
+            Some(spec) => listeners.push(Rc::new(Listener::adopt(spec, Socket::try_from(take(number)?)?)?)),
+            None => {
+                // Neither this process nor a worker may hold it: nobody would accept from it.
+                drop(take(number)?);
+                let why =
+                    format!("a descriptor named {name} was passed, and is not used: give --listen {name}=inherited");
+                reporter.say(&Report::Trouble { why: &why });
+            }
+        }
+    }
+    Ok(listeners)
+}
+
+/// What workers leave when they end becomes this process's child, and is waited for.
+pub(crate) fn become_subreaper() -> Result<()> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).context("adopting what workers leave")
+}

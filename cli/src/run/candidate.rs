@@ -1,0 +1,82 @@
+//! The new program, being tried.
+
+use super::begin::TAKE_OVER;
+use super::options::command_line;
+use crate::system::{FORMER_LIMIT_OF_DESCRIPTORS, former_limit_of_descriptors};
+use anyhow::{Context, Result, anyhow};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
+use sharesock::Process;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The new program, being tried.
+pub(crate) struct Candidate {
+    pid: Pid,
+    /// There unless it ended at once.
+    process: Option<Process>,
+    /// On which it says why it fails.
+    words: UnixStream,
+    over: Option<String>,
+}
+
+impl Candidate {
+    pub(crate) fn start(program: &Path, domain: &sharesock::Domain) -> Result<Self> {
+        let (words, theirs) = UnixStream::pair().context("a stream to the new program")?;
+        words.set_nonblocking(true)?;
+        let mut command = command(program, &format!("candidate {}", Process::current()?));
+        command.env("SHARESOCK_DOMAIN", domain.path()).stdin(Stdio::from(OwnedFd::from(theirs))).process_group(0);
+        let child = command.spawn().with_context(|| format!("cannot run {}", program.display()))?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without an id")?;
+        let process = Process::from_pid(child.id()).ok();
+        Ok(Candidate { pid, process, words, over: None })
+    }
+
+    pub(crate) fn process(&mut self) -> Result<Process> {
+        self.process.ok_or_else(|| anyhow!(self.ended().unwrap_or_else(|| "it ended at once".to_owned())))
+    }
+
+    /// Why it has ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<String> {
+        if self.over.is_none() {
+            if let Ok(Some((_, status))) = waitpid(Some(self.pid), WaitOptions::NOHANG) {
+                let mut said = String::new();
+                // Its end of the stream is closed.
+                let _ = (&self.words).take(4096).read_to_string(&mut said);
+                let how = super::ending::describe(status);
+                self.over = Some(if said.trim().is_empty() { format!("it {how}") } else { said.trim().to_owned() });
+            }
+        }
+        self.over.clone()
+    }
+}
+
+impl Drop for Candidate {
+    fn drop(&mut self) {
+        if self.over.is_none() {
+            // With what it may have started: it has a group of its own.
+            let _ = kill_process_group(self.pid, Signal::KILL);
+            let _ = waitpid(Some(self.pid), WaitOptions::empty());
+        }
+    }
+}
+
+/// The program, started like this one was.
+pub(crate) fn command(program: &Path, role: &str) -> Command {
+    let mut command = Command::new(program);
+    command.args(command_line()).env(TAKE_OVER, role);
+    if let Some(limit) = former_limit_of_descriptors() {
+        command.env(FORMER_LIMIT_OF_DESCRIPTORS, limit.to_string());
+    }
+    command
+}
+
+/// Where this program was started from, though the file may be another by now.
+pub(crate) fn own_path() -> Result<PathBuf> {
+    let path = std::env::current_exe().context("finding this program")?;
+    let path = path.to_str().context("this program's path is not text: give --to")?;
+    Ok(path.strip_suffix(" (deleted)").unwrap_or(path).into())
+}

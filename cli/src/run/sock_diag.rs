@@ -1,0 +1,134 @@
+//! The kernel's connections of TCP, asked for by netlink: quick also where tens of thousands have just ended.
+
+use super::tcp_table::{Row, TIME_WAIT, unmapped};
+use anyhow::{Context, Result, bail};
+use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with, sockopt};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+const BY_FAMILY: u16 = 20;
+const REQUEST_ALL: u16 = 0x1 | 0x300;
+const ERROR: u16 = 2;
+const DONE: u16 = 3;
+const TCP: u8 = 6;
+/// Of the header of a message, and of what follows it for one connection.
+const HEADER: usize = 16;
+const CONNECTION: usize = 72;
+/// The kernel answers at once.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// All connections but those that only wait for their time to pass.
+pub(super) fn rows() -> Result<Vec<Row>> {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(SOCK_DIAG)).context("asking")?;
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(PATIENCE)).context("asking")?;
+    let mut rows = Vec::new();
+    for family in [AddressFamily::INET, AddressFamily::INET6] {
+        let to = SocketAddrNetlink::new(0, 0);
+        sendto(&socket, &request(u8::try_from(family.as_raw())?), SendFlags::empty(), &to).context("asking")?;
+        take(&socket, &mut rows)?;
+    }
+    Ok(rows)
+}
+
+/// Asks for all connections of a family.
+fn request(family: u8) -> [u8; HEADER + 56] {
+    let mut request = [0; HEADER + 56];
+    let states: u32 = !(1 << TIME_WAIT);
+    let parts: [(usize, &[u8]); 5] = [
+        (0, &u32::try_from(HEADER + 56).unwrap_or_default().to_ne_bytes()),
+        (4, &BY_FAMILY.to_ne_bytes()),
+        (6, &REQUEST_ALL.to_ne_bytes()),
+        (HEADER, &[family, TCP]),
+        (HEADER + 4, &states.to_ne_bytes()),
+    ];
+    for (at, part) in parts {
+        request.iter_mut().skip(at).zip(part).for_each(|(byte, new)| *byte = *new);
+    }
+    request
+}
+
+/// Takes the whole answer.
+fn take(socket: &OwnedFd, rows: &mut Vec<Row>) -> Result<()> {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let (length, _) = recv(socket.as_fd(), &mut buffer[..], RecvFlags::empty()).context("hearing the answer")?;
+        let mut rest = buffer.get(..length).unwrap_or_default();
+        while let Some((kind, body, next)) = message(rest) {
+            match kind {
+                DONE => return Ok(()),
+                ERROR => bail!("the kernel refuses to list connections"),
+                BY_FAMILY => rows.extend(row(body)),
+                _ => {}
+            }
+            rest = next;
+        }
+    }
+}
+
+/// The first message: its kind, what it holds, and what follows it.
+fn message(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
+    let length = usize::try_from(u32::from_ne_bytes(*bytes.first_chunk()?)).ok()?;
+    let kind = u16::from_ne_bytes(*bytes.get(4..)?.first_chunk()?);
+    let body = bytes.get(HEADER..length)?;
+    Some((kind, body, bytes.get(length.next_multiple_of(4)..).unwrap_or_default()))
+}
+
+fn row(body: &[u8]) -> Option<Row> {
+    let body: &[u8; CONNECTION] = body.first_chunk()?;
+    let word = |at: usize| Some(u32::from_ne_bytes(*body.get(at..)?.first_chunk()?));
+    let end = |port: usize, address: usize| {
+        let port = u16::from_be_bytes(*body.get(port..)?.first_chunk()?);
+        let address: [u8; 16] = *body.get(address..)?.first_chunk()?;
+        let [family, ..] = *body;
+        let ip = if u16::from(family) == AddressFamily::INET.as_raw() {
+            IpAddr::from(Ipv4Addr::from(*address.first_chunk::<4>()?))
+        } else {
+            IpAddr::from(Ipv6Addr::from(address))
+        };
+        Some(unmapped(SocketAddr::new(ip, port)))
+    };
+    let [_, state, ..] = *body;
+    Some(Row { local: end(4, 8)?, remote: end(6, 24)?, state, waiting: word(56)?.into(), inode: word(68)?.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_kernel_tells_the_same_in_both_ways() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let other = std::net::TcpListener::bind("[::1]:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = std::net::TcpStream::connect(address).unwrap();
+        let ours = |row: &Row| {
+            let ports = [address.port(), other.local_addr().unwrap().port()];
+            ports.contains(&row.local.port()) || ports.contains(&row.remote.port())
+        };
+        let sorted = |rows: Vec<Row>| {
+            let mut rows: Vec<_> = rows.into_iter().filter(ours).map(|row| format!("{row:?}")).collect();
+            rows.sort();
+            rows
+        };
+        let asked = sorted(rows().unwrap());
+        assert_eq!(asked, sorted(super::super::tcp_table::printed()));
+        assert_eq!(asked.len(), 4, "two listeners, and both ends of a connection: {asked:?}");
+        drop(client);
+    }
+
+    proptest! {
+        #[test]
+        fn noise_does_no_harm(noise in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut rest = noise.as_slice();
+            while let Some((_, body, next)) = message(rest) {
+                let _ = row(body);
+                prop_assert!(next.len() < rest.len());
+                rest = next;
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Taking over from another supervisor: as the candidate that is tried, or as the successor.
+
+use super::begin::become_subreaper;
+use super::control::{Answer, Client};
+use super::ending::Remnant;
+use super::estate::{Estate, Label, reach};
+use super::folder::Folder;
+use super::generation::{Generation, Plan};
+use super::giver::{Giver, Link};
+use super::guard::Guard;
+use super::listener::Listener;
+use super::options::{Options, Via};
+use super::report::{Report, Reporter};
+use super::status::State as Doing;
+use super::supervisor::{Event, Supervisor};
+use super::worker::{Surroundings, Worker};
+use crate::domain::open_domain;
+use anyhow::{Result, anyhow, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use sharesock::{Endpoint, Process};
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::unbounded_channel;
+
+/// So long a candidate waits for the successor to take everything.
+const HANDED_OVER: Duration = Duration::from_secs(30);
+
+/// Takes everything from the candidate, in the place of the old supervisor.
+pub(crate) fn succeed(options: Options, reporter: Reporter, candidate: Process) -> Result<Supervisor> {
+    let domain = open_domain(options.domain.as_ref())?;
+    let endpoint = Endpoint::open(&domain)?;
+    let receiver = endpoint.receiver()?;
+    let (estate, answer) = Estate::receive(&receiver, candidate)?;
+    match build(estate, options, reporter, endpoint) {
+        Ok(supervisor) => {
+            answer.taken()?;
+            Ok(supervisor)
+        }
+        Err(error) => {
+            answer.refused(&error);
+            Err(error)
+        }
+    }
+}
+
+/// Takes everything, and keeps it until the successor has taken it; goes on as the supervisor if there is none.
+pub(crate) async fn stand_by(options: Options, reporter: Reporter, old: Process) -> Result<Option<Supervisor>> {
+    let domain = open_domain(options.domain.as_ref())?;
+    let endpoint = Endpoint::open(&domain)?;
+    let receiver = endpoint.receiver()?;
+    let (mut estate, answer) = Estate::receive(&receiver, old)?;
+    drop(receiver);
+    if let Err(error) = fits(&estate, &options, &domain) {
+        answer.refused(&error);
+        return Err(error);
+    }
+    // In between nobody else has what the workers print to.
+    let folder = Folder::take_over(&domain, &estate.state.name)?;
+    let paths = |number| [false, true].map(|error| folder.output(number, error));
+    let workers = estate.state.workers.iter().map(|(record, _)| record.number);
+    let numbers = workers.chain(estate.state.remnants.iter().map(|left| left.number));
+    let _held: Vec<_> = numbers.flat_map(|number| super::output::hold(&paths(number))).collect();
+    let mut stream = answer.taken()?;
+    // The end of this stream: the old program is no more, in one way or the other.
+    let _ = stream.set_read_timeout(None);
+    let _ = tokio::task::spawn_blocking(move || stream.read(&mut [0])).await;
+    let begun = Instant::now();
+    let mut gone = || (Process::from_pid(old.pid()) != Ok(old)).then(|| "it has ended".to_owned());
+    let handed_over = async {
+        let sender = reach(&endpoint, old, &mut gone).await?;
+        estate.give(&sender).await
+    };
+    if let Ok(Ok(_)) = tokio::time::timeout(HANDED_OVER, handed_over).await {
+        return Ok(None);
+    }
+    // Two may not go on. (As the first process of its namespace it cannot be killed, and takes everything with it.)
+    while gone().is_none() && begun.elapsed() < HANDED_OVER {
+        if let Some(pid) = i32::try_from(old.pid()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    ensure!(gone().is_some(), "the successor neither takes over nor ends");
+    estate.state.workers.iter_mut().for_each(|(record, _)| record.adopted = true);
+    build(estate, options, reporter, endpoint).map(Some)
+}
+
+/// Whether this program could go on with it.
+fn fits(estate: &Estate, options: &Options, domain: &sharesock::Domain) -> Result<()> {
+    ensure!(estate.state.name == options.name(), "the name has changed: stop the supervisor, and start it again");
+    ensure!(
+        estate.state.giving == options.giving(),
+        "what workers get has changed: stop the supervisor, and start it again"
+    );
+    // What there is, is taken over as it is; workers that are started again must fit to it.
+    ensure!(
+        estate.state.listen == options.listen,
+        "other listeners are asked for than there are: reload first, or take the change back"
+    );
+    Folder::take_over(domain, &estate.state.name)?;
+    let count = |label: fn(&Label) -> bool| estate.sockets.iter().filter(|(there, _)| label(there)).count();
+    ensure!(count(|label| *label == Label::Control) == 1, "the control socket is missing");
+    ensure!(count(|label| *label == Label::Guard) == 1, "the line to the guard is missing");
+    let notify = count(|label| matches!(label, Label::Notify(_)));
+    ensure!(notify == estate.state.workers.len(), "sockets of workers are missing");
+    Ok(())
+}
+
+/// A supervisor from what another has left.
+fn build(mut estate: Estate, options: Options, reporter: Reporter, endpoint: Endpoint) -> Result<Supervisor> {
+    become_subreaper()?;
+    let domain = open_domain(options.domain.as_ref())?;
+    fits(&estate, &options, &domain)?;
+    let folder = Folder::take_over(&domain, &estate.state.name)?;
+    let missing = |what: &'static str| anyhow!("{what} is missing");
+    let control =
+        UnixListener::from(OwnedFd::from(estate.take(&Label::Control).ok_or_else(|| missing("the control socket"))?));
+    let line = estate.take(&Label::Guard).ok_or_else(|| missing("the line to the guard"))?;
+    let guard_pid = Pid::from_raw(estate.state.guard).ok_or_else(|| missing("the guard"))?;
+    let guard = Guard::take_over(guard_pid, UnixStream::from(line));
+    let mut listeners = Vec::new();
+    for spec in &estate.state.listen.clone() {
+        if let Some(socket) = estate.take(&Label::Listener(spec.name.clone())) {
+            listeners.push(Rc::new(Listener::inherit(spec, socket)?));
+        }
+    }
+    let plan = Rc::new(Plan { options, listeners });
+    let (events, events_out) = unbounded_channel::<Event>();
+    let around = Surroundings { domain, folder, guard, printer: reporter.printer.clone(), events };
+    let mut state = estate.state.clone();
+    let serving =
+        Generation { number: state.generation, plan: Rc::clone(&plan), places: std::mem::take(&mut state.places) };
+    state.counts.upgrades += 1;
+    let mut supervisor = Supervisor::new(state.name, (around, events_out), reporter, state.counts, serving, control)?;
+    supervisor.state = Doing::Running;
+    if plan.options.giving().is_some() {
+        supervisor.giver = Some(Giver::new(endpoint.clone(), state.given));
+    }
+    supervisor.endpoint = Some(endpoint);
+    for (record, kept) in state.workers {
+        let notify = estate.take(&Label::Notify(record.number)).ok_or_else(|| missing("a worker's socket"))?;
+        let link = match estate.take(&Label::Input(record.number)) {
+            Some(input) => Link::info(UnixStream::from(input))?,
+            // Only this kind is ever found; to look for another would never end.
+            None if plan.options.giving() == Some(Via::HandOff) => Link::Awaited,
+            None => Link::None,
+        };
+        let worker = Worker::take_over(
+            &supervisor.around,
+            &plan,
+            (record, kept),
+            link,
+            UnixDatagram::from(OwnedFd::from(notify)),
+        )?;
+        supervisor.workers.push(worker);
+    }
+    for left in state.remnants {
+        supervisor.remnants.push(Remnant::take_over(&supervisor.around, left)?);
+    }
+    while let Some(connection) = estate.take(&Label::Connection) {
+        if let Some(giver) = &mut supervisor.giver {
+            giver.put_back(connection.into());
+        }
+    }
+    if let Some(client) = estate.take(&Label::Client) {
+        let stream = UnixStream::from(client);
+        stream.set_nonblocking(true)?;
+        supervisor.upgrading = Some(Client(tokio::net::UnixStream::from_std(stream)?));
+    }
+    Ok(supervisor)
+}
+
+impl Supervisor {
+    /// Says that it has taken over, and lets everything go on.
+    pub(crate) fn go_on(&mut self, how: &str) {
+        let version = env!("CARGO_PKG_VERSION");
+        self.reporter.say(&Report::Upgraded { version });
+        self.accept();
+        let metrics = self.options().metrics.map(super::metrics::bind).transpose();
+        let served = metrics.and_then(|listener| listener.map(|listener| self.serve_metrics(listener)).transpose());
+        if let Err(error) = served {
+            let why = format!("{error:#}");
+            self.reporter.say(&Report::Trouble { why: &why });
+        }
+        self.tell_manager(|manager| manager.main_pid(std::process::id()));
+        if let Some(client) = self.upgrading.take() {
+            client.end(Answer::Done(format!("{how}: version {version}, process {}", std::process::id())));
+        }
+        self.say_ready();
+    }
+}

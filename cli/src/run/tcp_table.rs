@@ -1,0 +1,92 @@
+//! The kernel's table of TCP connections. Reading it as `/proc` prints it takes a while on a busy machine.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// The state of a connection that was made.
+pub(crate) const ESTABLISHED: u8 = 0x01;
+/// The state of a listener.
+pub(crate) const LISTENING: u8 = 0x0a;
+
+/// One line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) state: u8,
+    /// Bytes to be received; at a listener, connections to be accepted.
+    pub(crate) waiting: u64,
+    /// Nothing, as long as it was not accepted.
+    pub(crate) inode: u64,
+}
+
+/// All of them but those that have ended and only wait.
+pub(crate) fn rows() -> Vec<Row> {
+    // Where the kernel may not be asked, it still prints them.
+    super::sock_diag::rows().unwrap_or_else(|_| printed())
+}
+
+pub(super) fn printed() -> Vec<Row> {
+    let files =
+        ["/proc/self/net/tcp", "/proc/self/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
+    files.iter().flat_map(|text| text.lines().filter_map(row)).collect()
+}
+
+/// What has ended, and only waits: nobody has it open, and a busy server has tens of thousands of them.
+pub(super) const TIME_WAIT: u8 = 6;
+
+fn row(line: &str) -> Option<Row> {
+    if line.split_ascii_whitespace().nth(3)? == "06" {
+        return None;
+    }
+    let fields: Vec<_> = line.split_ascii_whitespace().collect();
+    let (_, waiting) = fields.get(4)?.split_once(':')?;
+    Some(Row {
+        local: address(fields.get(1)?)?,
+        remote: address(fields.get(2)?)?,
+        state: u8::from_str_radix(fields.get(3)?, 16).ok()?,
+        waiting: u64::from_str_radix(waiting, 16).ok()?,
+        inode: fields.get(9)?.parse().ok()?,
+    })
+}
+
+/// An address as the kernel prints it: words in the order of this machine.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (host, port) = text.split_once(':')?;
+    let word = |at: usize| u32::from_str_radix(host.get(at * 8..at * 8 + 8)?, 16).ok().map(u32::to_ne_bytes);
+    let ip = match host.len() {
+        8 => IpAddr::from(Ipv4Addr::from(word(0)?)),
+        32 => {
+            let mut bytes = [0; 16];
+            for (at, part) in bytes.chunks_exact_mut(4).enumerate() {
+                part.copy_from_slice(&word(at)?);
+            }
+            IpAddr::from(Ipv6Addr::from(bytes))
+        }
+        _ => return None,
+    };
+    Some(unmapped(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?)))
+}
+
+pub(crate) fn unmapped(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn lines_of_the_kernel_are_understood() {
+        let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000003 00:00000000 00000000  1000        0 4242 1 0 100 0 0 10 0";
+        let listening = row(line).unwrap();
+        assert_eq!((listening.local.to_string().as_str(), listening.state), ("127.0.0.1:8080", LISTENING));
+        assert_eq!((listening.waiting, listening.inode), (3, 4242));
+        assert_eq!(address("0000000000000000FFFF00000100007F:0050").unwrap().to_string(), "127.0.0.1:80");
+        assert_eq!(address("00000000000000000000000001000000:0050").unwrap().to_string(), "[::1]:80");
+        assert!(row(&line.replace(" 0A ", " 06 ")).is_none());
+        for wrong in ["", "sl local_address rem_address st", "0: x y z", "0: 0100007F 0 0 0:0"] {
+            assert!(row(wrong).is_none(), "{wrong}");
+        }
+    }
+}

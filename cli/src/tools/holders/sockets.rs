@@ -1,0 +1,114 @@
+//! What sockets are, by inode, from `/proc/<pid>/net`.
+
+use std::collections::HashMap;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// A socket, as the kernel lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Listed {
+    /// `tcp`, `udp`, `unix`…
+    pub(super) kind: &'static str,
+    pub(super) local: String,
+    pub(super) peer: Option<String>,
+    pub(super) state: Option<&'static str>,
+    pub(super) port: Option<u16>,
+}
+
+/// All sockets that the network namespace of a process has.
+pub(super) fn of_namespace(pid: u32, found: &mut HashMap<u64, Listed>) {
+    for kind in ["tcp", "tcp6", "udp", "udp6"] {
+        let table = fs::read_to_string(format!("/proc/{pid}/net/{kind}")).unwrap_or_default();
+        found.extend(table.lines().skip(1).filter_map(|line| ip(kind, line)));
+    }
+    // Paths may hold anything.
+    let table = fs::read(format!("/proc/{pid}/net/unix")).unwrap_or_default();
+    found.extend(String::from_utf8_lossy(&table).lines().skip(1).filter_map(unix));
+}
+
+fn ip(kind: &'static str, line: &str) -> Option<(u64, Listed)> {
+    let fields: Vec<_> = line.split_ascii_whitespace().collect();
+    let [_, local, peer, state, _, _, _, _, _, inode, ..] = fields[..] else { return None };
+    let (local, peer) = (address(local)?, address(peer)?);
+    let tcp = kind.starts_with("tcp");
+    let listed = Listed {
+        kind: if tcp { "tcp" } else { "udp" },
+        local: local.to_string(),
+        peer: (peer.port() != 0).then(|| peer.to_string()),
+        state: tcp.then(|| state_name(state)).flatten(),
+        port: Some(local.port()),
+    };
+    inode.parse().ok().filter(|inode| *inode != 0).map(|inode| (inode, listed))
+}
+
+/// The words of an address are printed as numbers, the port as itself.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (host, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let word = |at: usize| u32::from_str_radix(host.get(at * 8..at * 8 + 8)?, 16).ok().map(u32::to_ne_bytes);
+    let host: IpAddr = match host.len() {
+        8 => Ipv4Addr::from(word(0)?).into(),
+        32 => {
+            let words = [word(0)?, word(1)?, word(2)?, word(3)?];
+            let mut bytes = [0; 16];
+            bytes.iter_mut().zip(words.into_iter().flatten()).for_each(|(place, byte)| *place = byte);
+            Ipv6Addr::from(bytes).into()
+        }
+        _ => return None,
+    };
+    Some(SocketAddr::new(host, port))
+}
+
+fn state_name(number: &str) -> Option<&'static str> {
+    Some(match number {
+        "01" => "connected",
+        "02" | "03" => "connecting",
+        "04" | "05" => "closing: this side has ended",
+        "08" => "closing: the other side has ended",
+        "06" | "09" | "0B" => "closing",
+        "07" => "closed",
+        "0A" => "listening",
+        _ => return None,
+    })
+}
+
+fn unix(line: &str) -> Option<(u64, Listed)> {
+    let mut fields = line.splitn(8, ' ').filter(|field| !field.is_empty());
+    let (flags, _kind, state) = (fields.nth(3)?, fields.next()?, fields.next()?);
+    // The inode is set right by spaces.
+    let rest = line.get(line.find(&format!(" {state} "))? + state.len() + 2..)?.trim_start();
+    let (inode, path) = rest.split_once(' ').unwrap_or((rest, ""));
+    let state = match (flags, state) {
+        ("00010000", _) => Some("listening"),
+        (_, "03") => Some("connected"),
+        _ => None,
+    };
+    let listed = Listed { kind: "unix", local: path.to_owned(), peer: None, state, port: None };
+    inode.trim().parse().ok().filter(|inode| *inode != 0).map(|inode| (inode, listed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_kernel_are_understood() {
+        let line =
+            "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4242 1 0 100";
+        let (inode, found) = ip("tcp", line).unwrap();
+        assert_eq!((inode, &*found.local, found.peer, found.port), (4242, "127.0.0.1:8080", None, Some(8080)));
+        assert_eq!(found.state, Some("listening"));
+        let line =
+            "0: 00000000000000000000000001000000:0050 00000000000000000000000001000000:0051 01 0:0 00:0 0 0 0 43 1";
+        let (inode, found) = ip("tcp6", line).unwrap();
+        assert_eq!((inode, &*found.local, found.peer.as_deref()), (43, "[::1]:80", Some("[::1]:81")));
+        let line = "ffff8: 00000002 00000000 00010000 0001 01   777 /run/a b";
+        let (inode, found) = unix(line).unwrap();
+        assert_eq!((inode, &*found.local, found.state), (777, "/run/a b", Some("listening")));
+        let (inode, found) = unix("0000000000000000: 00000003 00000000 00000000 0001 03 10444405").unwrap();
+        assert_eq!((inode, &*found.local, found.state), (10_444_405, "", Some("connected")));
+        for noise in ["", "a b c", "0: x:y z:w 0A 0 0 0 0 0 9"] {
+            assert!(ip("tcp", noise).is_none() && unix(noise).is_none(), "{noise}");
+        }
+    }
+}

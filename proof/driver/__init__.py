@@ -1,0 +1,1 @@
+"""Restarts servers under load, and reports what was lost."""

@@ -1,0 +1,65 @@
+"""The table at the end."""
+
+COLUMNS = [
+    ("requests", 9, "requests"),
+    ("refused", 8, "refused"),
+    ("reset", 6, "reset"),
+    ("short", 6, "short"),
+    ("wrong", 6, "wrong"),
+    ("late", 5, "timed_out"),
+    ("in killed", 10, "killed"),
+    ("LOST", 5, "lost"),
+    ("reused", 7, "reused"),
+]
+TIMES = [("p50 ms", 7, "p50_us"), ("p99 ms", 8, "p99_us"), ("max ms", 8, "max_us")]
+WAITING = [("reload", 8), ("upgrade", 8)]
+SHOWN = 5
+
+
+def title():
+    """Its first line."""
+    words = [f"{'server':<16}"] + [f"{name:>{width}}" for name, width, _ in COLUMNS + TIMES]
+    return " ".join(words + [f"{'w.' + name:>{width + 2}}" for name, width in WAITING])
+
+
+def line(result):
+    """A server's line."""
+    if "load" not in result:
+        return f"{result['name']:<16}  {_short(result['verdict'])}"
+    load = result["load"]
+    words = [f"{result['name']:<16}"] + [f"{load[key]:>{width}}" for _, width, key in COLUMNS]
+    words += [f"{_ms(load[key]):>{width}}" for _, width, key in TIMES]
+    words += [f"{_waiting(result['waiting'].get(name)):>{width + 2}}" for name, width in WAITING]
+    return " ".join(words) + ("" if result["verdict"] == "ok" else f"  {_short(result['verdict'])}")
+
+
+def details(result):
+    """What has no place in its line: the end of a log, and the requests that were lost."""
+    first, *rest = result["verdict"].splitlines()
+    if rest:
+        yield f"{result['name']}: {first}"
+        yield from (f"    {text}" for text in rest)
+    reports = {
+        "under load": result.get("load"),
+        **{f"waiting, {deed}": waited["report"] for deed, waited in result.get("waiting", {}).items()},
+    }
+    for when, report in reports.items():
+        lost = [failure for failure in (report or {}).get("failures", []) if not failure["killed"]]
+        for failure in lost[:SHOWN]:
+            took = failure["ended"] - failure["began"]
+            place = f"lost after {took:.3f} s and {failure['received']} bytes"
+            yield f"{result['name']}, {when}: {place}: {failure['error']}"
+        if len(lost) > SHOWN:
+            yield f"{result['name']}, {when}: and {len(lost) - SHOWN} more"
+
+
+def _short(verdict):
+    return verdict.splitlines()[0]
+
+
+def _ms(microseconds):
+    return "-" if microseconds is None else f"{microseconds / 1000:.2f}"
+
+
+def _waiting(waited):
+    return "-" if waited is None else f"{waited['answered']}/{waited['sent']}"

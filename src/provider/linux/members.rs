@@ -1,0 +1,113 @@
+//! Who is in a domain, from the names there, and what waits for them, from `/proc`.
+
+use super::place::split_name;
+use crate::domain::Domain;
+use crate::error::Result;
+use crate::members::Member;
+use crate::process::Who;
+use crate::provider::linux::mail::{living, refuses};
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+
+pub(crate) fn members(domain: &Domain) -> Result<Vec<Member>> {
+    let mut found = BTreeMap::<Who, Member>::new();
+    for name in domain.names() {
+        let Some((who, suffix)) = split_name(&name) else { continue };
+        let member = found.entry(who).or_insert_with(|| unseen(who));
+        // A name that is not published yet is nobody's to use.
+        let published = !name.starts_with("new-");
+        member.endpoint |= published && suffix.is_empty();
+        member.answers_claims |= published && suffix == "-claims";
+        member.receiver |= published && suffix == "-hand-off";
+        member.stale |= member.process.is_none() && refuses(domain, &name);
+    }
+    Ok(found.into_values().map(with_waiting).collect())
+}
+
+fn unseen(who: Who) -> Member {
+    Member {
+        pid: who.0,
+        tag: who.1,
+        process: living(who),
+        endpoint: false,
+        answers_claims: false,
+        receiver: false,
+        unredeemed: None,
+        unreceived: None,
+        stale: false,
+    }
+}
+
+/// What a queue belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Queue {
+    Endpoint,
+    Receiver,
+}
+
+fn with_waiting(mut member: Member) -> Member {
+    if member.process.is_some() {
+        let waiting = waiting(member.pid);
+        let of = |wanted| waiting.as_ref().map(|(endpoint, receiver)| if wanted { *endpoint } else { *receiver });
+        member.unredeemed = of(true).filter(|_| member.endpoint);
+        member.unreceived = of(false).filter(|_| member.receiver);
+    }
+    member
+}
+
+/// How many descriptors lie in the queues of a process: of its endpoints, and of its receivers.
+fn waiting(pid: u32) -> Option<(u32, u32)> {
+    let queues = queues(&fs::read_to_string(format!("/proc/{pid}/net/unix")).ok()?);
+    let (mut endpoint, mut receiver) = (0, 0);
+    for entry in fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten() {
+        let Ok(link) = fs::read_link(entry.path()) else { continue };
+        let inode = link.to_str().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
+        let Some(queue) = inode.and_then(|inode: u64| queues.get(&inode)) else { continue };
+        let number = entry.file_name();
+        let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", number.to_string_lossy())).unwrap_or_default();
+        let count =
+            info.lines().find_map(|line| line.strip_prefix("scm_fds:")?.trim().parse::<u32>().ok()).unwrap_or(0);
+        match queue {
+            Queue::Endpoint => endpoint += count,
+            Queue::Receiver => receiver += count,
+        }
+    }
+    Some((endpoint, receiver))
+}
+
+/// By inode, the sockets of `/proc/<pid>/net/unix` that listen in a domain or were accepted there: these have the address
+/// of their listener, which is the name under which it was born.
+fn queues(table: &str) -> HashMap<u64, Queue> {
+    let queue = |line: &str| {
+        let mut fields = line.split_ascii_whitespace().skip(6);
+        let inode = fields.next()?.parse().ok()?;
+        let (_, name) = fields.next()?.strip_prefix("/proc/self/fd/")?.split_once('/')?;
+        let queue = match split_name(name)?.1 {
+            "-hand-off" => Queue::Receiver,
+            suffix if suffix.is_empty() || suffix.starts_with("-child-") => Queue::Endpoint,
+            _ => return None,
+        };
+        Some((inode, queue))
+    };
+    table.lines().filter_map(queue).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queues_are_told_by_their_address() {
+        let table = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+            0000000000000000: 00000002 00000000 00010000 0005 01 11 /proc/self/fd/3/new-77-0000abcd\n\
+            0000000000000000: 00000003 00000000 00000000 0005 03 12 /proc/self/fd/9/new-77-0000abcd-hand-off\n\
+            0000000000000000: 00000003 00000000 00000000 0005 03 13 /proc/self/fd/9/new-77-0000abcd-child-5\n\
+            0000000000000000: 00000003 00000000 00000000 0005 03 14 /proc/self/fd/9/new-77-0000abcd-claims\n\
+            0000000000000000: 00000003 00000000 00000000 0001 03 15 /run/systemd/notify\n\
+            0000000000000000: 00000003 00000000 00000000 0001 03 16\n\
+            noise\n";
+        let found = queues(table);
+        assert_eq!(found.len(), 3);
+        assert_eq!([11, 12, 13].map(|inode| found[&inode]), [Queue::Endpoint, Queue::Receiver, Queue::Endpoint]);
+    }
+}
