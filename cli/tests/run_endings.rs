@@ -6,6 +6,7 @@ mod running;
 use running::{Setup, Supervisor, children, guard_of, kill, lives, number, signal, until};
 use rustix::process::Signal;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const WEB: [&str; 2] = ["--listen", "web=127.0.0.1:0"];
@@ -32,6 +33,15 @@ fn killed(supervisor: &mut Supervisor) {
     assert!(!path.exists());
 }
 
+/// Each round waits a little longer before it kills; when that is does not matter to what is asserted.
+fn rounds(count: u64, round: impl Fn(u64) + Sync) {
+    let (next, round) = (&AtomicU64::new(0), &round);
+    let numbers = || std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::SeqCst))).take_while(|at| *at < count);
+    std::thread::scope(|scope| {
+        (0..4).for_each(|_| _ = scope.spawn(move || numbers().for_each(round)));
+    });
+}
+
 #[test]
 fn a_supervisor_that_is_killed_leaves_nothing() {
     let mut supervisor = setup().start();
@@ -43,27 +53,27 @@ fn a_supervisor_that_is_killed_leaves_nothing() {
 
 #[test]
 fn one_that_is_killed_when_it_starts_leaves_nothing() {
-    for round in 0..8 {
+    rounds(8, |round| {
         let mut supervisor = setup().spawn();
         std::thread::sleep(Duration::from_millis(round * 8));
         killed(&mut supervisor);
-    }
+    });
 }
 
 #[test]
 fn one_that_is_killed_when_it_reloads_leaves_nothing() {
-    for round in 0..8 {
+    rounds(8, |round| {
         let mut supervisor = setup().start();
         supervisor.signal(Signal::HUP);
         supervisor.wait_for("reloading");
         std::thread::sleep(Duration::from_millis(round * 8));
         killed(&mut supervisor);
-    }
+    });
 }
 
 #[test]
 fn one_that_is_killed_when_it_upgrades_leaves_nothing() {
-    for round in 0..20 {
+    rounds(20, |round| {
         let mut supervisor = setup().start();
         let mut upgrade = supervisor.command(&["upgrade"]);
         let mut upgrade = upgrade.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -79,7 +89,7 @@ fn one_that_is_killed_when_it_upgrades_leaves_nothing() {
         }
         supervisor.assert_nothing_left();
         assert!(!supervisor.path("local.sock").exists());
-    }
+    });
 }
 
 #[test]

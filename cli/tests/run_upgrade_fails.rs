@@ -60,7 +60,7 @@ fn what_ends_is_no_successor() {
         assert!(event["why"].as_str().unwrap().contains(reason), "{event}");
         assert_goes_on(&mut supervisor, &workers);
     }
-    supervisor.wait_for_line("0 | still here");
+    supervisor.wait_for_line(" | still here");
     supervisor.do_it(&["upgrade"]);
     supervisor.do_it(&["reload"]);
     supervisor.end();

@@ -161,7 +161,11 @@ impl Supervisor {
 
     /// Waits for its end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        until("the supervisor's end", || self.has_ended());
+        let started = std::time::Instant::now();
+        while !self.has_ended() {
+            assert!(started.elapsed() < LONG, "it does not end:\n{}", self.story());
+            std::thread::sleep(Duration::from_millis(2));
+        }
         self.ended.unwrap()
     }
 
