@@ -53,6 +53,16 @@ fn what_waits_in_the_backlog_is_served_by_the_next_generation() {
 }
 
 #[test]
+fn one_that_is_asked_for_before_the_first_is_ready_waits_for_it() {
+    let mut supervisor = Setup::new(&[&WEB[..], &["--ready", "time=0.3"]].concat()).spawn();
+    supervisor.wait_for("worker_started");
+    supervisor.do_it(&["reload"]);
+    supervisor.wait_for("ready");
+    assert_eq!(supervisor.ask("who")["generation"], 2);
+    supervisor.end();
+}
+
+#[test]
 fn when_the_next_one_fails_the_old_one_goes_on() {
     let options = [&WEB[..], &["--ready", "notify", "--ready-timeout", "0.3"]].concat();
     let mut supervisor = Setup::new(&options).start();

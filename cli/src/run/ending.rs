@@ -242,6 +242,9 @@ impl Supervisor {
         self.tell_manager(super::systemd::Manager::stopping);
         let patience = self.options().stop_timeout.saturating_add(BEYOND_DRAINING);
         self.tell_manager(|manager| manager.extend(patience));
+        for client in self.early.take().into_iter().flatten() {
+            client.end(super::control::Answer::Failed("the supervisor was asked to stop".to_owned()));
+        }
         if let Some(coming) = self.coming.take() {
             let serving = Rc::clone(self.plan());
             self.forget_listeners(&coming.generation.plan, &serving);

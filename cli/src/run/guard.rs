@@ -23,6 +23,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// A guard that reads nothing for so long is of no use: another takes its place.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How often it is tried to remove a path at which somebody listens.
+const ATTEMPTS: u32 = 40;
+
 /// What the guard is told, one line each.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -136,8 +139,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     groups.iter().for_each(|group| _ = kill_process_group(*group, Signal::KILL));
     for path in paths {
-        // Somebody may have begun to listen there meanwhile.
-        let _ = crate::system::remove_stale(&path);
+        // A worker of which the guard was not told yet may be about to end; or somebody else has begun to listen there.
+        for _ in 0..ATTEMPTS {
+            if crate::system::remove_stale(&path).is_ok() {
+                break;
+            }
+            std::thread::sleep(LOOK);
+        }
     }
     Folder::remove(&options.folder)?;
     Ok(ExitCode::SUCCESS)

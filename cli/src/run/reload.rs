@@ -109,10 +109,15 @@ impl Supervisor {
             }
             return refuse(client, "a reload is under way: ask again when it is over");
         }
-        if self.state != State::Running {
-            return refuse(client, "the supervisor is not running yet, or stopping: ask it for its status");
+        match self.state {
+            State::Running => self.begin_reload(client.into_iter().collect()),
+            // It waits until there is something to be replaced.
+            State::Starting => self.early.get_or_insert_default().extend(client),
+            _ => refuse(client, "the supervisor is stopping, or being upgraded: ask it for its status"),
         }
-        let clients = client.into_iter().collect();
+    }
+
+    fn begin_reload(&mut self, clients: Vec<Client>) {
         self.counts.last_generation += 1;
         let number = self.counts.last_generation;
         self.reporter.say(&Report::Reloading { generation: number });
@@ -198,6 +203,9 @@ impl Supervisor {
                 let pid = std::process::id();
                 self.reporter.say(&Report::Ready { name: &self.name, pid, generation: number, workers: &workers });
                 self.say_ready();
+                if let Some(clients) = self.early.take() {
+                    self.begin_reload(clients);
+                }
             }
             None => {}
         }

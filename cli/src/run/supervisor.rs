@@ -88,6 +88,8 @@ pub(crate) struct Supervisor {
     pub(crate) metrics: Option<JoinHandle<()>>,
     /// When the service manager must hear that this lives.
     watchdog: Option<Moment>,
+    /// Who asked for a reload before the first workers were ready, if anybody did.
+    pub(crate) early: Option<Vec<Client>>,
     /// Who asked for the upgrade that is under way.
     pub(crate) upgrading: Option<Client>,
     /// Open once it was needed.
@@ -162,6 +164,7 @@ impl Supervisor {
             waiting: Vec::new(),
             stored: Vec::new(),
             metrics: None,
+            early: None,
             upgrading: None,
             endpoint: None,
             failed: false,
