@@ -166,7 +166,6 @@ fn what_a_worker_leaves_is_ended() {
 }
 
 #[test]
-#[ignore = "bug: a successor knows nothing of what ended workers have left"]
 fn what_a_worker_left_before_an_upgrade_is_ended_after_it() {
     let options = ["--listen", "web=127.0.0.1:0", "--stop-timeout", "2"];
     let mut supervisor = Setup::new(&options).play("ready stubborn-child").start();

@@ -101,7 +101,6 @@ fn what_a_worker_did_not_take_is_served_by_another() {
 }
 
 #[test]
-#[ignore = "bug: what is taken back from a worker that is to end waits for the next event"]
 fn when_all_stand_still_and_are_replaced_nothing_is_lost() {
     let options = ["--pass", "connection", "--stop-timeout", "1000"];
     let supervisor = Setup::new(&[&WEB[..], &options].concat()).play("ready receiver").start();

@@ -154,7 +154,6 @@ fn single_connections_go_on_over_an_upgrade() {
 }
 
 #[test]
-#[ignore = "bug: between two programs, signals have their default action"]
 fn signals_for_the_workers_may_come_while_it_happens() {
     let mut supervisor = Setup::new(&WEB).start();
     let pid = supervisor.pid();
@@ -174,7 +173,6 @@ fn signals_for_the_workers_may_come_while_it_happens() {
 }
 
 #[test]
-#[ignore = "bug: between two programs, signals have their default action"]
 fn a_reload_may_be_asked_for_while_it_happens() {
     let mut supervisor = Setup::new(&WEB).start();
     let pid = supervisor.pid();
@@ -183,14 +181,14 @@ fn a_reload_may_be_asked_for_while_it_happens() {
     while upgrade.try_wait().unwrap().is_none() {
         signal(pid, Signal::HUP);
     }
-    assert!(upgrade.wait().unwrap().success());
-    assert_eq!(supervisor.status()["pid"], pid);
+    // Either it came in time to be obeyed first, or the successor obeys it.
+    assert!([Some(0), Some(3)].contains(&upgrade.wait().unwrap().code()));
     supervisor.wait_for("reloaded");
+    assert_eq!(supervisor.status()["pid"], pid);
     supervisor.end();
 }
 
 #[test]
-#[ignore = "bug: between two programs, signals have their default action"]
 fn its_end_may_be_asked_for_while_it_happens() {
     for round in 0..5 {
         let mut supervisor = Setup::new(&WEB).start();

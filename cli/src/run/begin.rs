@@ -8,6 +8,7 @@ use super::listener::Listener;
 use super::options::Options;
 use super::printer::Printer;
 use super::report::{Report, Reporter};
+use super::signals;
 use super::signals::Ears;
 use super::succession::{stand_by, succeed};
 use super::supervisor::{Counts, Event, Supervisor};
@@ -57,7 +58,9 @@ pub(crate) fn tell_if_candidate(why: &anyhow::Error) {
 pub(crate) async fn begin(options: Options) -> Result<ExitCode> {
     // Until a signal is watched for, it ends this process.
     let ears = Ears::open()?;
-    let (printer, json) = (Printer::start(), options.json);
+    // A successor was started with them held.
+    signals::release();
+    let (printer, json) = (signals::unheard(Printer::start), options.json);
     let reporter = Reporter { json, printer };
     match Role::from_env()? {
         None => begin_anew(options, reporter)?.go().await,
@@ -84,10 +87,11 @@ fn begin_anew(options: Options, reporter: Reporter) -> Result<Supervisor> {
     let path = folder.path().to_owned();
     let begun = || {
         become_subreaper()?;
+        let guard = Guard::start(options.stop_signal, options.stop_timeout, folder.path())?;
+        guard.paths(&options.listen);
         let passed = passed(&options, &reporter)?;
         let plan = Rc::new(Plan::make(options, &passed)?);
         let metrics = plan.options.metrics.map(super::metrics::bind).transpose()?;
-        let guard = Guard::start(plan.options.stop_signal, plan.options.stop_timeout, folder.path())?;
         let giver = match plan.options.giving() {
             Some(_) => Some(Giver::new(Endpoint::open(&domain)?, 0)),
             None => None,

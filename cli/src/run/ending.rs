@@ -21,7 +21,7 @@ const BEYOND_DRAINING: Duration = Duration::from_secs(10);
 /// After so many signals a process group is not waited for.
 const KILLS: u32 = 3;
 /// As many lines of it explain why it failed.
-const EXPLAINING: usize = 5;
+const EXPLAINING: usize = 10;
 
 /// What a worker had started, and left.
 #[derive(Debug)]

@@ -25,6 +25,8 @@ use tokio::time::{sleep, timeout};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(2);
+/// Between two looks whether the other side lives.
+const LOOK: Duration = Duration::from_millis(50);
 /// The bytes that go with the stream.
 const STREAM: &[u8] = b"sharesock estate 1";
 /// The taker's good word.
@@ -137,8 +139,9 @@ impl Estate {
     pub(crate) fn receive(receiver: &Receiver, giver: Process) -> Result<(Self, Answer)> {
         let deadline = Instant::now() + PATIENCE;
         let next = || loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let parcel = receiver.receive_within(left)?.context("it was not given everything in time")?;
+            ensure!(Instant::now() < deadline, "it was not given everything in time");
+            ensure!(Process::from_pid(giver.pid()) == Ok(giver), "whoever was to give it everything has ended");
+            let Some(parcel) = receiver.receive_within(LOOK)? else { continue };
             // Others of this user may hand something off, and are not heard.
             if parcel.source() == Some(giver) {
                 return Ok::<_, anyhow::Error>(parcel.into_parts());
@@ -164,6 +167,7 @@ impl Estate {
                 }
             }
             ensure!(Instant::now() < deadline, "it was not given everything in time");
+            ensure!(Process::from_pid(giver.pid()) == Ok(giver), "whoever was to give it everything has ended");
         };
         while sockets.len() < state.sockets.len() {
             sockets.push(next()?);

@@ -8,10 +8,14 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What the names of these folders begin with.
 const PREFIX: &str = "run-";
 const CONTROL: &str = "control";
+/// How often it is tried to remove a folder in which somebody answers, and the pause in between.
+const ATTEMPTS: u32 = 40;
+const PAUSE: Duration = Duration::from_millis(25);
 /// The longest path of a socket, without the byte that ends it.
 const LONGEST: usize = 107;
 
@@ -58,13 +62,18 @@ impl Folder {
 
     /// Removes it, unless somebody answers in it by now.
     pub(crate) fn remove(path: &Path) -> Result<()> {
-        if !path.exists() {
-            return Ok(());
-        }
-        let folder = Folder::locked(path)?;
-        if UnixStream::connect(folder.short(CONTROL)).is_err() {
-            folder.empty()?;
-            std::fs::remove_dir(path).with_context(|| format!("removing {}", path.display()))?;
+        // Whoever had the control socket, too, such as a candidate, may be about to end.
+        for _ in 0..ATTEMPTS {
+            if !path.exists() {
+                return Ok(());
+            }
+            let folder = Folder::locked(path)?;
+            if UnixStream::connect(folder.short(CONTROL)).is_err() {
+                folder.empty()?;
+                return std::fs::remove_dir(path).with_context(|| format!("removing {}", path.display()));
+            }
+            drop(folder);
+            std::thread::sleep(PAUSE);
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Giving accepted connections to workers.
 
 use super::listener::Listener;
+use super::signals::unheard;
 use super::status::{HandOffs, WorkerState};
 use super::supervisor::Event;
 use super::worker::Worker;
@@ -104,7 +105,9 @@ impl Link {
                 Ok(())
             }
             Link::Info { stream: Some(stream), rest } if rest.is_empty() && !has_ended(stream) => {
-                let Ok(info) = endpoint.duplicate(parcel.socket(), pid) else { return Err(Box::new(parcel)) };
+                let Ok(info) = unheard(|| endpoint.duplicate(parcel.socket(), pid)) else {
+                    return Err(Box::new(parcel));
+                };
                 rest.extend(info.to_wide_bytes());
                 self.write();
                 Ok(())

@@ -5,7 +5,9 @@
 //! hands over to its successor. It says nothing, and does nothing, before.
 
 use super::folder::Folder;
+use super::spec::Spec;
 use super::{launch, signals};
+use crate::address::Address;
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 use serde::{Deserialize, Serialize};
@@ -84,6 +86,15 @@ impl Guard {
     pub(crate) fn path(&self, path: &Path, there: bool) {
         let path = path.to_owned();
         self.tell(&if there { Told::Path(path) } else { Told::NoPath(path) });
+    }
+
+    /// Those at which these listen, or will.
+    pub(crate) fn paths(&self, listeners: &[Spec]) {
+        for spec in listeners {
+            if let Some(Address::Unix(path)) = &spec.place {
+                self.path(path, true);
+            }
+        }
     }
 
     pub(crate) fn dismiss(&self) {

@@ -15,7 +15,6 @@ impl Supervisor {
     /// Starts the workers of the first generation.
     pub(crate) fn start(&mut self) {
         for listener in &self.plan().listeners {
-            listener.path().into_iter().for_each(|path| self.around.guard.path(path, true));
             self.reporter.say(&Report::Listening { name: &listener.spec.name, address: &listener.address });
         }
         let plan = Rc::clone(self.plan());
@@ -144,9 +143,10 @@ impl Supervisor {
             options.giving() == now.giving() && options.name() == self.name,
             "what workers get, and the name, cannot change at a reload: stop the supervisor, and start it again"
         );
+        // The guard knows of a path before it is there.
+        self.around.guard.paths(&options.listen);
         let plan = Plan::make(options, &self.plan().listeners)?;
         for listener in plan.listeners.iter().filter(|listener| !self.plan().listens_at(listener)) {
-            listener.path().into_iter().for_each(|path| self.around.guard.path(path, true));
             self.reporter.say(&Report::Listening { name: &listener.spec.name, address: &listener.address });
         }
         Ok(plan)

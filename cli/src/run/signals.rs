@@ -1,6 +1,7 @@
 //! Signals: their names, and those that the supervisor hears.
 
 use anyhow::{Context as _, Result};
+use nix::sys::signal::SigSet;
 use rustix::process::Signal;
 use std::task::{Context, Poll};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
@@ -75,6 +76,31 @@ impl Ears {
             self.0.iter_mut().find_map(|(heard, stream)| stream.poll_recv(context).is_ready().then_some(*heard));
         heard.map_or(Poll::Pending, Poll::Ready)
     }
+}
+
+/// What a supervisor that becomes another program must not miss.
+fn kept() -> SigSet {
+    use nix::sys::signal::Signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+    [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH].into_iter().collect()
+}
+
+/// From here on they wait, also while this thread's process executes another program.
+pub(crate) fn hold() {
+    let _ = kept().thread_block();
+}
+
+/// Those that waited come now.
+pub(crate) fn release() {
+    let _ = kept().thread_unblock();
+}
+
+/// Threads that this starts do not hear them: one would, and then the program be replaced that knows of it.
+pub(crate) fn unheard<T>(start: impl FnOnce() -> T) -> T {
+    let before = SigSet::thread_get_mask();
+    hold();
+    let started = start();
+    let _ = before.map(|before| before.thread_set_mask());
+    started
 }
 
 #[cfg(test)]

@@ -389,6 +389,8 @@ impl Supervisor {
                 }
             }
         }
+        // What came back is not to wait for something to happen.
+        giver.give(&mut self.workers, self.serving.number);
     }
 
     /// How long nothing is due.

@@ -12,6 +12,7 @@ use super::ending::Remnant;
 use super::estate::{Estate, Label, State, reach};
 use super::giver::{Giver, Link};
 use super::report::Report;
+use super::signals;
 use super::signals::Heard;
 use super::status::State as Doing;
 use super::supervisor::{LOOK, Supervisor};
@@ -132,8 +133,14 @@ impl Supervisor {
         self.reporter.printer.flush();
         self.hear_no_end().await?;
         let mut successor = command(program, &format!("successor {}", candidate.process()?));
-        let error = successor.exec();
-        Err(error).with_context(|| format!("becoming {}", program.display()))
+        // What comes from here on is for the successor to hear; what came before is not.
+        signals::hold();
+        let error = match self.hear_no_end().await {
+            Ok(()) => anyhow!(successor.exec()).context(format!("becoming {}", program.display())),
+            Err(error) => error,
+        };
+        signals::release();
+        Err(error)
     }
 
     /// From here on nothing changes that the estate tells of.
