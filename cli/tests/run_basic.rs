@@ -27,8 +27,8 @@ fn listeners_are_passed_by_name_and_number() {
     assert_eq!((number(&ready["pid"]), &ready["workers"][0]), (supervisor.pid(), &pid));
     assert_eq!(ready["listeners"][0]["name"], "web");
     assert_eq!(ready["listeners"][0]["address"], supervisor.address("web"));
+    assert!(path.exists());
     supervisor.end();
-    assert!(!path.exists());
 }
 
 #[test]

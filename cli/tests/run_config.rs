@@ -113,6 +113,17 @@ fn what_cannot_be_had_is_said() {
 }
 
 #[test]
+fn what_was_had_before_that_goes() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let setup = Setup::new(&[]);
+    let path = setup.path("local.sock");
+    let setup = setup.option("--listen").option(format!("local=unix:{}", path.display()));
+    let mut supervisor = setup.option("--listen").option(format!("web={}", taken.local_addr().unwrap())).spawn();
+    assert_eq!(supervisor.wait().code(), Some(1));
+    supervisor.assert_nothing_left();
+}
+
+#[test]
 fn a_name_that_is_too_long_leaves_nothing() {
     let mut supervisor = Setup::new(&["--name", &"n".repeat(64)]).spawn();
     assert_eq!(supervisor.wait().code(), Some(1));

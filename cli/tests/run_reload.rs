@@ -165,7 +165,7 @@ fn listeners_come_and_go_with_the_file() {
     let unix = format!("other=unix:{}", other.display());
     write(&["web=127.0.0.1:0", &local, &unix, "bad=unix:/nowhere/x"]);
     assert!(supervisor.fail(&["reload"], 3).contains("/nowhere/x"));
-    assert!(path.exists());
+    assert!(path.exists() && !other.exists());
     std::fs::write(&file, "listen = 3 = 4").unwrap();
     assert!(supervisor.fail(&["reload"], 3).contains("app.toml:1"));
     assert_eq!(running::ask(&web, "who")["generation"], 2);
@@ -175,5 +175,4 @@ fn listeners_come_and_go_with_the_file() {
     assert!(!path.exists());
     assert_eq!(supervisor.ask("environment")["LISTEN_FDNAMES"], "web");
     supervisor.end();
-    assert!(!other.exists(), "what was bound for a reload that failed is gone in the end");
 }

@@ -192,7 +192,10 @@ impl Supervisor {
             assert!(started.elapsed() < LONG, "{left:?} are left:\n{}", self.story());
             std::thread::sleep(Duration::from_millis(5));
         }
-        let found = look::files_under(&self.path("domain"));
+        let mut found = look::files_under(&self.path("domain"));
+        // Those are paths of listeners.
+        let entries = std::fs::read_dir(self.folder.path()).unwrap().flatten().map(|entry| entry.path());
+        found.extend(entries.filter(|path| path.extension().is_some_and(|extension| extension == "sock")));
         let left: Vec<_> = found.iter().filter(|path| !is_of_the_domain(path)).collect();
         assert!(left.is_empty(), "{left:?} are left");
     }
@@ -201,7 +204,7 @@ impl Supervisor {
 /// The name of an endpoint whose process has ended without closing it: whoever opens one there next removes it.
 fn is_of_the_domain(path: &std::path::Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    name.split('-').next().is_some_and(|pid| pid.parse::<u32>().is_ok_and(|pid| !lives(pid)))
+    name.trim_start_matches("new-").split('-').next().is_some_and(|pid| pid.parse::<u32>().is_ok_and(|pid| !lives(pid)))
 }
 
 impl Drop for Supervisor {
