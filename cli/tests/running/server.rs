@@ -12,7 +12,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, exit};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Names a file of words that say what the server does.
@@ -20,6 +21,9 @@ pub(crate) const PLAY: &str = "SHARESOCK_TEST_PLAY";
 
 /// Connections that are being served.
 static BUSY: AtomicUsize = AtomicUsize::new(0);
+/// Held while a connection is taken; and whether none is to be taken any more.
+static TAKING: Mutex<()> = Mutex::new(());
+static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// The server as a command.
 pub(crate) fn arguments() -> Vec<OsString> {
@@ -75,6 +79,8 @@ fn serve() {
         notify("READY=1");
     }
     serve_until(&end, &user);
+    ENDING.store(true, Ordering::SeqCst);
+    drop(TAKING.lock());
     while BUSY.load(Ordering::SeqCst) > 0 {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -148,8 +154,15 @@ fn receive() {
     let endpoint = Endpoint::open(&Domain::open().unwrap()).unwrap();
     let receiver = endpoint.receiver().unwrap();
     std::thread::spawn(move || {
-        for parcel in &receiver {
-            begin(parcel.unwrap().into_parts().0.into());
+        loop {
+            // Between taking one and beginning to serve it this process may not end.
+            let _taking = TAKING.lock().unwrap();
+            if ENDING.load(Ordering::SeqCst) {
+                return;
+            }
+            if let Some(parcel) = receiver.receive_within(Duration::from_millis(5)).unwrap() {
+                begin(parcel.into_parts().0.into());
+            }
         }
     });
 }
