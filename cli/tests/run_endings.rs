@@ -50,7 +50,6 @@ fn a_supervisor_that_is_killed_leaves_nothing() {
 }
 
 #[test]
-#[ignore = "bug: the guard is told of a path, and looks who listens there, at the wrong moments"]
 fn one_that_is_killed_when_it_starts_leaves_nothing() {
     rounds(8, |round| {
         let mut supervisor = setup().spawn();

@@ -83,17 +83,18 @@ pub(crate) async fn begin(options: Options) -> Result<ExitCode> {
 fn begin_anew(options: Options, reporter: Reporter) -> Result<Supervisor> {
     let name = options.name();
     let domain = open_domain(options.domain.as_ref())?;
+    let path = Folder::path_of(&domain, &name);
+    // Before there is anything to clean up. (Where another supervisor of this name answers, it removes nothing.)
+    let guard = Guard::start(options.stop_signal, options.stop_timeout, &path)?;
     let (folder, control) = Folder::claim(&domain, &name)?;
-    let path = folder.path().to_owned();
     let begun = || {
         become_subreaper()?;
-        let guard = Guard::start(options.stop_signal, options.stop_timeout, folder.path())?;
         guard.paths(&options.listen);
         let passed = passed(&options, &reporter)?;
         let plan = Rc::new(Plan::make(options, &passed)?);
         let metrics = plan.options.metrics.map(super::metrics::bind).transpose()?;
         let giver = match plan.options.giving() {
-            Some(_) => Some(Giver::new(Endpoint::open(&domain)?, 0)),
+            Some(_) => Some(Giver::new(signals::unheard(|| Endpoint::open(&domain))?, 0)),
             None => None,
         };
         let (events, events_out) = unbounded_channel::<Event>();

@@ -225,7 +225,7 @@ pub(crate) async fn reach(
 ) -> Result<Sender> {
     let wait = async {
         loop {
-            if let Ok(sender) = endpoint.sender(process) {
+            if let Ok(sender) = super::signals::unheard(|| endpoint.sender(process)) {
                 return Ok(sender);
             }
             if let Some(why) = gone() {

@@ -114,6 +114,19 @@ impl Guard {
     }
 }
 
+/// Whether there is more of it than what nobody has waited for yet: the first process may take its time for that.
+fn lives(group: Pid) -> bool {
+    let of_it = |pid: &str| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut fields = text.rsplit_once(')')?.1.split_whitespace();
+        let state = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(group.as_raw_pid())).then_some(state != "Z" && state != "X")
+    };
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut names = processes.filter_map(|entry| entry.file_name().into_string().ok());
+    test_kill_process_group(group).is_ok() && names.any(|pid| of_it(&pid) == Some(true))
+}
+
 /// What a guard does.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let (mut groups, mut paths) = (BTreeSet::new(), BTreeSet::new());
@@ -131,7 +144,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let deadline = Instant::now() + Duration::try_from_secs_f64(options.stop_timeout).unwrap_or_default();
     groups.iter().for_each(|group| _ = kill_process_group(*group, options.stop_signal));
     loop {
-        groups.retain(|group| test_kill_process_group(*group).is_ok());
+        // One may have been started while the others were looked at: it is found the second time.
+        groups.retain(|group| lives(*group) || lives(*group));
         if groups.is_empty() || Instant::now() >= deadline {
             break;
         }

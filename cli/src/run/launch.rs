@@ -5,11 +5,14 @@
 
 use super::signals;
 use super::systemd::VARIABLES;
+use crate::system::inherited::take;
 use anyhow::{Context, Result, bail};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
 use std::ffi::OsString;
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -33,8 +36,9 @@ pub(crate) struct Launch<'a> {
 }
 
 impl Launch<'_> {
-    /// Starts it, in a process group of its own.
-    pub(crate) fn start(self) -> Result<Pid> {
+    /// Starts it, in a process group of its own. It becomes the command when it is told to, by the stream: until then this
+    /// process may die, and nobody else know of it.
+    pub(crate) fn start(self) -> Result<(Pid, UnixStream)> {
         let mut command = Command::new(MYSELF);
         command.arg0("sharesock").arg("launch").arg("--parent").arg(std::process::id().to_string());
         command.arg("--death-signal").arg(self.death_signal.as_raw().to_string());
@@ -47,17 +51,22 @@ impl Launch<'_> {
             let names: Vec<_> = self.listeners.iter().map(|(name, _)| *name).collect();
             command.arg("--activate").env("LISTEN_FDS", names.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
         }
+        let (go, theirs) = UnixStream::pair().context("a stream to a new process")?;
+        let number = FIRST + i32::try_from(self.listeners.len()).context("too many listeners")?;
+        command.arg("--go").arg(number.to_string());
         command.envs(self.environment);
         command.arg("--").args(with_numbers(self.command, &self.listeners));
         command.stdin(self.stdin).stdout(self.stdout).stderr(self.stderr).process_group(0);
         let mapping = |(number, (_, fd)): (i32, &(&str, BorrowedFd<'_>))| -> Result<FdMapping> {
             Ok(FdMapping { parent_fd: fd.try_clone_to_owned().context("passing a listener")?, child_fd: number })
         };
-        let mappings = (FIRST..).zip(&self.listeners).map(mapping).collect::<Result<_>>()?;
+        let mut mappings = (FIRST..).zip(&self.listeners).map(mapping).collect::<Result<Vec<_>>>()?;
+        mappings.push(FdMapping { parent_fd: theirs.into(), child_fd: number });
         command.fd_mappings(mappings).context("two listeners for one descriptor")?;
         // It is waited for by its id, like all children, those among them that nobody here started.
         let child = command.spawn().context("starting a process")?;
-        i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without an id")
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without an id")?;
+        Ok((pid, go))
     }
 }
 
@@ -113,6 +122,9 @@ pub(crate) struct Options {
     /// The limit of open files that the supervisor was started with.
     #[arg(long)]
     descriptors: Option<u64>,
+    /// The descriptor on which it is told to become the command.
+    #[arg(long)]
+    go: i32,
     #[arg(long)]
     activate: bool,
     #[arg(last = true, required = true)]
@@ -124,6 +136,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     rustix::process::set_parent_process_death_signal(Some(options.death_signal)).context("tying this to its parent")?;
     if rustix::process::getppid().map(Pid::as_raw_pid) != Some(options.parent) {
         // The parent died before it could be tied to.
+        return Ok(ExitCode::FAILURE);
+    }
+    let mut go = UnixStream::from(take(options.go)?);
+    if go.read(&mut [0]).context("waiting to be told to go on")? == 0 {
+        // The parent died before the guard knew of this process.
         return Ok(ExitCode::FAILURE);
     }
     if let Some(limit) = options.descriptors {

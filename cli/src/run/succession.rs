@@ -11,6 +11,7 @@ use super::guard::Guard;
 use super::listener::Listener;
 use super::options::{Options, Via};
 use super::report::{Report, Reporter};
+use super::signals::unheard;
 use super::status::State as Doing;
 use super::supervisor::{Event, Supervisor};
 use super::worker::{Surroundings, Worker};
@@ -25,14 +26,16 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::unbounded_channel;
 
+/// Between two looks whether the successor lives.
+const LOOK: Duration = Duration::from_millis(10);
 /// So long a candidate waits for the successor to take everything.
 const HANDED_OVER: Duration = Duration::from_secs(30);
 
 /// Takes everything from the candidate, in the place of the old supervisor.
 pub(crate) fn succeed(options: Options, reporter: Reporter, candidate: Process) -> Result<Supervisor> {
     let domain = open_domain(options.domain.as_ref())?;
-    let endpoint = Endpoint::open(&domain)?;
-    let receiver = endpoint.receiver()?;
+    let endpoint = unheard(|| Endpoint::open(&domain))?;
+    let receiver = unheard(|| endpoint.receiver())?;
     let (estate, answer) = Estate::receive(&receiver, candidate)?;
     match build(estate, options, reporter, endpoint) {
         Ok(supervisor) => {
@@ -49,8 +52,8 @@ pub(crate) fn succeed(options: Options, reporter: Reporter, candidate: Process) 
 /// Takes everything, and keeps it until the successor has taken it; goes on as the supervisor if there is none.
 pub(crate) async fn stand_by(options: Options, reporter: Reporter, old: Process) -> Result<Option<Supervisor>> {
     let domain = open_domain(options.domain.as_ref())?;
-    let endpoint = Endpoint::open(&domain)?;
-    let receiver = endpoint.receiver()?;
+    let endpoint = unheard(|| Endpoint::open(&domain))?;
+    let receiver = unheard(|| endpoint.receiver())?;
     let (mut estate, answer) = Estate::receive(&receiver, old)?;
     drop(receiver);
     if let Err(error) = fits(&estate, &options, &domain) {
@@ -73,7 +76,20 @@ pub(crate) async fn stand_by(options: Options, reporter: Reporter, old: Process)
         let sender = reach(&endpoint, old, &mut gone).await?;
         estate.give(&sender).await
     };
-    if let Ok(Ok(_)) = tokio::time::timeout(HANDED_OVER, handed_over).await {
+    // A stream on its way to a successor that has died does not end: it is here as well.
+    let died = async {
+        while Process::from_pid(old.pid()) == Ok(old) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    let handed_over = async {
+        tokio::select! {
+            biased;
+            done = handed_over => done.is_ok(),
+            () = died => false,
+        }
+    };
+    if tokio::time::timeout(HANDED_OVER, handed_over).await == Ok(true) {
         return Ok(None);
     }
     // Two may not go on. (As the first process of its namespace it cannot be killed, and takes everything with it.)

@@ -10,7 +10,7 @@ use super::notify::Said;
 use super::options::{Options, Ready, Via};
 use super::probe::{find_ready, tried_at};
 use super::report::{Report, Reporter};
-use super::signals::{Ears, Heard};
+use super::signals::{Ears, Heard, unheard};
 use super::status::{State, WorkerState};
 use super::systemd::Manager;
 use super::worker::{ALIVE_IS_READY, Surroundings, Worker};
@@ -362,7 +362,7 @@ impl Supervisor {
         let mut linked = Vec::new();
         for worker in &mut self.workers {
             if matches!(worker.link, Link::Awaited) && !worker.is(WorkerState::Draining) {
-                if let Ok(sender) = giver.endpoint.sender(worker.record.pid.unsigned_abs()) {
+                if let Ok(sender) = unheard(|| giver.endpoint.sender(worker.record.pid.unsigned_abs())) {
                     worker.link = Link::hand_off(sender);
                     if worker.record.said_ready || worker.plan.options.ready == Ready::Auto {
                         linked.push(worker.record.number);

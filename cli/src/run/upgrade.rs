@@ -23,6 +23,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// So soon a signal that came is heard.
+const HEARD: Duration = Duration::from_millis(2);
 /// What was given to workers is given back after so long, if they have not taken it.
 const SETTLING: Duration = Duration::from_secs(1);
 
@@ -105,7 +107,7 @@ impl Supervisor {
         let program = to.map_or_else(own_path, Ok)?;
         let endpoint = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
-            None => Endpoint::open(&self.around.domain)?,
+            None => signals::unheard(|| Endpoint::open(&self.around.domain))?,
         };
         self.endpoint = Some(endpoint.clone());
         let mut candidate = Candidate::start(&program, &self.around.domain)?;
@@ -133,8 +135,10 @@ impl Supervisor {
         self.reporter.printer.flush();
         self.hear_no_end().await?;
         let mut successor = command(program, &format!("successor {}", candidate.process()?));
-        // What comes from here on is for the successor to hear; what came before is not.
+        // What comes from here on is for the successor to hear; what came before is not, and this is told of it when it
+        // waits next.
         signals::hold();
+        tokio::time::sleep(HEARD).await;
         let error = match self.hear_no_end().await {
             Ok(()) => anyhow!(successor.exec()).context(format!("becoming {}", program.display())),
             Err(error) => error,

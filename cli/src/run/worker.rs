@@ -18,6 +18,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
 use serde::{Deserialize, Serialize};
 use sharesock::{Domain, Process, Socket};
+use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram as StdDatagram;
 use std::os::unix::net::UnixStream;
@@ -137,8 +138,10 @@ impl Worker {
             stderr: Stdio::from(err),
             death_signal: options.stop_signal,
         };
-        let pid = launch.start()?;
+        let (pid, mut go) = launch.start()?;
         around.guard.group(pid, true);
+        // If it has ended meanwhile, that is seen soon enough.
+        let _ = go.write_all(b"!");
         let since = Moment::now();
         let single = connection.is_some();
         let record = Record {
