@@ -10,7 +10,7 @@ use std::io::{IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::Command;
 
 /// A command that is activated with these listeners, under these names.
@@ -130,6 +130,31 @@ fn the_manager_is_told_what_happens() {
     manager.wait_for("STOPPING=1");
     manager.wait_for("EXTEND_TIMEOUT_USEC=40000000");
     assert!(supervisor.wait().success());
+}
+
+#[test]
+fn the_path_of_a_listener_that_was_passed_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("web.sock");
+    let ours = UnixListener::bind(&path).unwrap();
+    let wanted = format!("web=unix:{}", path.display());
+    let setup = Setup::by(activated("web", vec![ours.try_clone().unwrap().into()]), &["--listen", &wanted]);
+    let supervisor = setup.start();
+    supervisor.do_it(&["upgrade"]);
+    supervisor.end();
+    UnixStream::connect(&path).expect("whoever passed it goes on to listen there");
+}
+
+#[test]
+fn the_path_of_a_listener_that_is_kept_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("web.sock");
+    let (manager, setup) = Manager::of(Setup::new(&["--listen", &format!("web=unix:{}", path.display())]));
+    let supervisor = setup.start();
+    let (_, kept) = manager.wait_for("FDSTORE=1");
+    supervisor.end();
+    UnixStream::connect(&path).expect("the next one is passed what was kept, and others come to this path");
+    drop(kept);
 }
 
 #[test]

@@ -26,6 +26,18 @@ fn what_is_being_served_is_answered_before_the_end() {
 }
 
 #[test]
+fn what_is_heard_while_it_begins_is_obeyed() {
+    for _ in 0..10 {
+        let mut supervisor = Setup::new(&WEB).spawn();
+        // From this moment on it does not just end.
+        running::until("its ears", || running::catches(supervisor.pid(), Signal::TERM) || supervisor.has_ended());
+        supervisor.signal(Signal::TERM);
+        assert_eq!(supervisor.wait().code(), Some(0), "{}", supervisor.story());
+        supervisor.assert_nothing_left();
+    }
+}
+
+#[test]
 fn a_second_signal_ends_at_once() {
     let mut supervisor = Setup::new(&[&WEB[..], &["--stop-timeout", "1000"]].concat()).play("ready stubborn").start();
     supervisor.signal(Signal::TERM);

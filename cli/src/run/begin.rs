@@ -63,14 +63,13 @@ pub(crate) async fn begin(options: Options) -> Result<ExitCode> {
     let (printer, json) = (signals::unheard(Printer::start), options.json);
     let reporter = Reporter { json, printer };
     match Role::from_env()? {
-        None => begin_anew(options, reporter)?.go().await,
+        None => begin_anew(options, reporter, ears)?.go().await,
         Some(Role::Successor(candidate)) => {
-            let mut supervisor = succeed(options, reporter, candidate)?;
-            supervisor.ears = ears;
+            let mut supervisor = succeed(options, reporter, ears, candidate)?;
             supervisor.go_on("upgraded");
             supervisor.go().await
         }
-        Some(Role::Candidate(old)) => match stand_by(options, reporter, old).await? {
+        Some(Role::Candidate(old)) => match stand_by(options, reporter, ears, old).await? {
             Some(mut supervisor) => {
                 supervisor.go_on("this process has taken over");
                 supervisor.go().await
@@ -80,7 +79,7 @@ pub(crate) async fn begin(options: Options) -> Result<ExitCode> {
     }
 }
 
-fn begin_anew(options: Options, reporter: Reporter) -> Result<Supervisor> {
+fn begin_anew(options: Options, reporter: Reporter, ears: Ears) -> Result<Supervisor> {
     let name = options.name();
     let domain = open_domain(options.domain.as_ref())?;
     let path = Folder::path_of(&domain, &name);
@@ -101,7 +100,7 @@ fn begin_anew(options: Options, reporter: Reporter) -> Result<Supervisor> {
         let around = Surroundings { domain, folder, guard, printer: reporter.printer.clone(), events };
         let counts = Counts::new();
         let serving = Generation::new(counts.last_generation, plan);
-        let mut supervisor = Supervisor::new(name, (around, events_out), reporter, counts, serving, control)?;
+        let mut supervisor = Supervisor::new(name, (around, events_out), reporter, counts, serving, (control, ears))?;
         supervisor.endpoint = giver.as_ref().map(|giver| giver.endpoint.clone());
         supervisor.giver = giver;
         metrics.map(|listener| supervisor.serve_metrics(listener)).transpose()?;

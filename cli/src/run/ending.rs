@@ -1,6 +1,8 @@
 //! How workers end: asked to, unasked, and what they leave behind.
 
 use super::clock::Moment;
+use super::guard::remove_path;
+use super::listener::Listener;
 use super::output::{Kept, Output, Prefix};
 use super::report::Report;
 use super::status::{State, WorkerState};
@@ -9,6 +11,7 @@ use super::worker::{Surroundings, Worker};
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, test_kill_process_group, wait};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -277,9 +280,10 @@ impl Supervisor {
         // It has the control socket until it is gone.
         let _ = (&mut self.hearing).await;
         self.around.guard.dismiss();
-        for listener in &self.plan().listeners {
-            listener.path().into_iter().for_each(|path| _ = std::fs::remove_file(path));
-        }
+        // What a service manager keeps can be reached for as long as its path is there.
+        let left = |listener: &&Rc<Listener>| !self.stored.iter().any(|kept| Rc::ptr_eq(kept, listener));
+        let listeners = self.plan().listeners.iter().filter(left);
+        let paths: Vec<_> = listeners.filter_map(|listener| listener.path().map(Path::to_owned)).collect();
         let folder = self.around.folder.path().to_owned();
         let failure = self.counts.last_failure.clone().filter(|_| self.failed);
         for client in self.waiting {
@@ -288,7 +292,8 @@ impl Supervisor {
                 None => super::control::Answer::Done("everything has ended".to_owned()),
             });
         }
-        drop(self.control);
+        drop((self.control, self.serving, self.giver, self.stored));
+        paths.iter().for_each(|path| remove_path(path));
         if let Err(error) = super::folder::Folder::remove(&folder) {
             let why = format!("{error:#}");
             self.reporter.say(&Report::Trouble { why: &why });

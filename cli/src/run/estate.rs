@@ -55,8 +55,6 @@ pub(crate) enum Label {
 /// What is told of everything else.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct State {
-    /// Of the program that wrote this.
-    pub(crate) version: String,
     pub(crate) name: String,
     pub(crate) counts: Counts,
     pub(crate) generation: u32,
@@ -67,6 +65,9 @@ pub(crate) struct State {
     /// What the listeners were made from.
     #[serde(default)]
     pub(crate) listen: Vec<Spec>,
+    /// The names of those that had been passed to the supervisor.
+    #[serde(default)]
+    pub(crate) passed: Vec<String>,
     pub(crate) workers: Vec<(Record, Kept)>,
     /// What workers have left.
     #[serde(default)]
@@ -87,13 +88,13 @@ pub(crate) struct Estate {
 impl State {
     pub(crate) fn new(name: &str, counts: &Counts, generation: u32, guard: i32) -> Self {
         State {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
             name: name.to_owned(),
             counts: counts.clone(),
             generation,
             places: Vec::new(),
             giving: None,
             listen: Vec::new(),
+            passed: Vec::new(),
             workers: Vec::new(),
             remnants: Vec::new(),
             guard,

@@ -127,6 +127,17 @@ fn lives(group: Pid) -> bool {
     test_kill_process_group(group).is_ok() && names.any(|pid| of_it(&pid) == Some(true))
 }
 
+/// Removes the path of a socket, unless somebody goes on to listen there.
+pub(crate) fn remove_path(path: &Path) {
+    // Whoever had the listener, too, such as a candidate, or a worker that was just started, may be about to end.
+    for _ in 0..ATTEMPTS {
+        if crate::system::remove_stale(path).is_ok() {
+            return;
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
 /// What a guard does.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let (mut groups, mut paths) = (BTreeSet::new(), BTreeSet::new());
@@ -153,13 +164,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     groups.iter().for_each(|group| _ = kill_process_group(*group, Signal::KILL));
     for path in paths {
-        // A worker of which the guard was not told yet may be about to end; or somebody else has begun to listen there.
-        for _ in 0..ATTEMPTS {
-            if crate::system::remove_stale(&path).is_ok() {
-                break;
-            }
-            std::thread::sleep(LOOK);
-        }
+        remove_path(&path);
     }
     Folder::remove(&options.folder)?;
     Ok(ExitCode::SUCCESS)

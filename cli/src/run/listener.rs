@@ -20,6 +20,8 @@ pub(crate) struct Listener {
     pub(crate) socket: Socket,
     /// As `--listen` spells it, with the port that was picked.
     pub(crate) address: String,
+    /// It was passed to the supervisor: its path is whose who made it.
+    pub(crate) passed: bool,
 }
 
 impl Listener {
@@ -36,12 +38,12 @@ impl Listener {
             }
         };
         let socket = socket.with_context(|| format!("cannot listen on {} for {}", spec.place(), spec.name))?;
-        Listener::from_socket(spec.clone(), socket.into())
+        Listener::from_socket(spec.clone(), socket.into(), false)
     }
 
     /// One that was made by another process.
     pub(crate) fn adopt(spec: &Spec, socket: Socket) -> Result<Self> {
-        let listener = Listener::from_socket(spec.clone(), socket)?;
+        let listener = Listener::from_socket(spec.clone(), socket, true)?;
         if let Some(Address::Tcp(wanted) | Address::Udp(wanted)) = &spec.place {
             let port = |address: &str| address.rsplit_once(':').map(|(_, port)| port.to_owned()).unwrap_or_default();
             let (wanted, found) = (port(wanted), port(&listener.address));
@@ -58,8 +60,8 @@ impl Listener {
     }
 
     /// One that the predecessor had.
-    pub(crate) fn inherit(spec: &Spec, socket: Socket) -> Result<Self> {
-        Listener::from_socket(spec.clone(), socket)
+    pub(crate) fn inherit(spec: &Spec, socket: Socket, passed: bool) -> Result<Self> {
+        Listener::from_socket(spec.clone(), socket, passed)
     }
 
     /// The same socket, under another name, or with what can be changed of it changed.
@@ -74,7 +76,7 @@ impl Listener {
         {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).with_context(context)?;
         }
-        Listener::from_socket(spec.clone(), socket)
+        Listener::from_socket(spec.clone(), socket, self.passed)
     }
 
     /// As many connections may wait to be accepted; the system's own limit holds, too.
@@ -84,7 +86,7 @@ impl Listener {
         u64::from(self.spec.backlog.unwrap_or(BACKLOG).unsigned_abs()).min(limit.unwrap_or(u64::MAX))
     }
 
-    fn from_socket(spec: Spec, socket: Socket) -> Result<Self> {
+    fn from_socket(spec: Spec, socket: Socket, passed: bool) -> Result<Self> {
         let bound = socket.as_socket().local_addr().context("asking for the bound address")?;
         let datagrams = socket.as_socket().r#type().context("asking for the kind of socket")? == Type::DGRAM;
         let address = match bound.as_socket() {
@@ -95,7 +97,7 @@ impl Listener {
         if spec.nonblock {
             socket.as_socket().set_nonblocking(true).context("making a listener non-blocking")?;
         }
-        Ok(Listener { spec, socket, address })
+        Ok(Listener { spec, socket, address, passed })
     }
 
     /// Whether connections can be accepted from it.
@@ -106,7 +108,7 @@ impl Listener {
     /// The path that must go when nobody listens there any more.
     pub(crate) fn path(&self) -> Option<&Path> {
         match &self.spec.place {
-            Some(Address::Unix(path)) => Some(path),
+            Some(Address::Unix(path)) if !self.passed => Some(path),
             _ => None,
         }
     }

@@ -59,7 +59,7 @@ pub(crate) fn run(given: &Options) -> Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    if given.check {
+    if given.check || options.check {
         return check(&options);
     }
     supervise(options).inspect_err(begin::tell_if_candidate)

@@ -11,7 +11,7 @@ use super::guard::Guard;
 use super::listener::Listener;
 use super::options::{Options, Via};
 use super::report::{Report, Reporter};
-use super::signals::unheard;
+use super::signals::{Ears, unheard};
 use super::status::State as Doing;
 use super::supervisor::{Event, Supervisor};
 use super::worker::{Surroundings, Worker};
@@ -32,12 +32,12 @@ const LOOK: Duration = Duration::from_millis(10);
 const HANDED_OVER: Duration = Duration::from_secs(30);
 
 /// Takes everything from the candidate, in the place of the old supervisor.
-pub(crate) fn succeed(options: Options, reporter: Reporter, candidate: Process) -> Result<Supervisor> {
+pub(crate) fn succeed(options: Options, reporter: Reporter, ears: Ears, candidate: Process) -> Result<Supervisor> {
     let domain = open_domain(options.domain.as_ref())?;
     let endpoint = unheard(|| Endpoint::open(&domain))?;
     let receiver = unheard(|| endpoint.receiver())?;
     let (estate, answer) = Estate::receive(&receiver, candidate)?;
-    match build(estate, options, reporter, endpoint) {
+    match build(estate, options, (reporter, ears), endpoint) {
         Ok(supervisor) => {
             answer.taken()?;
             Ok(supervisor)
@@ -50,7 +50,12 @@ pub(crate) fn succeed(options: Options, reporter: Reporter, candidate: Process) 
 }
 
 /// Takes everything, and keeps it until the successor has taken it; goes on as the supervisor if there is none.
-pub(crate) async fn stand_by(options: Options, reporter: Reporter, old: Process) -> Result<Option<Supervisor>> {
+pub(crate) async fn stand_by(
+    options: Options,
+    reporter: Reporter,
+    ears: Ears,
+    old: Process,
+) -> Result<Option<Supervisor>> {
     let domain = open_domain(options.domain.as_ref())?;
     let endpoint = unheard(|| Endpoint::open(&domain))?;
     let receiver = unheard(|| endpoint.receiver())?;
@@ -101,7 +106,7 @@ pub(crate) async fn stand_by(options: Options, reporter: Reporter, old: Process)
     }
     ensure!(gone().is_some(), "the successor neither takes over nor ends");
     estate.state.workers.iter_mut().for_each(|(record, _)| record.adopted = true);
-    build(estate, options, reporter, endpoint).map(Some)
+    build(estate, options, (reporter, ears), endpoint).map(Some)
 }
 
 /// Whether this program could go on with it.
@@ -126,7 +131,12 @@ fn fits(estate: &Estate, options: &Options, domain: &sharesock::Domain) -> Resul
 }
 
 /// A supervisor from what another has left.
-fn build(mut estate: Estate, options: Options, reporter: Reporter, endpoint: Endpoint) -> Result<Supervisor> {
+fn build(
+    mut estate: Estate,
+    options: Options,
+    (reporter, ears): (Reporter, Ears),
+    endpoint: Endpoint,
+) -> Result<Supervisor> {
     become_subreaper()?;
     let domain = open_domain(options.domain.as_ref())?;
     fits(&estate, &options, &domain)?;
@@ -140,7 +150,7 @@ fn build(mut estate: Estate, options: Options, reporter: Reporter, endpoint: End
     let mut listeners = Vec::new();
     for spec in &estate.state.listen.clone() {
         if let Some(socket) = estate.take(&Label::Listener(spec.name.clone())) {
-            listeners.push(Rc::new(Listener::inherit(spec, socket)?));
+            listeners.push(Rc::new(Listener::inherit(spec, socket, estate.state.passed.contains(&spec.name))?));
         }
     }
     let plan = Rc::new(Plan { options, listeners });
@@ -150,7 +160,8 @@ fn build(mut estate: Estate, options: Options, reporter: Reporter, endpoint: End
     let serving =
         Generation { number: state.generation, plan: Rc::clone(&plan), places: std::mem::take(&mut state.places) };
     state.counts.upgrades += 1;
-    let mut supervisor = Supervisor::new(state.name, (around, events_out), reporter, state.counts, serving, control)?;
+    let mut supervisor =
+        Supervisor::new(state.name, (around, events_out), reporter, state.counts, serving, (control, ears))?;
     supervisor.state = Doing::Running;
     if plan.options.giving().is_some() {
         supervisor.giver = Some(Giver::new(endpoint.clone(), state.given));

@@ -141,7 +141,7 @@ impl Supervisor {
         reporter: Reporter,
         counts: Counts,
         serving: Generation,
-        control: std::os::unix::net::UnixListener,
+        (control, ears): (std::os::unix::net::UnixListener, Ears),
     ) -> Result<Self> {
         control.set_nonblocking(true).context("listening in the domain")?;
         let control = Rc::new(UnixListener::from_std(control).context("listening in the domain")?);
@@ -175,7 +175,7 @@ impl Supervisor {
             heard_in,
             heard,
             events,
-            ears: Ears::open()?,
+            ears,
             heard_late: Vec::new(),
         })
     }
@@ -383,7 +383,7 @@ impl Supervisor {
         giver.settle(&mut self.workers);
         giver.give(&mut self.workers, self.serving.number);
         for worker in self.workers.iter_mut().filter(|worker| worker.is(WorkerState::Draining)) {
-            let Some(until) = worker.record.ready_at else { continue };
+            let Some(until) = worker.record.settled_by else { continue };
             let settled = worker.link.outstanding() == 0;
             if settled || until <= Moment::now() {
                 worker.ask_to_end();
@@ -398,7 +398,8 @@ impl Supervisor {
 
     /// How long nothing is due.
     fn pause(&self) -> Duration {
-        let due = self.workers.iter().flat_map(|worker| [worker.record.ready_at, worker.record.due]).flatten();
+        let dues = |worker: &Worker| [worker.record.ready_at, worker.record.settled_by, worker.record.due];
+        let due = self.workers.iter().flat_map(dues).flatten();
         let due = due
             .chain(self.serving.next_restart())
             .chain(self.remnants.iter().map(|remnant| remnant.due))

@@ -16,6 +16,7 @@ use super::signals;
 use super::signals::Heard;
 use super::status::State as Doing;
 use super::supervisor::{LOOK, Supervisor};
+use super::worker::SETTLING;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use sharesock::{Endpoint, Socket};
 use std::os::fd::AsFd;
@@ -25,8 +26,6 @@ use std::time::{Duration, Instant};
 
 /// So soon a signal that came is heard.
 const HEARD: Duration = Duration::from_millis(2);
-/// What was given to workers is given back after so long, if they have not taken it.
-const SETTLING: Duration = Duration::from_secs(1);
 
 impl Supervisor {
     /// Becomes another program; returns only if that failed.
@@ -203,7 +202,10 @@ impl Supervisor {
         let mut state = State::new(&self.name, &self.counts, self.serving.number, self.around.guard.pid.as_raw_pid());
         state.places.clone_from(&self.serving.places);
         state.giving = self.options().giving();
-        state.listen = self.plan().listeners.iter().map(|listener| listener.spec.clone()).collect();
+        let listeners = &self.plan().listeners;
+        state.listen = listeners.iter().map(|listener| listener.spec.clone()).collect();
+        let passed = listeners.iter().filter(|listener| listener.passed);
+        state.passed = passed.map(|listener| listener.spec.name.clone()).collect();
         let same = |fd: std::os::fd::BorrowedFd<'_>| -> Result<Socket> {
             Ok(Socket::try_from(fd.try_clone_to_owned().context("duplicating a descriptor")?)?)
         };

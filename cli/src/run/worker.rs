@@ -34,7 +34,7 @@ pub(crate) const ALIVE_IS_READY: Duration = Duration::from_secs(1);
 /// Between two looks at a process that is no child.
 const LOOK: Duration = Duration::from_millis(50);
 /// What was given to a worker should be taken before it is asked to end, but not for ever.
-const SETTLING: Duration = Duration::from_secs(1);
+pub(crate) const SETTLING: Duration = Duration::from_secs(1);
 
 /// What starting and stopping workers needs.
 #[derive(Debug)]
@@ -58,6 +58,9 @@ pub(crate) struct Record {
     pub(crate) since: Moment,
     /// When being alive is enough to be ready.
     pub(crate) ready_at: Option<Moment>,
+    /// When it is asked to end also if it has not taken what it was given.
+    #[serde(default)]
+    pub(crate) settled_by: Option<Moment>,
     /// When it must be ready, or have ended.
     pub(crate) due: Option<Moment>,
     /// It said so, but is not given connections yet.
@@ -156,6 +159,7 @@ impl Worker {
                 Ready::Time(time) => Some(since.after(time)),
                 _ => None,
             },
+            settled_by: None,
             due: (!single).then(|| since.after(options.ready_timeout)),
             said_ready: false,
             says: None,
@@ -272,7 +276,7 @@ impl Worker {
         self.record.ready_at = None;
         self.record.due = Some(Moment::now().after(self.plan.options.stop_timeout));
         if self.link.outstanding() > 0 {
-            self.record.ready_at = Some(Moment::now().after(SETTLING));
+            self.record.settled_by = Some(Moment::now().after(SETTLING));
         } else {
             self.ask_to_end();
         }
@@ -280,7 +284,7 @@ impl Worker {
 
     /// Everything that it was given was taken, or will not be.
     pub(crate) fn ask_to_end(&mut self) {
-        self.record.ready_at = None;
+        self.record.settled_by = None;
         // Whoever is told by the end of its input may not be ended before it has read it.
         if !self.link.end_input() && !self.is_single() {
             self.signal(self.plan.options.stop_signal);

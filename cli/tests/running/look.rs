@@ -87,6 +87,13 @@ pub(crate) fn family(pid: u32) -> Vec<u32> {
     family
 }
 
+/// Whether a process does something of its own when this signal comes.
+pub(crate) fn catches(pid: u32, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigCgt:")?.trim(), 16).ok());
+    caught.is_some_and(|caught| caught >> (signal.as_raw() - 1) & 1 == 1)
+}
+
 /// The mask of the signals that its first thread does not hear.
 pub(crate) fn blocked_signals(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
