@@ -5,8 +5,8 @@ use super::giver::Giver;
 use super::listener::Listener;
 use super::report::Report;
 use super::statistics::{Connections, Processes, inode};
-use super::status::{ListenerStatus, Status, WorkerStatus};
-use super::supervisor::Supervisor;
+use super::status::{ListenerStatus, Status, WorkerState, WorkerStatus};
+use super::supervisor::{Coming, Supervisor};
 use super::systemd::Manager;
 use super::worker::Worker;
 use anyhow::{Context, Result};
@@ -76,6 +76,21 @@ impl Supervisor {
             workers: self.workers.iter().map(worker).collect(),
             hand_offs: self.giver.as_ref().map(Giver::figures),
         }
+    }
+
+    /// Tells those who wait for a reload, or for the end, how it goes.
+    pub(crate) fn tell_progress(&self) {
+        if let Some(Coming { generation, clients, .. }) = &self.coming {
+            let of_it = self.workers.iter().filter(|worker| worker.record.generation == generation.number);
+            let ready = of_it.filter(|worker| worker.is(WorkerState::Ready)).count();
+            let (number, all) = (generation.number, generation.places.len());
+            let progress =
+                Answer::Progress(format!("generation {number} is starting: {ready} of {all} workers are ready"));
+            clients.iter().for_each(|client| client.say(&progress));
+        }
+        let left = self.workers.len();
+        let progress = Answer::Progress(format!("waiting for {left} workers to finish"));
+        self.waiting.iter().for_each(|client| client.say(&progress));
     }
 
     /// Writes the file that says where this listens, at once and whole.

@@ -3,7 +3,7 @@
 use super::status::Status;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -20,6 +20,9 @@ const LONGEST: u64 = 16 << 10;
 const MOST_CLIENTS: usize = 16;
 /// Who says nothing for so long is not heard.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What takes longer is told of.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What a supervisor is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +117,7 @@ async fn request(mut stream: UnixStream) -> Result<(Request, Client), Option<(St
     }
 }
 
-/// Asks a supervisor, and waits for its last word.
+/// Asks a supervisor, and waits for its last word, if need be for so long; without a bound, how it goes is told meanwhile.
 pub(crate) fn ask(
     mut stream: StdStream,
     request: &Request,
@@ -124,19 +127,28 @@ pub(crate) fn ask(
     let peer = rustix::net::sockopt::socket_peercred(&stream).context("asking who answers")?.uid;
     let mine = rustix::process::geteuid();
     ensure!(peer == mine || peer.is_root() || mine.is_root(), "user {} answers: refused", peer.as_raw());
-    stream.set_read_timeout(patience)?;
+    stream.set_read_timeout(Some(patience.unwrap_or(SOON)))?;
     // A supervisor that refuses to hear says why before it reads.
     let _ = stream.write_all((serde_json::to_string(request)? + "\n").as_bytes());
     let mut lines = BufReader::new(stream.take(64 << 20));
+    let (mut line, mut latest, mut slow) = (String::new(), None, false);
     loop {
-        let mut line = String::new();
-        let length = lines.read_line(&mut line).context("the supervisor does not answer")?;
-        if length == 0 {
-            bail!("the supervisor ended before it answered");
+        match lines.read_line(&mut line) {
+            Ok(0) => bail!("the supervisor ended before it answered"),
+            Ok(_) => {}
+            // What is done at once needs no word about how it goes.
+            Err(error) if error.kind() == ErrorKind::WouldBlock && patience.is_none() => {
+                slow = true;
+                latest.take().into_iter().for_each(|text: String| progress(&text));
+                continue;
+            }
+            Err(error) => return Err(error).context("the supervisor does not answer"),
         }
         match serde_json::from_str(&line).context("the answer is not understood: is it of another version?")? {
-            Answer::Progress(text) => progress(&text),
+            Answer::Progress(text) if slow => progress(&text),
+            Answer::Progress(text) => latest = Some(text),
             answer => return Ok(answer),
         }
+        line.clear();
     }
 }

@@ -147,6 +147,7 @@ impl Supervisor {
             self.reporter.say(&Report::WorkerEnded { pid: record.pid, place, generation, why: &why, another_in_ms });
         }
         if asked {
+            self.tell_progress();
             return;
         }
         let why = format!("worker {} {why}", record.pid);
@@ -260,6 +261,7 @@ impl Supervisor {
         }
         self.serving.places.iter_mut().for_each(|place| place.restart_at = None);
         self.workers.iter_mut().for_each(Worker::stop);
+        self.tell_progress();
     }
 
     /// Ends everything, as a failure.

@@ -130,7 +130,10 @@ impl Supervisor {
                 self.coming =
                     Some(Coming { generation: Generation::new(number, Rc::clone(&plan)), clients, again: false });
                 match self.start_all(&plan, number) {
-                    Ok(()) => self.settle_generations(),
+                    Ok(()) => {
+                        self.tell_progress();
+                        self.settle_generations();
+                    }
                     Err(error) => self.abort_coming(&format!("{error:#}")),
                 }
             }

@@ -300,6 +300,7 @@ impl Supervisor {
         worker.record.due = None;
         let (pid, place, generation) = (worker.record.pid, worker.record.place, worker.record.generation);
         self.reporter.say(&Report::WorkerReady { pid, place, generation });
+        self.tell_progress();
         self.settle_generations();
     }
 
