@@ -183,3 +183,55 @@ fn a_source_that_ends_waits_for_a_target_that_has_not_started_winsock() {
     assert_eq!(redeemed, "redeemed\n");
     assert!(target.wait().unwrap().success() && source.wait().unwrap().success());
 }
+
+/// The program, built beside these tests.
+fn sharesock() -> PathBuf {
+    run(Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "--package", "sharesock-cli"])
+        .current_dir(here()));
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("debug/sharesock")
+}
+
+#[test]
+fn a_worker_of_a_supervisor_is_given_connections() {
+    let (domain, program, worker) = (Domain::new("worker"), sharesock(), build(&["worker.c"], &[]));
+    let options = ["run", "--json", "--listen", "web=127.0.0.1:0", "--pass", "connection", "--via", "info"];
+    let mut supervisor = domain.of(&program);
+    supervisor.args(options).args(["--workers", "2", "--"]).arg(worker).stdout(Stdio::piped());
+    let mut supervisor = Running(supervisor.spawn().unwrap());
+    let mut events = BufReader::new(supervisor.0.stdout.take().unwrap()).lines();
+    let mut event = |name: &str| {
+        let wanted = format!("{{\"event\":\"{name}\"");
+        events.find(|line| line.as_ref().unwrap().starts_with(&wanted)).unwrap().unwrap()
+    };
+    let listening = event("listening");
+    let address = listening.split('"').nth(11).unwrap().to_owned();
+    event("ready");
+    let ask = || {
+        let mut stream = std::net::TcpStream::connect(&address).unwrap();
+        stream.write_all(b"who?").unwrap();
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).unwrap();
+        answer.trim().parse::<u32>().unwrap()
+    };
+    let workers = || (0..40).map(|_| ask()).collect::<std::collections::BTreeSet<_>>();
+    let before = workers();
+    assert_eq!(before.len(), 2, "both serve");
+    run(domain.of(&program).arg("reload"));
+    let after = workers();
+    assert!(after.len() == 2 && after.is_disjoint(&before), "{before:?} {after:?}");
+    run(domain.of(&program).arg("upgrade"));
+    assert_eq!(workers(), after);
+    run(domain.of(&program).arg("stop"));
+    assert!(supervisor.0.wait().unwrap().success());
+}
+
+/// A process that is killed if the test fails.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -114,8 +114,7 @@ impl Supervisor {
             return;
         }
         if let Err(error) = tell(&self.manager) {
-            let why = format!("{error:#}");
-            self.reporter.say(&Report::Trouble { why: &why });
+            self.reporter.trouble(&format!("{error:#}"));
         }
     }
 

@@ -7,7 +7,7 @@ use super::guard::Guard;
 use super::listener::Listener;
 use super::options::Options;
 use super::printer::Printer;
-use super::report::{Report, Reporter};
+use super::report::Reporter;
 use super::signals;
 use super::signals::Ears;
 use super::succession::{stand_by, succeed};
@@ -121,7 +121,7 @@ fn passed(options: &Options, reporter: &Reporter) -> Result<Vec<Rc<Listener>>> {
                 drop(take(number)?);
                 let why =
                     format!("a descriptor named {name} was passed, and is not used: give --listen {name}=inherited");
-                reporter.say(&Report::Trouble { why: &why });
+                reporter.trouble(&why);
             }
         }
     }

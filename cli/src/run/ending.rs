@@ -229,7 +229,7 @@ impl Supervisor {
                 let why = format!(
                     "the guard ended, and there is no other: {error:#}; what workers start may outlive this process"
                 );
-                self.reporter.say(&Report::Trouble { why: &why });
+                self.reporter.trouble(&why);
             }
         }
     }
@@ -268,7 +268,7 @@ impl Supervisor {
     pub(crate) fn give_up(&mut self, why: &str) {
         self.failed = true;
         self.counts.last_failure = Some(why.to_owned());
-        self.reporter.say(&Report::Trouble { why });
+        self.reporter.trouble(why);
         self.stop();
     }
 
@@ -297,8 +297,7 @@ impl Supervisor {
         drop((self.control, self.serving, self.giver, self.stored));
         paths.iter().for_each(|path| remove_path(path));
         if let Err(error) = super::folder::Folder::remove(&folder) {
-            let why = format!("{error:#}");
-            self.reporter.say(&Report::Trouble { why: &why });
+            self.reporter.trouble(&format!("{error:#}"));
         }
         self.reporter.say(&Report::Ended);
         self.reporter.printer.flush();

@@ -10,8 +10,9 @@ use super::output::Kept;
 use super::spec::Spec;
 use super::supervisor::Counts;
 use super::worker::Record;
+use crate::system::is_now;
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use serde::{Deserialize, Serialize};
 use sharesock::{Endpoint, Parcel, Process, Receiver, Sender, Socket};
 use std::io::{BufRead, BufReader, Write};
@@ -157,7 +158,7 @@ impl Estate {
         // The other side writes this last, and hands off more than a queue may hold before: so the sockets are taken first.
         let mut sockets = Vec::new();
         let state: State = loop {
-            if readable(&stream)? {
+            if is_now(&stream, PollFlags::IN) {
                 BufReader::new(&stream).read_line(&mut line).context("the state did not come")?;
                 break serde_json::from_str(&line)
                     .map_err(|why| anyhow!("what it was told is of another version: {why}"))?;
@@ -181,12 +182,6 @@ impl Estate {
         let sockets = sockets.into_iter().zip(&state.sockets).map(check).collect::<Result<_>>()?;
         Ok((Estate { state, sockets }, Answer(stream)))
     }
-}
-
-/// Whether something is to be read, or the other side has ended.
-fn readable(stream: &StdStream) -> Result<bool> {
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    Ok(poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&now)).context("awaiting the state")? > 0)
 }
 
 /// The answer that a taker owes.

@@ -5,8 +5,9 @@ use super::signals::unheard;
 use super::status::{HandOffs, WorkerState};
 use super::supervisor::Event;
 use super::worker::Worker;
+use crate::system::is_now;
 use anyhow::{Context, Result};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use sharesock::{Endpoint, Parcel, Sender, Socket};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
@@ -119,9 +120,7 @@ impl Link {
 
 /// Whether nobody reads the other end any more: another worker may serve what this one would not even see.
 fn has_ended(stream: &UnixStream) -> bool {
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let mut looked = [PollFd::new(stream, PollFlags::empty())];
-    poll(&mut looked, Some(&now)).is_ok_and(|count| count > 0)
+    is_now(stream, PollFlags::empty())
 }
 
 /// A connection, accepted, and given to nobody yet.

@@ -65,7 +65,7 @@ impl Supervisor {
                 }
                 Err(error) => {
                     let why = format!("a connection is closed unserved: {error:#}");
-                    self.reporter.say(&Report::Trouble { why: &why });
+                    self.reporter.trouble(&why);
                 }
             }
         }
@@ -76,10 +76,9 @@ impl Supervisor {
         let (plan, generation) = (Rc::clone(self.plan()), self.serving.number);
         for place in self.serving.take_due() {
             if let Err(error) = self.start_worker(&plan, generation, place) {
-                let why = format!("{error:#}");
-                self.reporter.say(&Report::Trouble { why: &why });
+                self.reporter.trouble(&format!("{error:#}"));
                 if self.serving.ended(place, std::time::Duration::ZERO).is_none() {
-                    self.give_up(&why);
+                    self.give_up("that was once too often in a row: everything ends");
                 }
             }
         }
@@ -90,8 +89,7 @@ impl Supervisor {
         let plan = Rc::clone(self.plan());
         let Some(giver) = &mut self.giver else { return };
         if let Err(error) = giver.accept_from(&plan.listeners, &self.around.events) {
-            let why = format!("{error:#}");
-            self.reporter.say(&Report::Trouble { why: &why });
+            self.reporter.trouble(&format!("{error:#}"));
         }
     }
 
@@ -100,7 +98,7 @@ impl Supervisor {
         let reporter = self.reporter.clone();
         let refuse = |client: Option<Client>, why: &str| match client {
             Some(client) => client.end(Answer::Failed(why.to_owned())),
-            None => reporter.say(&Report::Trouble { why }),
+            None => reporter.trouble(why),
         };
         if let Some(coming) = &mut self.coming {
             if client.is_none() {
@@ -243,8 +241,7 @@ impl Supervisor {
         self.tell_manager(|manager| manager.ready(&status));
         self.store_listeners();
         if let Err(error) = self.write_ready_file() {
-            let why = format!("{error:#}");
-            self.reporter.say(&Report::Trouble { why: &why });
+            self.reporter.trouble(&format!("{error:#}"));
         }
     }
 }

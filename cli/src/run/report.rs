@@ -76,6 +76,11 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
+    /// Something went wrong, and everything else goes on.
+    pub(crate) fn trouble(&self, why: &str) {
+        self.say(&Report::Trouble { why });
+    }
+
     pub(crate) fn say(&self, report: &Report<'_>) {
         if self.json {
             self.printer.line(Stream::Output, serde_json::to_string(report).unwrap_or_default());

@@ -209,8 +209,7 @@ impl Supervisor {
         let metrics = self.options().metrics.map(super::metrics::bind).transpose();
         let served = metrics.and_then(|listener| listener.map(|listener| self.serve_metrics(listener)).transpose());
         if let Err(error) = served {
-            let why = format!("{error:#}");
-            self.reporter.say(&Report::Trouble { why: &why });
+            self.reporter.trouble(&format!("{error:#}"));
         }
         self.tell_manager(|manager| manager.main_pid(std::process::id()));
         if let Some(client) = self.upgrading.take() {

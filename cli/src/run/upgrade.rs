@@ -184,14 +184,14 @@ impl Supervisor {
             worker.attend(&self.around);
             if let Err(error) = worker.resume_output(&self.around) {
                 let why = format!("what worker {} prints is lost: {error:#}", worker.record.pid);
-                self.reporter.say(&Report::Trouble { why: &why });
+                self.reporter.trouble(&why);
             }
         }
         for remnant in &mut self.remnants {
             let prefix = remnant.prefix.clone();
             if let Err(error) = remnant.output.resume(&prefix) {
                 let why = format!("what a worker left prints is lost: {error:#}");
-                self.reporter.say(&Report::Trouble { why: &why });
+                self.reporter.trouble(&why);
             }
         }
         self.hear_requests();

@@ -13,8 +13,9 @@ use super::printer::Printer;
 use super::probe::{tried_at, until_listening};
 use super::status::WorkerState;
 use super::supervisor::Event;
+use crate::system::is_now;
 use anyhow::{Context, Result};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
 use serde::{Deserialize, Serialize};
 use sharesock::{Domain, Process, Socket};
@@ -228,7 +229,7 @@ impl Worker {
         let (number, events) = (self.record.number, around.events.clone());
         self.tasks.push(tokio::task::spawn_local(async move {
             if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::NONBLOCK) {
-                while !has_ended(&pidfd) {
+                while !is_now(&pidfd, PollFlags::IN) {
                     tokio::time::sleep(LOOK).await;
                 }
             }
@@ -310,12 +311,6 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.ignore();
     }
-}
-
-/// Whether the process is no more, waited for or not.
-fn has_ended(pidfd: &OwnedFd) -> bool {
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&now)).is_ok_and(|count| count > 0)
 }
 
 fn end_of(connection: &Socket) -> Result<Stdio> {

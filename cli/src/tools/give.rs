@@ -3,9 +3,9 @@
 use super::revocation::{self, Answer, Asking, Desk};
 use super::{inherited, misuse, reader};
 use crate::domain::open_domain;
-use crate::system::Signals;
+use crate::system::{Signals, is_now};
 use anyhow::{Context, Result};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::{ClockId, clock_gettime};
 use sharesock::{DuplicateOptions, Endpoint, Error, Process, ProtocolInfo, Revocation};
@@ -219,7 +219,7 @@ impl Wait {
     fn end(&self) -> Option<Fate> {
         let ends = [
             (self.expires.is_some_and(|time| time <= since_boot()), Fate::Expired),
-            (self.watch.as_ref().is_some_and(has_ended), Fate::TargetEnded),
+            (self.watch.as_ref().is_some_and(|watch| is_now(watch, PollFlags::IN)), Fate::TargetEnded),
             (self.until.is_some_and(|time| time <= Instant::now()), Fate::TimeOver),
         ];
         ends.into_iter().find(|(is_so, _)| *is_so).map(|(_, fate)| fate)
@@ -233,11 +233,6 @@ impl Wait {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-fn has_ended(watch: &OwnedFd) -> bool {
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut [PollFd::new(watch, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 /// Time asleep counts, as it does for an expiry.

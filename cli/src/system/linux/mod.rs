@@ -2,7 +2,8 @@
 
 pub(crate) mod floors;
 #[allow(dead_code)] // Until `run` uses it.
-pub(crate) mod inherited;
+pub(crate) mod sys;
+pub(crate) use sys::{inherited, is_now};
 
 use super::Asked;
 use anyhow::{Context, Result, bail};
