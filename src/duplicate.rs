@@ -34,9 +34,9 @@ impl DuplicateOptions {
     }
 
     /// When it expires, in nanoseconds since boot, of which `now` is the present; 0 is never.
-    pub(crate) fn expiry(&self, now: u64) -> u64 {
+    pub(crate) fn expiry(&self, now: impl FnOnce() -> u64) -> u64 {
         let Some(time) = self.expires_in else { return 0 };
-        now.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+        now().saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
     }
 }
 

@@ -14,8 +14,9 @@ use std::time::Duration;
 /// A process has one in a domain: open it early, keep it, and clone it for other parts of the program. When the last
 /// clone is dropped its name is removed and duplicates that nobody redeemed are closed.
 ///
-/// It starts no thread, with two exceptions: one thread, the courier, serves both duplicates that have to be held
-/// for their target and descriptors kept until a handed-off socket is taken. It starts when the first of them is.
+/// It starts no thread, with two exceptions, both on Linux: one answers claims while duplicates have to be held for their
+/// targets, and for a minute after; others close, for a moment, what a stranger sent and whose closing could wait. They block
+/// all signals, so that every signal reaches the program's own threads.
 ///
 /// After `fork` the child must not receive what is meant for its parent: the first use in the child opens an
 /// endpoint of the child's own, and closes what the child inherited of the parent's. A child that neither uses nor

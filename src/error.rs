@@ -116,11 +116,20 @@ pub enum Error {
         /// Id of the target.
         pid: u32,
     },
-    /// The target of a hand-off closed the link, because it had no descriptor free.
+    /// The target of a hand-off closed the link, because it had no descriptor free. Windows only: on Linux what was handed
+    /// off waits until one is free.
     #[error(
         "process {pid} has no free descriptor: raise its limit of open files, and give what it did not take to another"
     )]
     TargetOutOfDescriptors {
+        /// Id of the target.
+        pid: u32,
+    },
+    /// The target of a hand-off has too many senders of this process, or of this user, and refused one more.
+    #[error(
+        "process {pid} has too many senders of this process or user: keep one sender for it, and drop those that are not needed"
+    )]
+    TurnedAway {
         /// Id of the target.
         pid: u32,
     },
@@ -274,6 +283,7 @@ impl Error {
             | Error::TooManyInFlight
             | Error::TooManyUnredeemed { .. }
             | Error::TooManyLinks { .. }
+            | Error::TurnedAway { .. }
             | Error::TableFull { .. } => 10055,
             Error::UnsupportedEvents { .. } | Error::NotOnThisSystem { .. } => 10045,
             Error::BadWait | Error::BoundToPort => 87,

@@ -45,7 +45,8 @@ pub struct ProtocolInfo {
 /// What a protocol info says of the duplicate that it names.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Delivery {
-    /// 128 random bits that name this duplicate and no other.
+    /// Names this duplicate and no other: 128 random bits on Windows; on Linux 64, and the identity of the underlying socket
+    /// (`SO_COOKIE`), so that nobody who only sees the info can put another socket in its place.
     pub token: [u8; 16],
     /// Id of the process that may redeem it, as that process sees itself.
     pub target_pid: u32,

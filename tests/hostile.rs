@@ -12,9 +12,8 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketType, recv,
     sendmsg, socket,
 };
-use sharesock::{Endpoint, Error, Process, ProtocolInfo, Socket};
+use sharesock::{Endpoint, Error, Parcel, Process, ProtocolInfo, Socket};
 use std::mem::MaybeUninit;
-use std::time::Duration;
 
 const SUFFIXES: [&str; 3] = ["", "-claims", "-hand-off"];
 
@@ -188,20 +187,27 @@ fn claims_of_what_is_not_held_for_the_claimant_get_nothing() {
 }
 
 #[test]
-fn a_tally_that_could_shrink_is_refused() {
-    let mut victim = Victim::new("tally");
+fn a_greeting_must_bring_the_end_of_a_queue() {
+    let mut victim = Victim::new("greetings");
     let me = Process::current().unwrap();
     let file = std::fs::File::open("/dev/null").unwrap();
-    let flags = rustix::fs::MemfdFlags::CLOEXEC | rustix::fs::MemfdFlags::ALLOW_SEALING;
-    let unsealed = rustix::fs::memfd_create("tally", flags).unwrap();
-    rustix::fs::ftruncate(&unsealed, 4096).unwrap();
-    let short = rustix::fs::memfd_create("tally", flags).unwrap();
-    rustix::fs::fcntl_add_seals(&short, rustix::fs::SealFlags::SHRINK).unwrap();
-    for tally in [file.as_fd(), unsealed.as_fd(), short.as_fd()] {
+    let (_client, stream) = pair();
+    let listener = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
+    rustix::net::bind(&listener, &SocketAddrUnix::new(victim.place.path().join("x")).unwrap()).unwrap();
+    rustix::net::listen(&listener, 1).unwrap();
+    let (one, two) = queue();
+    let wrong: [(&str, Vec<BorrowedFd<'_>>); 5] = [
+        ("nothing", vec![]),
+        ("a file", vec![file.as_fd()]),
+        ("a stream", vec![stream.as_fd()]),
+        ("what listens", vec![listener.as_fd()]),
+        ("two", vec![one.as_fd(), two.as_fd()]),
+    ];
+    for (what, descriptors) in wrong {
         let link = victim.connect("-hand-off");
-        send(&link, &hello(&me), &[tally]);
+        send(&link, &hello(&me), &descriptors);
         victim.is_well();
-        assert!(is_closed(&link));
+        assert!(is_closed(&link), "{what}");
     }
 }
 
@@ -210,10 +216,6 @@ fn loads_that_do_not_add_up_are_refused_with_all_they_carry() {
     let mut victim = Victim::new("loads");
     let me = Process::current().unwrap();
     let (mut client, socket) = pair();
-    let flags = rustix::fs::MemfdFlags::CLOEXEC | rustix::fs::MemfdFlags::ALLOW_SEALING;
-    let tally = rustix::fs::memfd_create("tally", flags).unwrap();
-    rustix::fs::ftruncate(&tally, 4096).unwrap();
-    rustix::fs::fcntl_add_seals(&tally, rustix::fs::SealFlags::SHRINK).unwrap();
     let load = |count: u32, lengths: &[u32], bytes: usize| {
         let lengths: Vec<u8> = lengths.iter().flat_map(|length| length.to_le_bytes()).collect();
         [&b"SSL\x01"[..], &count.to_le_bytes(), &lengths, &vec![1; bytes]].concat()
@@ -227,20 +229,30 @@ fn loads_that_do_not_add_up_are_refused_with_all_they_carry() {
         (load(1, &[u32::MAX], 0), 1),
         (load(0, &[], 0), 0),
         (load(1, &[0], 70_000), 1),
+        // Two, and something that is no gate; and more than this receiver said that its program takes.
+        (load(2, &[0, 0], 0), 3),
+        (load(3, &[0, 0, 0], 0), 4),
     ];
     for (bytes, count) in loads {
-        let link = victim.connect("-hand-off");
-        send(&link, &hello(&me), &[tally.as_fd()]);
-        send(&link, &bytes, &vec![socket.as_fd(); count]);
+        let (one, two) = queue();
+        send(&victim.connect("-hand-off"), &hello(&me), &[two.as_fd()]);
+        drop(two);
+        send(&one, &bytes, &vec![socket.as_fd(); count]);
         victim.is_well();
-        assert!(is_closed(&link));
+        assert!(is_closed(&one));
     }
     drop(socket);
     wait_for_end(&mut client);
 }
 
+/// Both ends of a queue for parcels.
+fn queue() -> (OwnedFd, OwnedFd) {
+    let flags = rustix::net::SocketFlags::CLOEXEC;
+    rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap()
+}
+
 #[test]
-fn a_receiver_that_lies_about_what_it_took_harms_itself() {
+fn a_receiver_that_lies_about_what_it_wants_harms_itself() {
     let place = Place::new("liar");
     let endpoint = place.endpoint();
     // This process plays the liar: it listens by hand under its own name.
@@ -261,7 +273,7 @@ fn a_receiver_that_lies_about_what_it_took_harms_itself() {
     let mut bytes = [0; 64];
     let parts = &mut [rustix::io::IoSliceMut::new(&mut bytes)];
     rustix::net::recvmsg(&link, parts, &mut control, RecvFlags::empty()).unwrap();
-    let tally = control
+    let queue = control
         .drain()
         .find_map(|part| match part {
             rustix::net::RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
@@ -269,17 +281,22 @@ fn a_receiver_that_lies_about_what_it_took_harms_itself() {
         })
         .unwrap();
     let (mut client, socket) = pair();
-    sender.hand_off(socket).unwrap();
-    assert_eq!(sender.outstanding(), 1);
-    rustix::io::pwrite(&tally, &(1_u64 << 50).to_ne_bytes(), 0).unwrap();
-    assert_eq!(sender.outstanding(), 0);
-    let (_other, socket) = pair();
-    sender.hand_off(socket).unwrap();
-    sender.flush(Duration::from_secs(60)).unwrap();
-    // It cannot make the memory shrink, either.
-    assert!(rustix::fs::ftruncate(&tally, 0).is_err());
-    assert!(sender.reclaim().is_empty());
-    drop(link);
+    // What it says is noise, or more than anybody could take; and it sends descriptors back.
+    for (bytes, count) in [(&[0x5A; 40][..], 0), (&frame(5, &[&u32::MAX.to_le_bytes()]), 0), (&[1; 3], 2)] {
+        send(&queue, bytes, &vec![socket.as_fd(); count]);
+    }
+    let parcels = |count: u8| (0..count).map(|n| Parcel::new(socket.try_clone().unwrap()).with_bytes(vec![n]));
+    sender.hand_off_many(&mut parcels(100).collect()).unwrap();
+    assert_eq!(sender.outstanding(), 100);
+    // It looks at them, and takes one message away.
+    recv(&queue, &mut [0_u8; 8], RecvFlags::PEEK).unwrap();
+    recv(&queue, &mut [0_u8; 8], RecvFlags::empty()).unwrap();
+    let left = sender.outstanding();
+    assert!(left < 100);
+    let back = sender.reclaim();
+    assert_eq!(back.len(), left);
+    assert!(back.iter().all(|parcel| parcel.socket() == &socket && parcel.bytes().len() == 1));
+    drop((back, socket, queue, link));
     wait_for_end(&mut client);
 }
 

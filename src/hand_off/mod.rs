@@ -1,7 +1,7 @@
 //! Handing off: a socket with application bytes is given away in one message, without a protocol info.
 //!
-//! The sender keeps its descriptor until the receiver's program has taken the parcel, which the two count in memory
-//! that they share. So when a receiver ends, its sender knows exactly which sockets nobody took, and still has them.
+//! A parcel that was accepted lies in a queue of the system until the receiver's program takes it. When a receiver ends, its
+//! sender takes back what nobody took; when a sender ends, its receiver finds all that was sent.
 
 pub(crate) mod load;
 mod parcel;

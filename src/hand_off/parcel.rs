@@ -66,7 +66,7 @@ impl From<Socket> for Parcel {
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct Refused {
-    /// Why: [`Error::HandOffFull`] may pass, [`Error::TargetGone`] and [`Error::TargetOutOfDescriptors`] do not.
+    /// Why: [`Error::HandOffFull`] may pass, [`Error::TargetGone`] and [`Error::TurnedAway`] do not.
     #[source]
     pub error: Error,
     /// What was to be handed off.

@@ -12,12 +12,15 @@ use std::time::Duration;
 
 /// Hands sockets off to one target process, in order.
 ///
-/// A parcel that was accepted is on its way: it reaches the target even if this process ends. The sender keeps its own
-/// descriptor until the target's program has taken the parcel, and closes it soon after: on Linux the endpoint's
-/// courier thread does, on Windows the next call of the sender. When the target ends or fails,
-/// [`reclaim`](Sender::reclaim) gives back exactly what its program did not take, with its bytes.
+/// A parcel that was accepted is on its way: it reaches the target even if this process ends at once. When the target ends,
+/// [`reclaim`](Sender::reclaim) gives back exactly what its program did not take, with its bytes. Dropping a sender changes
+/// nothing for parcels on their way; those that the target then does not take are closed.
 ///
-/// Dropping a sender changes nothing for parcels on their way; those that the target then does not take are closed.
+/// On Linux nothing of an accepted parcel is kept here: the peer of a connection sees its end when the target closes it, and
+/// a sender has four descriptors, however many parcels are on their way. They lie in a queue of the kernel, up to 4,096 of
+/// them, and count as descriptors in flight of this user (`ETOOMANYREFS`). Many go in one message if the target's program
+/// takes many at a time ([`Receiver::receive_many`](crate::Receiver::receive_many)). On Windows a sender keeps its own
+/// descriptor until the target's program has taken the parcel; the next call of the sender closes it.
 ///
 /// ```
 /// # let folder = std::env::temp_dir().join(format!("sharesock-doc-sender-{}", std::process::id()));
@@ -58,8 +61,8 @@ impl Sender {
     /// Hands one parcel off, waiting while there is no room for it.
     ///
     /// # Errors
-    /// The parcel comes back with [`Error::TargetGone`], [`Error::TargetOutOfDescriptors`], [`Error::TooManyBytes`],
-    /// [`Error::Forked`] or [`Error::System`].
+    /// The parcel comes back with [`Error::TargetGone`], [`Error::TurnedAway`], [`Error::TooManyBytes`],
+    /// [`Error::Forked`] or [`Error::System`]; on Windows also with [`Error::TargetOutOfDescriptors`].
     pub fn hand_off(&self, parcel: impl Into<Parcel>) -> Result<(), Box<Refused>> {
         self.0.hand_off(parcel.into())
     }
@@ -73,8 +76,8 @@ impl Sender {
         self.0.try_hand_off(parcel.into())
     }
 
-    /// Hands parcels off from the front of `parcels`, many in one message, until all are accepted or there is no room
-    /// for more; returns how many were accepted. The others stay in `parcels`.
+    /// Hands parcels off from the front of `parcels`, as many in one message as the target's program takes at a time, until
+    /// all are accepted or there is no room for more; returns how many were accepted. The others stay in `parcels`.
     ///
     /// # Errors
     /// As [`try_hand_off`](Sender::try_hand_off), when not even one was accepted.
@@ -82,7 +85,8 @@ impl Sender {
         self.0.try_hand_off_many(parcels)
     }
 
-    /// Hands all parcels off, from the front, many in one message, waiting while there is no room for more.
+    /// Hands all parcels off, from the front, as many in one message as the target's program takes at a time, waiting while
+    /// there is no room for more.
     ///
     /// # Errors
     /// As [`hand_off`](Sender::hand_off); what was not accepted stays in `parcels`.
@@ -99,7 +103,7 @@ impl Sender {
     /// Waits until the target's program has taken everything.
     ///
     /// # Errors
-    /// [`Error::NotTaken`] when it has not after `timeout`; [`Error::TargetGone`] and
+    /// [`Error::NotTaken`] when it has not after `timeout`; [`Error::TargetGone`], [`Error::TurnedAway`] and, on Windows,
     /// [`Error::TargetOutOfDescriptors`] when it will not: then [`reclaim`](Sender::reclaim).
     pub fn flush(&self, timeout: Duration) -> Result<()> {
         self.0.flush(timeout)
@@ -111,11 +115,36 @@ impl Sender {
         self.0.is_closed()
     }
 
-    /// Ends the link and gives back, in order, exactly what the target's program has not taken.
+    /// Ends the hand-offs and gives back, in order, exactly what the target's program has not taken.
     ///
-    /// It may be called at any time: what this returns, the target cannot take any more.
+    /// It may be called at any time: what this returns, the target cannot take any more. Each socket that comes back needs a
+    /// free descriptor here; those for which none is free are closed with the sender. Call
+    /// [`reclaim_some`](Sender::reclaim_some) to lose none.
     #[must_use = "the sockets that were not taken are closed when they are dropped"]
     pub fn reclaim(self) -> Vec<Parcel> {
         self.0.reclaim()
+    }
+
+    /// Ends the hand-offs and gives back, in order, as much of what the target's program has not taken as descriptors are
+    /// free for; nothing when nothing is left. What is left waits for the next call.
+    ///
+    /// # Errors
+    /// [`Error::System`] with `EMFILE` when no descriptor is free for any of it: close some, and call again. A target that
+    /// lives may take what waits meanwhile. [`Error::Forked`].
+    ///
+    /// ```
+    /// # let folder = std::env::temp_dir().join(format!("sharesock-doc-reclaim-{}", std::process::id()));
+    /// # let endpoint = sharesock::Endpoint::open(&sharesock::Domain::at(&folder)?)?;
+    /// # let receiver = endpoint.receiver()?;
+    /// let sender = endpoint.sender(std::process::id())?;
+    /// sender.hand_off(sharesock::Socket::from(std::net::UdpSocket::bind("127.0.0.1:0")?))?;
+    /// assert_eq!(sender.reclaim_some()?.len(), 1);
+    /// assert!(sender.reclaim_some()?.is_empty());
+    /// # drop((endpoint, receiver, sender));
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reclaim_some(&self) -> Result<Vec<Parcel>> {
+        self.0.reclaim_some()
     }
 }

@@ -6,19 +6,21 @@ use crate::duplicate::DuplicateOptions;
 use crate::error::{Error, Result};
 use crate::process::{Process, Target};
 use crate::protocol_info::{Delivery, ProtocolInfo};
-use crate::provider::linux::mail::{Courier, Frame, Held, Inbox, Links, Mail, Purpose, Token, connect, since_boot};
+use crate::provider::linux::closer::Link;
+use crate::provider::linux::mail::{
+    Addressee, Fate, Found, Frame, Held, Inbox, Key, Links, Mail, Purpose, Token, Tokens, connect, listens, since_boot,
+};
+use crate::provider::linux::process::clock_shift;
 use crate::provider::linux::sys::{ForkMark, new_gate, send_rights};
 use crate::socket::Socket;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a source may take to answer a claim.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// So many tokens are fetched from the kernel at a time.
-const RANDOM: usize = 16;
 
 /// An endpoint, and those of the processes that were forked while they held it.
 #[derive(Debug, Clone)]
@@ -40,8 +42,9 @@ pub(crate) struct Live {
     inbox: Mutex<Inbox>,
     links: Arc<Links>,
     held: Mutex<Option<Arc<Held>>>,
-    pub(crate) courier: Arc<Courier>,
-    random: Mutex<Vec<Token>>,
+    tokens: Tokens,
+    /// How far the clock since boot is shifted for this process.
+    clock_shift: i128,
 }
 
 impl Mailbox {
@@ -61,8 +64,7 @@ impl Mailbox {
     ) -> Result<ProtocolInfo> {
         let cookie = socket.id()?.as_u64();
         let target = target.process()?;
-        let mail = |token| Mail { token, cookie, expires: options.expiry(since_boot()) };
-        self.with_live(|live| Ok(live.duplicate(socket, &target, mail(live.token()?), None)?.0))
+        self.with_live(|live| Ok(live.duplicate(socket, &target, live.mail(cookie, options)?, None)?.0))
     }
 
     pub(crate) fn duplicate_revocable(
@@ -73,9 +75,9 @@ impl Mailbox {
     ) -> Result<(ProtocolInfo, Revoker)> {
         let cookie = socket.id()?.as_u64();
         let target = target.process()?;
-        let gate = new_gate().map_err(Error::system("making a duplicate revocable"))?;
+        let gate = new_gate(1).map_err(Error::system("making a duplicate revocable"))?;
         self.with_live(|live| {
-            let mail = Mail { token: live.token()?, cookie, expires: options.expiry(since_boot()) };
+            let mail = live.mail(cookie, options)?;
             let (info, held) = live.duplicate(socket, &target, mail, Some(gate.as_fd()))?;
             Ok((info, held.map(|held| (Arc::downgrade(&held), mail.token))))
         })
@@ -94,7 +96,7 @@ impl Mailbox {
     pub(crate) fn flush(&self, timeout: Duration) -> Result<()> {
         self.with_live(|live| {
             let Some(held) = live.held.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return Ok(()) };
-            match held.flush(timeout, || live.courier.ring()) {
+            match held.flush(timeout) {
                 0 => Ok(()),
                 count => Err(Error::StillHeld { count }),
             }
@@ -123,17 +125,23 @@ impl Mailbox {
 
 impl Live {
     fn open(domain: &Domain) -> Result<Self> {
-        let me = Process::current()?;
+        let (me, clock_shift) = (Process::current()?, clock_shift()?);
         Ok(Live {
             mark: ForkMark::new().map_err(Error::system("marking an endpoint"))?,
             domain: domain.clone(),
             me,
-            inbox: Mutex::new(Inbox::open(domain, &me)?),
+            inbox: Mutex::new(Inbox::open(domain, &me, clock_shift)?),
             links: Arc::default(),
             held: Mutex::default(),
-            courier: Arc::new(Courier::new()?),
-            random: Mutex::default(),
+            tokens: Tokens::default(),
+            clock_shift,
         })
+    }
+
+    fn mail(&self, cookie: u64, options: &DuplicateOptions) -> Result<Mail> {
+        // A duplicate that never expires needs no clock.
+        let expires = options.expiry(|| since_boot(self.clock_shift));
+        Ok(Mail { token: self.tokens.next(cookie)?, cookie, expires })
     }
 
     /// Delivers, or holds what cannot be delivered now.
@@ -157,7 +165,7 @@ impl Live {
             Err(error) => return Err(error),
         };
         let delivery = Delivery {
-            token: mail.token,
+            token: mail.token.to_bytes(),
             target_pid: target.who().0,
             target_tag: target.who().1,
             source_pid: self.me.who().0,
@@ -174,7 +182,6 @@ impl Live {
         let gate = gate.map(|gate| gate.try_clone_to_owned()).transpose().map_err(&no_place)?;
         let held = self.held()?;
         held.hold(*target, mail, copy, gate)?;
-        self.courier.ring();
         Ok(held)
     }
 
@@ -183,8 +190,7 @@ impl Live {
         if let Some(held) = &*held {
             return Ok(held.clone());
         }
-        let opened = Arc::new(Held::open(&self.domain, &self.me, &self.links)?);
-        self.courier.add(opened.clone())?;
+        let opened = Arc::new(Held::new(&self.domain, &self.me, &self.links, self.clock_shift)?);
         *held = Some(opened.clone());
         Ok(opened)
     }
@@ -196,23 +202,35 @@ impl Live {
         if delivery.domain != self.domain.digest() {
             return Err(Error::WrongDomain { here: self.domain.path().to_owned() });
         }
-        let key = ((delivery.source_pid, delivery.source_tag), delivery.token);
+        let token = Token::from_bytes(delivery.token);
+        let key = Key { source: (delivery.source_pid, delivery.source_tag), token };
         let started = Instant::now();
         loop {
             let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(descriptor) = inbox.take(&key)? {
-                // That it has the promised cookie shows that it is a socket.
-                let socket = Socket::from_trusted(descriptor);
-                socket.share_in(&self.domain);
-                return Ok(socket);
-            }
-            if !delivery.held {
-                return Err(Error::UnknownDelivery);
+            match inbox.take(&key)? {
+                Found::It(descriptor) => {
+                    // That it has the promised cookie shows that it is a socket.
+                    let socket = Socket::from_trusted(descriptor);
+                    socket.share_in(&self.domain);
+                    return Ok(socket);
+                }
+                Found::Perhaps => {
+                    drop(inbox);
+                    // Others who wait for the inbox come first.
+                    std::thread::yield_now();
+                    continue;
+                }
+                Found::Nothing if delivery.held => {}
+                Found::Nothing => return Err(Error::UnknownDelivery),
             }
             let Some(link) = inbox.claim_of(&key) else {
-                match self.claim(delivery) {
+                match self.claim(&key) {
                     Ok(link) => inbox.await_claim(&key, link),
-                    Err(Error::NoEndpoint { .. }) => inbox.note_source_gone(&key),
+                    // A source that lives and does not listen for claims holds nothing any more.
+                    Err(Error::NoEndpoint { .. }) if listens(&self.domain, &self.me, key.source) => {
+                        inbox.note(&key, Fate::NotHeld);
+                    }
+                    Err(Error::NoEndpoint { .. }) => inbox.note(&key, Fate::SourceGone),
                     Err(error) => return Err(error),
                 }
                 continue;
@@ -222,32 +240,19 @@ impl Live {
             if left.is_zero() {
                 return Err(Error::SourceSilent { source_pid: delivery.source_pid });
             }
-            wait_for(&link, left)?;
+            wait_for(&*link, left)?;
         }
     }
 
     /// Asks the source of a duplicate that it holds for this process.
-    fn claim(&self, delivery: &Delivery) -> Result<OwnedFd> {
-        let source = (delivery.source_pid, delivery.source_tag);
-        let link = connect(&self.domain, &self.me, source, Purpose::Claims, &[])?;
-        match send_rights(&link, &Frame::Claim(delivery.token).to_bytes(), &[]) {
+    fn claim(&self, key: &Key) -> Result<Link> {
+        let gone = || Error::no_endpoint(key.source.0, &self.domain);
+        let (link, _) = connect(&self.domain, &self.me, Addressee::Named(key.source), Purpose::Claims, &[])?;
+        match send_rights(&link, &[IoSlice::new(&Frame::Claim(key.token).to_bytes())], &[]) {
             Ok(()) => Ok(link),
-            Err(Errno::PIPE | Errno::CONNRESET) => Err(Error::no_endpoint(source.0, &self.domain)),
+            Err(Errno::PIPE | Errno::CONNRESET) => Err(gone()),
             Err(errno) => Err(Error::system("claiming a duplicate")(errno)),
         }
-    }
-
-    fn token(&self) -> Result<Token> {
-        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(token) = random.pop() {
-            return Ok(token);
-        }
-        let refused = Error::system("asking for random bytes");
-        let mut bytes = [0; RANDOM * size_of::<Token>()];
-        let fetched = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(&refused)?;
-        let whole = bytes.get(..fetched).unwrap_or_default().chunks_exact(size_of::<Token>());
-        random.extend(whole.filter_map(|token| Token::try_from(token).ok()));
-        random.pop().ok_or_else(|| refused(Errno::IO))
     }
 
     /// Closes what a forked child inherited. What another thread was just using at the fork stays.
@@ -258,6 +263,15 @@ impl Live {
         self.links.abandon();
         if let Ok(held) = self.held.try_lock() {
             held.iter().for_each(|held| held.abandon());
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let held = self.held.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(held), true) = (held, self.mark.is_mine()) {
+            held.stop();
         }
     }
 }

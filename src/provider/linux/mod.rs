@@ -1,6 +1,7 @@
 //! Linux: the kernel holds descriptors in the queues of Unix sockets, and the events of sockets are kept in memory that
 //! the processes of a domain have in common.
 
+mod closer;
 pub(crate) mod codes;
 mod commons;
 mod hand_off;

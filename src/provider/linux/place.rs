@@ -1,5 +1,6 @@
 //! The directory of a domain, and what lies in it.
 
+use super::closer::Closer;
 use super::commons::{self, Commons};
 use crate::digest::digest32;
 use crate::domain::Domain;
@@ -28,6 +29,8 @@ pub(crate) struct Place {
     no_commons: AtomicBool,
     /// Sends datagrams to names of the domain.
     sender: OnceLock<OwnedFd>,
+    /// Closes what strangers gave.
+    closer: Closer,
 }
 
 impl Place {
@@ -83,6 +86,7 @@ impl Place {
             commons: OnceLock::new(),
             no_commons: AtomicBool::new(false),
             sender: OnceLock::new(),
+            closer: Closer::new()?,
         })
     }
 
@@ -174,6 +178,11 @@ impl Domain {
     /// The group whose members are admitted.
     pub(crate) fn group(&self) -> Option<u32> {
         self.0.group.map(rustix::process::Gid::as_raw)
+    }
+
+    /// What closes descriptors that could make `close` wait, in the process that runs.
+    pub(crate) fn closer(&self) -> Closer {
+        self.0.closer.here()
     }
 
     /// Sends a datagram to whoever listens under `name`, without waiting.

@@ -13,7 +13,7 @@ pub(crate) fn spawn_with_endpoint(command: &mut Command, mailbox: &Mailbox) -> R
     let refused = Error::system("making a child's endpoint");
     let (domain, me) = mailbox.with_live(|live| Ok((live.domain.clone(), live.me)))?;
     let unborn = Listener::unborn(&domain, &me)?;
-    let socket = beyond_standard(unborn.descriptor()).map_err(&refused)?;
+    let socket = beyond_standard(&**unborn.descriptor()).map_err(&refused)?;
     let cookie = rustix::net::sockopt::socket_cookie(&socket).map_err(&refused)?;
     let number = std::os::fd::AsRawFd::as_raw_fd(&socket);
     command.env(BIRTH_VARIABLE, format!("{number}:{cookie}:{}:{}", domain.digest(), unborn.name()));

@@ -117,7 +117,7 @@ impl Live {
         let blank = Blank::create(self.domain.0.folder(), &name).map_err(&written_down)?;
         let genuine = sys::duplicate_for(socket.as_socket(), target.pid())
             .map_err(|error| if running.has_ended() { gone() } else { refused(error) })?;
-        let slip = Slip { revoked: false, expires: options.expiry(since_boot()), socket: id, genuine };
+        let slip = Slip { revoked: false, expires: options.expiry(since_boot), socket: id, genuine };
         blank.write(&slip).map_err(&written_down)?;
         let delivery = Delivery {
             token,

@@ -1,33 +1,40 @@
 //! Receiving what others hand off.
 
+use super::greeting::{Greeted, Greeting, Heard};
+use super::incoming::{Incoming, Taken};
+use super::queue::{MOST_TOGETHER, Reader};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
-use crate::hand_off::{Parcel, Receiver, load};
+use crate::hand_off::{Parcel, Receiver};
 use crate::process::Process;
 use crate::provider::Mailbox;
-use crate::provider::linux::mail::{Frame, Listener, MOST_LINKS, Purpose, SIZE, is_from};
+use crate::provider::linux::mail::{Frame, Listener, Purpose, Quota, at_end};
 use crate::provider::linux::mailbox::Live;
-use crate::provider::linux::sys::{ForkMark, Tally, receive_load, receive_rights};
-use crate::socket::Socket;
+use crate::provider::linux::sys::{ForkMark, send_rights};
 use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
-use rustix::event::{EventfdFlags, Timespec, eventfd};
-use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
-use std::collections::{HashMap, VecDeque};
+use rustix::io::{Errno, IoSlice};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many parcels are taken from one link before others get their turn.
+/// So many messages are taken from one queue before others get their turn.
 const RUN: u32 = 64;
-/// How many links are asked about at a time.
+/// So many links are accepted before what is known gets its turn.
+const ACCEPTED: usize = 64;
+/// How many queues are asked about at a time, and how often in a call that does not wait.
 const EVENTS: usize = 64;
-/// What the epoll instance says of the listener and of the bell; links count from 2.
+const LOOKS: usize = 16;
+/// So many links that have not said whose they are may be open.
+const MOST_SILENT: usize = 256;
+/// So many queues may be of one process.
+const OF_A_PROCESS: usize = 256;
+/// What the epoll instance says of the listener; all else counts from 1.
 const LISTENER: u64 = 0;
-const BELL: u64 = 1;
 
-/// The listener for links, the links, and what has come over them.
+/// The listener for senders, their queues, and what is in them.
 #[derive(Debug)]
 pub(crate) struct Intake {
     epoll: OwnedFd,
@@ -40,34 +47,17 @@ pub(crate) struct Intake {
 #[derive(Debug)]
 struct State {
     listener: Listener,
-    /// Readable while parcels are left that came with others in one message: for threads that wait, and for poll loops.
-    bell: OwnedFd,
-    rung: bool,
-    links: HashMap<u64, Link>,
-    /// Links that have something to read.
+    /// In the order in which they came.
+    greetings: BTreeMap<u64, Greeting>,
+    queues: HashMap<u64, Incoming>,
+    /// What has something to read.
     due: VecDeque<u64>,
-    /// The link that is being read, and how much longer.
+    /// The queue that is being read, and how much longer.
     current: Option<(u64, u32)>,
     last: u64,
-    buffer: Vec<u8>,
-    descriptors: Vec<OwnedFd>,
-}
-
-/// A link that a sender opened.
-#[derive(Debug)]
-struct Link {
-    socket: OwnedFd,
-    /// Who is at its other end, and what the two count together; unknown until it said so and the kernel agreed.
-    sender: Option<(Process, Tally)>,
-    /// Parcels that came in one message and were not taken yet.
-    parcels: VecDeque<Parcel>,
-}
-
-/// What reading a link came to.
-enum Read {
-    Some,
-    Drained,
-    Closed,
+    reader: Reader,
+    /// How many parcels of one message the program takes.
+    appetite: usize,
 }
 
 impl Mailbox {
@@ -81,19 +71,16 @@ impl Intake {
         let refused = Error::system("opening a receiver");
         let listener = Listener::open(&live.domain, &live.me, Purpose::HandOff)?;
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(&refused)?;
-        epoll::add(&epoll, listener.descriptor(), EventData::new_u64(LISTENER), EventFlags::IN).map_err(&refused)?;
-        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(&refused)?;
-        epoll::add(&epoll, &bell, EventData::new_u64(BELL), EventFlags::IN).map_err(&refused)?;
+        epoll::add(&epoll, &**listener.descriptor(), EventData::new_u64(LISTENER), EventFlags::IN).map_err(&refused)?;
         let state = State {
             listener,
-            bell,
-            rung: false,
-            links: HashMap::new(),
+            greetings: BTreeMap::new(),
+            queues: HashMap::new(),
             due: VecDeque::new(),
             current: None,
-            last: BELL,
-            buffer: vec![0; load::MOST],
-            descriptors: Vec::new(),
+            last: LISTENER,
+            reader: Reader::new(live.domain.closer()),
+            appetite: 1,
         };
         let mark = ForkMark::new().map_err(&refused)?;
         Ok(Intake { epoll, mark, me: live.me, domain: live.domain.clone(), state: Mutex::new(state) })
@@ -108,10 +95,11 @@ impl Intake {
     }
 
     pub(crate) fn receive_within(&self, timeout: Duration) -> Result<Option<Parcel>> {
-        let until = Instant::now() + timeout;
+        // A time that is too long for the clock is for ever.
+        let until = Instant::now().checked_add(timeout);
         loop {
-            let parcel = self.next(Some(until))?;
-            if parcel.is_some() || Instant::now() >= until {
+            let parcel = self.next(until)?;
+            if parcel.is_some() || until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(parcel);
             }
         }
@@ -119,30 +107,44 @@ impl Intake {
 
     pub(crate) fn try_receive(&self) -> Result<Option<Parcel>> {
         let mut state = self.lock()?;
-        loop {
-            if let Some(parcel) = self.take(&mut state)? {
+        for _ in 0..LOOKS {
+            if let Some(parcel) = self.take_one(&mut state)? {
                 return Ok(Some(parcel));
             }
             if !self.poll(&mut state)? {
-                return Ok(None);
+                break;
             }
         }
+        self.take_one(&mut state)
     }
 
     pub(crate) fn receive_many(&self, most: usize) -> Result<Vec<Parcel>> {
         let mut parcels = Vec::new();
-        if most > 0 {
-            parcels.push(self.receive()?);
+        if most == 0 {
+            return Ok(parcels);
         }
-        let mut state = self.lock()?;
-        while parcels.len() < most {
-            match self.take(&mut state) {
-                Ok(Some(parcel)) => parcels.push(parcel),
+        loop {
+            let mut state = self.lock()?;
+            // A message that has more than there will ever be room for could not be received.
+            state.appetite = most.min(Quota::here(1).links / 2).clamp(1, MOST_TOGETHER);
+            state.take(&self.epoll, &self.me, most, true, &mut parcels)?;
+            while !parcels.is_empty() && parcels.len() < most {
+                let before = parcels.len();
                 // An error that lasts shows at the next call.
-                Ok(None) | Err(_) => break,
+                let more = state.take(&self.epoll, &self.me, most - before, false, &mut parcels);
+                if more.is_err() || parcels.len() == before {
+                    break;
+                }
             }
+            if !parcels.is_empty() {
+                drop(state);
+                parcels.iter().for_each(|parcel| parcel.socket.share_in(&self.domain));
+                return Ok(parcels);
+            }
+            drop(state);
+            let events = self.wait(None)?;
+            self.lock()?.due.extend(events);
         }
-        Ok(parcels)
     }
 
     fn lock(&self) -> Result<MutexGuard<'_, State>> {
@@ -152,8 +154,10 @@ impl Intake {
         }
     }
 
-    fn take(&self, state: &mut State) -> Result<Option<Parcel>> {
-        let parcel = state.take(&self.epoll, &self.me)?;
+    fn take_one(&self, state: &mut State) -> Result<Option<Parcel>> {
+        let mut taken = Vec::new();
+        state.take(&self.epoll, &self.me, 1, true, &mut taken)?;
+        let parcel = taken.pop();
         if let Some(parcel) = &parcel {
             parcel.socket.share_in(&self.domain);
         }
@@ -162,172 +166,150 @@ impl Intake {
 
     /// Takes one parcel, or waits once.
     fn next(&self, until: Option<Instant>) -> Result<Option<Parcel>> {
-        let mut state = self.lock()?;
-        if let Some(parcel) = self.take(&mut state)? {
+        if let Some(parcel) = self.take_one(&mut *self.lock()?)? {
             return Ok(Some(parcel));
         }
-        drop(state);
         // Not under the lock: other threads may take what they find.
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-        let mut events = Vec::with_capacity(EVENTS);
-        match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(Error::system("waiting for parcels")(errno)),
-        }
+        let events = self.wait(until)?;
         let mut state = self.lock()?;
-        state.due.extend(events.iter().map(|event: &Event| event.data.u64()));
-        self.take(&mut state)
+        state.due.extend(events);
+        self.take_one(&mut state)
     }
 
-    /// Asks without waiting which links have something; `false` when none has.
-    fn poll(&self, state: &mut State) -> Result<bool> {
-        let mut events = Vec::with_capacity(EVENTS);
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&now)) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(Error::system("looking for parcels")(errno)),
+    fn wait(&self, until: Option<Instant>) -> Result<Vec<u64>> {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        self.events(left.and_then(|left| Timespec::try_from(left).ok()).as_ref())
+    }
+
+    fn events(&self, timeout: Option<&Timespec>) -> Result<Vec<u64>> {
+        let mut events: Vec<Event> = Vec::with_capacity(EVENTS);
+        match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout) {
+            Ok(_) | Err(Errno::INTR) => Ok(events.iter().map(|event| event.data.u64()).collect()),
+            Err(errno) => Err(Error::system("waiting for parcels")(errno)),
         }
-        state.due.extend(events.iter().map(|event: &Event| event.data.u64()));
-        Ok(!events.is_empty())
+    }
+
+    /// Asks without waiting which queues have something; `false` when none has.
+    fn poll(&self, state: &mut State) -> Result<bool> {
+        let events = self.events(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+        let some = !events.is_empty();
+        state.due.extend(events);
+        Ok(some)
     }
 }
 
 impl State {
-    /// Takes one parcel from the links that are known to have something.
-    fn take(&mut self, epoll: &OwnedFd, me: &Process) -> Result<Option<Parcel>> {
+    /// Takes parcels of one message from the queues that are known to have something.
+    fn take(
+        &mut self,
+        epoll: &OwnedFd,
+        me: &Process,
+        wanted: usize,
+        split: bool,
+        taken: &mut Vec<Parcel>,
+    ) -> Result<()> {
         loop {
             let Some((id, left)) = self.current.take().or_else(|| self.due.pop_front().map(|id| (id, RUN))) else {
-                return Ok(None);
+                return Ok(());
             };
-            match id {
-                LISTENER => {
-                    self.accept(epoll)?;
-                    continue;
-                }
-                BELL => continue,
-                _ => {}
-            }
-            // A link that is gone was due twice.
-            let Some(link) = self.links.get_mut(&id) else { continue };
-            if let Some(parcel) = link.parcels.pop_front() {
-                self.current = Some((id, left));
-                let (counted, more) = (link.count(), !link.parcels.is_empty());
-                if more != self.rung {
-                    self.ring(more);
-                }
-                if counted {
-                    return Ok(Some(parcel));
-                }
-                // Its sender took it back.
+            if id == LISTENER {
+                self.accept(epoll, me)?;
                 continue;
             }
+            if self.greetings.contains_key(&id) {
+                self.greet(epoll, me, id)?;
+                continue;
+            }
+            // One that is gone was due twice.
+            let Some(queue) = self.queues.get_mut(&id) else { continue };
             if left == 0 {
                 // Others first; the epoll instance knows whether there is more.
                 continue;
             }
-            match link.read(&mut self.buffer, &mut self.descriptors, me) {
-                Ok(Read::Some) => self.current = Some((id, left - 1)),
-                Ok(Read::Drained) => {}
-                Ok(Read::Closed) => self.close(epoll, id),
-                Err(error) => {
-                    // What did not find a place is its sender's again. A greeting waits.
-                    if link.sender.is_some() {
-                        self.close(epoll, id);
+            match queue.take(wanted, split, &mut self.reader, taken)? {
+                Taken::Some => {
+                    if wanted == 1 && queue.has_begun() {
+                        // The program takes one at a time after all.
+                        self.appetite = 1;
                     }
-                    return Err(error);
+                    queue.tell(self.appetite);
+                    self.current = Some((id, left - 1));
+                    return Ok(());
                 }
+                Taken::TooMany => {
+                    self.current = Some((id, left));
+                    return Ok(());
+                }
+                Taken::Nothing => {}
+                Taken::Over => self.close(epoll, id),
             }
         }
     }
 
-    fn ring(&mut self, on: bool) {
-        let rung = match on {
-            true => rustix::io::write(&self.bell, &1_u64.to_ne_bytes()),
-            false => rustix::io::read(&self.bell, &mut [0_u8; 8]),
-        };
-        if rung.is_ok() {
-            self.rung = on;
-        }
-    }
-
-    fn accept(&mut self, epoll: &OwnedFd) -> Result<()> {
-        while let Some(socket) = self.listener.accept()? {
-            if self.links.len() >= MOST_LINKS {
+    fn accept(&mut self, epoll: &OwnedFd, me: &Process) -> Result<()> {
+        for _ in 0..ACCEPTED {
+            // More wait in the backlog, with all that was handed off over them.
+            if self.queues.len() >= Quota::here(OF_A_PROCESS).links {
+                return Ok(());
+            }
+            let Some(link) = self.listener.accept()? else { return Ok(()) };
+            let link = self.reader.closer.guard_link(link);
+            if at_end(&link) {
                 continue;
             }
             self.last += 1;
-            epoll::add(epoll, &socket, EventData::new_u64(self.last), EventFlags::IN)
-                .map_err(Error::system("accepting a link"))?;
-            self.links.insert(self.last, Link { socket, sender: None, parcels: VecDeque::new() });
-            self.due.push_back(self.last);
+            epoll::add(epoll, &link, EventData::new_u64(self.last), EventFlags::IN)
+                .map_err(Error::system("accepting a sender"))?;
+            self.greetings.insert(self.last, Greeting::new(link));
+            self.greet(epoll, me, self.last)?;
+            while let Some((oldest, greeting)) = self.greetings.first_key_value() {
+                if self.greetings.len() <= MOST_SILENT && !greeting.is_late() {
+                    break;
+                }
+                let oldest = *oldest;
+                self.close(epoll, oldest);
+            }
         }
         Ok(())
     }
 
+    /// Learns who opened a link.
+    fn greet(&mut self, epoll: &OwnedFd, me: &Process, id: u64) -> Result<()> {
+        let Some(greeting) = self.greetings.get_mut(&id) else { return Ok(()) };
+        match greeting.hear(&self.reader.closer, me)? {
+            Heard::Nothing => {}
+            Heard::Refused => self.close(epoll, id),
+            Heard::Greeted(greeted) => {
+                self.close(epoll, id);
+                self.admit(epoll, greeted)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn admit(&mut self, epoll: &OwnedFd, greeted: Greeted) -> Result<()> {
+        let open = self.queues.values().map(|queue| queue.opener);
+        if !Quota::here(OF_A_PROCESS).admits((greeted.process, greeted.uid), open) {
+            let _ = send_rights(&greeted.queue, &[IoSlice::new(&Frame::TooMany.to_bytes())], &[]);
+            return Ok(());
+        }
+        self.last += 1;
+        epoll::add(epoll, &greeted.queue, EventData::new_u64(self.last), EventFlags::IN)
+            .map_err(Error::system("accepting a sender"))?;
+        let mut queue = Incoming::new(greeted);
+        queue.tell(self.appetite);
+        self.queues.insert(self.last, queue);
+        self.due.push_back(self.last);
+        Ok(())
+    }
+
+    /// Closes a queue or a link. Its sender may have a descriptor of the same, so it is taken from the epoll instance first.
     fn close(&mut self, epoll: &OwnedFd, id: u64) {
-        if let Some(link) = self.links.remove(&id) {
-            let _ = epoll::delete(epoll, &link.socket);
+        if let Some(greeting) = self.greetings.remove(&id) {
+            let _ = epoll::delete(epoll, &greeting.link);
         }
-    }
-}
-
-impl Link {
-    /// Counts one parcel as taken; `false` when its sender has taken it back.
-    fn count(&self) -> bool {
-        let Some((_, tally)) = &self.sender else { return false };
-        let taken = tally.take();
-        if taken && tally.was_asked() {
-            // A sender that is gone, or that does not read, does not need to know.
-            let _ = send(&self.socket, b"taken", SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
-        }
-        taken
-    }
-
-    fn read(&mut self, buffer: &mut [u8], descriptors: &mut Vec<OwnedFd>, me: &Process) -> Result<Read> {
-        let Some((source, tally)) = &self.sender else { return self.greet(me) };
-        descriptors.clear();
-        let load = match receive_load(&self.socket, buffer, descriptors) {
-            Ok(Some(load)) => load,
-            Err(Errno::AGAIN) => return Ok(Read::Drained),
-            Ok(None) | Err(_) => return Ok(Read::Closed),
-        };
-        if load.lost {
-            tally.lack_descriptors();
-            return Err(Error::System {
-                doing: "receiving what was handed off (no descriptor is free; its sender keeps it)",
-                os_code: Errno::MFILE.raw_os_error(),
-            });
-        }
-        let message = buffer.get(..load.length).and_then(|message| load::read(message, descriptors.len()));
-        let Some(parts) = message else { return Ok(Read::Closed) };
-        let sockets = descriptors.drain(..).map(Socket::from_trusted);
-        self.parcels.extend(sockets.zip(parts).map(|(socket, bytes)| Parcel {
-            socket,
-            bytes: bytes.to_vec(),
-            source: Some(*source),
-        }));
-        Ok(Read::Some)
-    }
-
-    /// Learns who opened the link.
-    fn greet(&mut self, me: &Process) -> Result<Read> {
-        let mut bytes = [0; SIZE];
-        let arrival = match receive_rights(&self.socket, &mut bytes, false) {
-            Ok(Some(arrival)) if arrival.length == SIZE => arrival,
-            Err(Errno::AGAIN) => return Ok(Read::Drained),
-            Err(errno @ (Errno::MFILE | Errno::NFILE)) => {
-                return Err(Error::system("receiving what was handed off (no descriptor is free)")(errno));
-            }
-            _ => return Ok(Read::Closed),
-        };
-        match (Frame::from_bytes(&bytes), arrival.descriptors) {
-            (Some(Frame::Hello(process)), [Some(file), None]) if is_from(&self.socket, &process, me) => {
-                let Ok(tally) = Tally::adopt(&file) else { return Ok(Read::Closed) };
-                self.sender = Some((process, tally));
-                Ok(Read::Some)
-            }
-            _ => Ok(Read::Closed),
+        if let Some(queue) = self.queues.remove(&id) {
+            let _ = epoll::delete(epoll, &queue.queue);
         }
     }
 }

@@ -1,8 +1,15 @@
-//! Links for parcels. The two ends count in memory that they share what the receiver's program has taken.
+//! Queues for parcels. The kernel's queue is the ledger: what lies in it nobody has taken, and either end can take it.
+//!
+//! A sender makes the queue, a pair of sockets, and gives the receiving end to its target in a greeting. It keeps a second
+//! descriptor of that end and none of what it hands off: when the target has ended, what it did not take still lies there,
+//! and its sender takes it back. Since both can take, but only one message at a time, the kernel settles who has what.
 
+mod greeting;
+mod incoming;
 mod intake;
-mod outbox;
 mod outlet;
+mod queue;
+mod sent;
 
 pub(crate) use intake::Intake;
 pub(crate) use outlet::Outlet;

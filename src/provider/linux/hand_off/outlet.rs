@@ -1,23 +1,62 @@
 //! Handing sockets off to one target.
 
-use super::outbox::{Outbox, State};
+use super::queue::{MOST_TOGETHER, Read, Reader, drop_first, first_count};
+use super::sent::Sent;
 use crate::error::{Error, Result};
+use crate::hand_off::load::{fitting, write_head};
 use crate::hand_off::{Parcel, Refused, Sender};
 use crate::process::Process;
 use crate::provider::Mailbox;
-use crate::provider::linux::mail::{Courier, Purpose, connect};
+use crate::provider::linux::closer::{Closer, Link};
+use crate::provider::linux::mail::{Addressee, Frame, Life, Purpose, connect, hung_up, make_queue, read_frame};
 use crate::provider::linux::mailbox::Live;
-use crate::provider::linux::sys::Tally;
+use crate::provider::linux::sys::{
+    Exclusive, ForkMark, Look, gates_left, new_gate, peek_first, send_rights, take_gates,
+};
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::io::{Errno, IoSlice, ioctl_fionread};
+use rustix::net::{Shutdown, shutdown};
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Arc, PoisonError};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The sending end of a link for parcels, and who looks after it.
+/// The most parcels that a target may leave untaken.
+const MOST_UNTAKEN: usize = 4096;
+/// Between two attempts when too many descriptors are in flight, or no descriptor is free to wait with.
+const PAUSE: Duration = Duration::from_millis(10);
+/// How long a target that lives may keep its queue to itself while its parcels are reclaimed; it does for microseconds.
+const SETTLED_WITHIN: Duration = Duration::from_millis(100);
+/// So much of what a target says is read at a time.
+const BUDGET: usize = 16;
+
+/// The sending end of a queue for parcels.
 #[derive(Debug)]
 pub(crate) struct Outlet {
-    outbox: Arc<Outbox>,
-    courier: Arc<Courier>,
+    target: Process,
+    mark: ForkMark,
+    closer: Closer,
+    /// Parcels go in here, and over it the target says what it wants.
+    queue: Link,
+    /// A second descriptor of the end at which they come out.
+    back: OwnedFd,
+    /// Readable when the target has ended or closed its receiver.
+    watch: OwnedFd,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    life: Life,
+    sent: Sent,
+    /// How many parcels of one message the target takes at a time.
+    appetite: usize,
+    /// The target has ended, or closed its receiver, or what it did not take was reclaimed.
+    over: bool,
+    turned_away: bool,
+    head: Vec<u8>,
 }
 
 impl Mailbox {
@@ -28,141 +67,347 @@ impl Mailbox {
 
 impl Outlet {
     fn open(live: &Live, target: Process) -> Result<Self> {
-        let (tally, file) = Tally::new().map_err(Error::system("preparing a link for parcels"))?;
-        let link = connect(&live.domain, &live.me, target.who(), Purpose::HandOff, &[file.as_fd()])?;
-        let outbox = Arc::new(Outbox::new(target, link, tally)?);
-        live.courier.add(outbox.clone())?;
-        Ok(Outlet { outbox, courier: live.courier.clone() })
+        let refused = Error::system("making a queue for parcels");
+        let (queue, back) = make_queue(&target).map_err(&refused)?;
+        let closer = live.domain.closer();
+        let addressee = Addressee::Process(&target);
+        let (_, peer) = connect(&live.domain, &live.me, addressee, Purpose::HandOff, &[back.as_fd()])?;
+        let life = Life::of(peer);
+        let watch = epoll::create(CreateFlags::CLOEXEC).map_err(&refused)?;
+        let nothing = EventData::new_u64(0);
+        // That it hangs up is told without being asked for.
+        epoll::add(&watch, &queue, nothing, EventFlags::empty()).map_err(&refused)?;
+        if let Some(descriptor) = life.descriptor() {
+            epoll::add(&watch, descriptor, nothing, EventFlags::IN).map_err(&refused)?;
+        }
+        let state =
+            State { life, sent: Sent::default(), appetite: 1, over: false, turned_away: false, head: Vec::new() };
+        Ok(Outlet {
+            target,
+            mark: ForkMark::new().map_err(Error::system("marking a sender"))?,
+            queue: closer.guard_link(queue),
+            back,
+            closer,
+            watch,
+            state: Mutex::new(state),
+        })
     }
 
-    #[must_use]
     pub(crate) fn target(&self) -> Process {
-        self.outbox.target
+        self.target
     }
 
     pub(crate) fn hand_off(&self, mut parcel: Parcel) -> Result<(), Box<Refused>> {
+        let mut waiting = None;
         loop {
             match self.try_hand_off(parcel) {
                 Err(refused) if matches!(refused.error, Error::HandOffFull { .. }) => parcel = refused.parcel,
                 done => return done,
             }
-            self.wait_for_room();
+            self.wait(&mut waiting, Some(PAUSE));
         }
     }
 
     pub(crate) fn try_hand_off(&self, parcel: Parcel) -> Result<(), Box<Refused>> {
-        if let Err(error) = self.check() {
-            return Err(Box::new(Refused { error, parcel }));
+        let Parcel { socket, bytes, source } = parcel;
+        let sent = match (self.check(), bytes.len()) {
+            (Err(error), _) => Err(error),
+            (Ok(()), given) if given > Parcel::MOST_BYTES => {
+                Err(Error::TooManyBytes { given, limit: Parcel::MOST_BYTES })
+            }
+            (Ok(()), length) => {
+                let state = &mut *self.lock();
+                write_head(&mut state.head, std::iter::once(length));
+                self.send(state, &[&bytes], &[socket.as_fd()], 1)
+            }
+        };
+        match sent {
+            Ok(()) => {
+                self.closer.close_own(socket.into());
+                Ok(())
+            }
+            Err(error) => Err(Box::new(Refused { error, parcel: Parcel { socket, bytes, source } })),
         }
-        self.outbox.send_one(&mut self.outbox.lock(), parcel)?;
-        self.attend();
-        Ok(())
     }
 
     pub(crate) fn try_hand_off_many(&self, parcels: &mut VecDeque<Parcel>) -> Result<usize> {
         self.check()?;
         let mut accepted = 0;
         while !parcels.is_empty() {
-            match self.outbox.send_many(&mut self.outbox.lock(), parcels) {
+            match self.send_some(parcels) {
                 Ok(count) => accepted += count,
                 Err(error) if accepted == 0 => return Err(error),
                 Err(_) => break,
             }
         }
-        self.attend();
         Ok(accepted)
     }
 
     pub(crate) fn hand_off_many(&self, parcels: &mut VecDeque<Parcel>) -> Result<()> {
+        let mut waiting = None;
         while !parcels.is_empty() {
             match self.try_hand_off_many(parcels) {
-                Err(Error::HandOffFull { .. }) => self.wait_for_room(),
+                Err(Error::HandOffFull { .. }) => self.wait(&mut waiting, Some(PAUSE)),
                 accepted => drop(accepted?),
             }
         }
         Ok(())
     }
 
-    #[must_use]
-    pub(crate) fn outstanding(&self) -> usize {
-        match self.outbox.mark.is_mine() {
-            true => self.outbox.let_go(&mut self.outbox.lock()),
-            false => 0,
+    /// Sends parcels from the front, as many as the target takes of one message, without waiting; how many it sent.
+    fn send_some(&self, parcels: &mut VecDeque<Parcel>) -> Result<usize> {
+        let mut locked = self.lock();
+        let state = &mut *locked;
+        self.listen(state);
+        let most = state.appetite.min(self.room(state)).max(1);
+        let count = fitting(parcels.iter().map(|parcel| parcel.bytes.len())).min(most);
+        if count == 0 {
+            let given = parcels.front().map_or(0, |parcel| parcel.bytes.len());
+            return Err(Error::TooManyBytes { given, limit: Parcel::MOST_BYTES });
         }
+        write_head(&mut state.head, parcels.iter().take(count).map(|parcel| parcel.bytes.len()));
+        let bytes: Vec<_> =
+            parcels.iter().take(count).map(|parcel| &parcel.bytes[..]).filter(|bytes| !bytes.is_empty()).collect();
+        let gate = match u32::try_from(count) {
+            Ok(count @ 2..) => Some(new_gate(count).map_err(Error::system("handing off many sockets"))?),
+            _ => None,
+        };
+        let sockets = parcels.iter().take(count).map(|parcel| parcel.socket.as_fd());
+        let descriptors: Vec<_> = gate.iter().map(AsFd::as_fd).chain(sockets).collect();
+        self.send(state, &bytes, &descriptors, count)?;
+        drop(locked);
+        // Not under the lock: an event registration that was made through it ends here, too.
+        parcels.drain(..count).for_each(|parcel| self.closer.close_own(parcel.socket.into()));
+        Ok(count)
+    }
+
+    /// Sends one message, whose head was written.
+    fn send(&self, state: &mut State, bytes: &[&[u8]], descriptors: &[BorrowedFd<'_>], parcels: usize) -> Result<()> {
+        if state.over || state.life.is_over() {
+            return Err(self.gone(state));
+        }
+        if self.room(state) == 0 {
+            return Err(self.full());
+        }
+        let parts = std::iter::once(&state.head[..]).chain(bytes.iter().copied());
+        let length: usize = parts.clone().map(<[u8]>::len).sum();
+        let sent = match bytes {
+            [only] => send_rights(&self.queue, &[IoSlice::new(&state.head), IoSlice::new(only)], descriptors),
+            _ => send_rights(&self.queue, &parts.map(IoSlice::new).collect::<Vec<_>>(), descriptors),
+        };
+        match sent {
+            Ok(()) => {
+                state.sent.push(length as u64, parcels);
+                Ok(())
+            }
+            Err(Errno::AGAIN | Errno::TOOMANYREFS | Errno::NOBUFS | Errno::NOMEM) => Err(self.full()),
+            Err(Errno::PIPE | Errno::CONNRESET) => Err(self.gone(state)),
+            Err(errno) => Err(Error::system("handing off")(errno)),
+        }
+    }
+
+    /// How many parcels may be sent.
+    fn room(&self, state: &mut State) -> usize {
+        if state.sent.parcels() >= MOST_UNTAKEN {
+            self.count(state);
+        }
+        MOST_UNTAKEN.saturating_sub(state.sent.parcels())
+    }
+
+    /// Asks the kernel what is left in the queue.
+    fn count(&self, state: &mut State) {
+        if let Ok(bytes) = ioctl_fionread(&self.back) {
+            state.sent.keep(bytes);
+        }
+    }
+
+    /// How many parcels the target's program has not taken.
+    fn untaken(&self, state: &mut State) -> usize {
+        self.count(state);
+        let (parcels, first) = (state.sent.parcels(), state.sent.first());
+        if first < 2 || first_count(&self.back) != Some(first) {
+            return parcels;
+        }
+        // Of the first message some may be taken: its gate tells.
+        let left = peek_first(&self.back).and_then(|gate| gates_left(&gate));
+        parcels - first + left.map_or(first, |left| left.min(first))
+    }
+
+    pub(crate) fn outstanding(&self) -> usize {
+        if self.mark.is_mine() { self.untaken(&mut self.lock()) } else { 0 }
     }
 
     pub(crate) fn flush(&self, timeout: Duration) -> Result<()> {
         self.check()?;
         let started = Instant::now();
-        let mut state = self.outbox.lock();
-        state.waiting += 1;
-        self.courier.ring();
-        while self.outbox.let_go(&mut state) > 0 && !state.closed {
+        let mut waiting = None;
+        loop {
+            let state = &mut *self.lock();
+            let count = self.untaken(state);
+            if count == 0 {
+                return Ok(());
+            }
+            if self.is_over(state) {
+                // It may have taken the last of them just before.
+                return if self.untaken(state) == 0 { Ok(()) } else { Err(self.gone(state)) };
+            }
             let left = timeout.saturating_sub(started.elapsed());
             if left.is_zero() {
-                break;
+                return Err(Error::NotTaken { pid: self.target.pid(), count });
             }
-            state = self.outbox.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        state.waiting -= 1;
-        match self.outbox.let_go(&mut state) {
-            0 => Ok(()),
-            _ if state.closed => Err(self.outbox.gone()),
-            count => Err(Error::NotTaken { pid: self.outbox.target.pid(), count }),
+            self.wait(&mut waiting, Some(left));
         }
     }
 
-    #[must_use]
     pub(crate) fn is_closed(&self) -> bool {
-        if !self.outbox.mark.is_mine() {
-            return true;
-        }
-        let mut state = self.outbox.lock();
-        self.outbox.listen(&mut state);
-        state.closed
+        !self.mark.is_mine() || self.is_over(&mut self.lock())
     }
 
     pub(crate) fn reclaim(self) -> Vec<Parcel> {
-        match self.outbox.mark.is_mine() {
-            true => self.outbox.reclaim(&mut self.outbox.lock()),
-            false => Vec::new(),
+        let mut all = Vec::new();
+        while let Ok(some) = self.reclaim_some() {
+            if some.is_empty() {
+                break;
+            }
+            all.extend(some);
         }
+        all
+    }
+
+    pub(crate) fn reclaim_some(&self) -> Result<Vec<Parcel>> {
+        self.check()?;
+        let mut state = self.lock();
+        state.over = true;
+        let _ = shutdown(&self.queue, Shutdown::Both);
+        let alone = state.life.has_ended();
+        let _settled = if alone { None } else { self.settle() };
+        let mut reader = Reader::new(self.closer.clone());
+        let mut back = Vec::new();
+        loop {
+            match self.take_back(&mut reader, alone) {
+                Ok(Some(parcels)) => back.extend(parcels),
+                Ok(None) => return Ok(back),
+                Err(error) if back.is_empty() => return Err(error),
+                Err(_) => return Ok(back),
+            }
+        }
+    }
+
+    /// Waits until the target is not in the middle of taking something that it looked at before.
+    fn settle(&self) -> Option<Exclusive<'_>> {
+        let started = Instant::now();
+        loop {
+            match Exclusive::take(&self.back) {
+                Err(Errno::AGAIN) if started.elapsed() < SETTLED_WITHIN => std::thread::yield_now(),
+                taken => return taken.ok(),
+            }
+        }
+    }
+
+    /// Takes one message out of the queue: its parcels that the target's program has not taken.
+    fn take_back(&self, reader: &mut Reader, alone: bool) -> Result<Option<Vec<Parcel>>> {
+        // A target that lives takes messages, too: then one that was looked at need not be the one that is taken.
+        let look = if alone { Look::Peek } else { Look::Take };
+        if !alone && !reader.has_room(MOST_TOGETHER) {
+            return Err(Error::System {
+                doing: "reclaiming what was handed off (descriptors are short; what was not taken waits)",
+                os_code: Errno::MFILE.raw_os_error(),
+            });
+        }
+        let Read::Parcels(message) = reader.read(&self.back, look, None)? else { return Ok(None) };
+        let count = message.parcels.len();
+        let left = message.gate.map_or(count, |gate| take_gates(gate, count));
+        if alone {
+            drop_first(&self.back);
+        }
+        let taken = count - left;
+        let mut parcels = Vec::with_capacity(left);
+        for (n, parcel) in message.parcels.into_iter().enumerate() {
+            match n < taken {
+                true => self.closer.close_own(parcel.socket.into()),
+                false => parcels.push(parcel),
+            }
+        }
+        Ok(Some(parcels))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn check(&self) -> Result<()> {
-        self.outbox.mark.is_mine().then_some(()).ok_or(Error::Forked)
+        self.mark.is_mine().then_some(()).ok_or(Error::Forked)
     }
 
-    fn attend(&self) {
-        if self.outbox.needs_courier() {
-            self.courier.ring();
+    fn full(&self) -> Error {
+        Error::HandOffFull { pid: self.target.pid() }
+    }
+
+    fn gone(&self, state: &mut State) -> Error {
+        state.over = true;
+        self.listen(state);
+        let pid = self.target.pid();
+        if state.turned_away { Error::TurnedAway { pid } } else { Error::TargetGone { pid } }
+    }
+
+    fn is_over(&self, state: &mut State) -> bool {
+        state.over |= state.life.has_ended() || hung_up(&self.queue);
+        state.over
+    }
+
+    /// Takes what the target says.
+    fn listen(&self, state: &mut State) {
+        for _ in 0..BUDGET {
+            match read_frame(&self.queue, &self.closer, false) {
+                Ok(Some((Frame::Appetite(parcels), _))) => {
+                    state.appetite = usize::try_from(parcels).unwrap_or(1).clamp(1, MOST_TOGETHER);
+                }
+                Ok(Some((Frame::TooMany, _))) => state.turned_away = true,
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return,
+            }
         }
     }
 
-    /// Waits until there may be room for more.
-    fn wait_for_room(&self) {
-        let mut state = self.outbox.lock();
-        state.waiting += 1;
-        self.courier.ring();
-        state = self.outbox.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        state.waiting -= 1;
+    /// Waits until the target has taken something since `waiting` was made, or has ended. At first it does not wait, for
+    /// something may have been taken before.
+    fn wait(&self, waiting: &mut Option<OwnedFd>, at_most: Option<Duration>) {
+        if waiting.is_none() {
+            *waiting = self.waiting().ok();
+            if waiting.is_some() {
+                return;
+            }
+        }
+        let Some(waiting) = waiting else { return std::thread::sleep(PAUSE) };
+        let timeout = at_most.and_then(|time| Timespec::try_from(time).ok());
+        let mut events: Vec<Event> = Vec::with_capacity(2);
+        let _ = epoll::wait(waiting, spare_capacity(&mut events), timeout.as_ref());
     }
-}
 
-impl AsFd for Sender {
-    /// Hangs up when the target has ended or closed its receiver: for a poll loop. It may be readable before, in which
-    /// case [`is_closed`](Sender::is_closed) makes it quiet.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.outbox.link().as_fd()
+    /// Tells whenever the target takes something and there is room in the queue. While it is full, that is when most of it
+    /// was taken, which makes fuller messages.
+    fn waiting(&self) -> rustix::io::Result<OwnedFd> {
+        let waiting = epoll::create(CreateFlags::CLOEXEC)?;
+        let nothing = EventData::new_u64(0);
+        epoll::add(&waiting, &self.queue, nothing, EventFlags::OUT | EventFlags::ET)?;
+        epoll::add(&waiting, &self.watch, nothing, EventFlags::IN)?;
+        Ok(waiting)
     }
 }
 
 impl Drop for Outlet {
     fn drop(&mut self) {
-        if self.outbox.mark.is_mine() {
-            let State { dropped, .. } = &mut *self.outbox.lock();
-            *dropped = true;
-            self.courier.ring();
+        // A target that lives has the queue, with all that is on its way. Of one that has ended, this is the last
+        // descriptor of it.
+        if self.mark.is_mine() && self.lock().life.has_ended() {
+            self.closer.discard(&self.back);
         }
+    }
+}
+
+impl AsFd for Sender {
+    /// Readable when the target has ended or closed its receiver: for a poll loop.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.watch.as_fd()
     }
 }

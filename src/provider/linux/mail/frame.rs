@@ -27,6 +27,10 @@ pub(crate) enum Frame {
     Claim(Token),
     /// The answer to a claim that gets nothing.
     Refuse(Token, Refusal),
+    /// A receiver takes so many parcels of one message at a time.
+    Appetite(u32),
+    /// A receiver closes a link before it took anything from it: its sender's process, or user, has too many.
+    TooMany,
 }
 
 /// Why a claim gets nothing.
@@ -44,6 +48,8 @@ const HELLO: u8 = 1;
 const DELIVER: u8 = 2;
 const CLAIM: u8 = 3;
 const REFUSE: u8 = 4;
+const APPETITE: u8 = 5;
+const TOO_MANY: u8 = 6;
 
 impl Refusal {
     const ALL: [Refusal; 3] = [Refusal::NotHeld, Refusal::Expired, Refusal::Revoked];
@@ -70,20 +76,25 @@ impl Frame {
             }
             Frame::Deliver { token, cookie, expires, gated } => {
                 put(&kind(DELIVER));
-                put(&token);
+                put(&token.to_bytes());
                 put(&cookie.to_le_bytes());
                 put(&expires.to_le_bytes());
                 put(&[u8::from(gated)]);
             }
             Frame::Claim(token) => {
                 put(&kind(CLAIM));
-                put(&token);
+                put(&token.to_bytes());
             }
             Frame::Refuse(token, refusal) => {
                 put(&kind(REFUSE));
-                put(&token);
+                put(&token.to_bytes());
                 put(&[refusal.code()]);
             }
+            Frame::Appetite(parcels) => {
+                put(&kind(APPETITE));
+                put(&parcels.to_le_bytes());
+            }
+            Frame::TooMany => put(&kind(TOO_MANY)),
         }
         bytes
     }
@@ -98,14 +109,19 @@ impl Frame {
                 let (cookie, rest) = rest.split_first_chunk()?;
                 let (expires, rest) = rest.split_first_chunk()?;
                 let [cookie, expires] = [cookie, expires].map(|word| u64::from_le_bytes(*word));
-                Frame::Deliver { token: *token, cookie, expires, gated: *rest.first()? == 1 }
+                Frame::Deliver { token: Token::from_bytes(*token), cookie, expires, gated: *rest.first()? == 1 }
             }
-            CLAIM => Frame::Claim(*body.first_chunk()?),
+            CLAIM => Frame::Claim(Token::from_bytes(*body.first_chunk()?)),
             REFUSE => {
                 let (token, rest) = body.split_first_chunk()?;
                 let code = *rest.first()?;
-                Frame::Refuse(*token, Refusal::ALL.into_iter().find(|refusal| refusal.code() == code)?)
+                Frame::Refuse(
+                    Token::from_bytes(*token),
+                    Refusal::ALL.into_iter().find(|refusal| refusal.code() == code)?,
+                )
             }
+            APPETITE => Frame::Appetite(u32::from_le_bytes(*body.first_chunk()?)),
+            TOO_MANY => Frame::TooMany,
             _ => return None,
         };
         (frame.to_bytes() == *bytes).then_some(frame)
@@ -120,21 +136,23 @@ mod tests {
     proptest! {
         #[test]
         fn a_frame_comes_back_the_same(
-            token in any::<Token>(),
+            token in any::<[u8; 16]>(),
             numbers in any::<(u64, u64)>(),
             gated in any::<bool>(),
             process in any::<[u8; 20]>(),
             refusal in 0..3_usize,
         ) {
+            let token = Token::from_bytes(token);
             let hello = Frame::Hello(Process::from_bytes(&process).unwrap());
             let deliver = Frame::Deliver { token, cookie: numbers.0, expires: numbers.1, gated };
-            for frame in [hello, deliver, Frame::Claim(token), Frame::Refuse(token, Refusal::ALL[refusal])] {
+            let refuse = Frame::Refuse(token, Refusal::ALL[refusal]);
+            for frame in [hello, deliver, Frame::Claim(token), refuse, Frame::Appetite(7), Frame::TooMany] {
                 prop_assert_eq!(Frame::from_bytes(&frame.to_bytes()), Some(frame));
             }
         }
 
         #[test]
-        fn only_what_we_would_have_written_is_accepted(bytes in any::<[u8; SIZE]>(), kind in 0..6_u8, ours in any::<bool>()) {
+        fn only_what_we_would_have_written_is_accepted(bytes in any::<[u8; SIZE]>(), kind in 0..8_u8, ours in any::<bool>()) {
             let mut bytes = bytes;
             if ours {
                 bytes[..4].copy_from_slice(&[b'S', b'S', VERSION, kind]);

@@ -1,112 +1,134 @@
 //! Duplicates that could not be delivered: held at their source until the target claims them.
 //!
 //! A target without an endpoint, with a full queue, or a user with too many descriptors in flight: then the source
-//! keeps the descriptor, and the courier answers the target's claim. A flush delivers what has become deliverable.
+//! keeps the descriptor, and a thread, which is there only while it has something to do, answers the target's claim. A flush
+//! delivers what has become deliverable.
 
-use super::{Duty, Frame, Links, Listener, MOST_LINKS, Mail, Purpose, Refusal, SIZE, Token, Wait, is_from, since_boot};
+use super::claimants::Claimants;
+use super::holding::{Entry, Holding};
+use super::{Links, Listener, Mail, Purpose, Refusal, Token, refuses, since_boot};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::process::Process;
-use crate::provider::linux::sys::{ForkMark, receive_rights, send_rights};
-use rustix::event::PollFlags;
+use crate::provider::linux::closer::Link;
+use crate::provider::linux::place::endpoint_name;
+use crate::provider::linux::process::{Handle, Seen};
+use crate::provider::linux::sys::{ForkMark, spawn_deaf};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
-use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// The most duplicates that are held at a time.
-const MOST_HELD: usize = 16_384;
-/// How many expired and revoked duplicates are remembered, to answer claims of them.
-const MOST_ENDED: usize = 16_384;
 /// Between two attempts to deliver during a flush, or to answer when too many descriptors are in flight.
 const PAUSE: Duration = Duration::from_millis(10);
+/// How often it is asked whether a target lives that has no id here.
+const ASK_AFTER: Duration = Duration::from_secs(1);
 
 /// What a source holds for its targets.
 #[derive(Debug)]
 pub(crate) struct Held {
     domain: Domain,
     me: Process,
+    clock_shift: i128,
     links: Arc<Links>,
     mark: ForkMark,
+    bell: OwnedFd,
     state: Mutex<State>,
-    /// Notified when something left the table.
+    /// Notified when something is not held any more.
     changed: Condvar,
 }
 
 #[derive(Debug)]
 struct State {
-    /// Nothing in a forked child, where it belongs to the parent.
+    /// There while the thread is. Nothing in a forked child, where it belongs to the parent.
     listener: Option<Listener>,
-    entries: HashMap<Token, Entry>,
-    ended: HashMap<Token, (Process, Refusal)>,
-    order: VecDeque<Token>,
-    claimants: Vec<Claimant>,
-    targets: HashMap<Process, Target>,
-    /// When the next duplicate expires, or earlier; nanoseconds since boot.
-    next_expiry: u64,
+    holding: Holding,
+    claimants: Claimants,
+    /// Those for whom something is held; nothing of one that has no id here.
+    targets: HashMap<Process, Option<Arc<Handle>>>,
+    asked: Instant,
     flushing: usize,
+    thread: Option<JoinHandle<()>>,
+    running: bool,
+    stopping: bool,
 }
 
-/// One duplicate that is held.
-#[derive(Debug)]
-struct Entry {
-    target: Process,
-    mail: Mail,
-    descriptor: OwnedFd,
-    gate: Option<OwnedFd>,
+/// Something that the thread waits for.
+enum Input {
+    Link(Arc<Link>),
+    End(Arc<Handle>),
 }
 
-/// A process for which something is held.
-#[derive(Debug)]
-struct Target {
-    /// Tells when it ends; none where it cannot be seen from here.
-    watch: Option<Arc<OwnedFd>>,
-    held: usize,
-}
-
-/// A link over which a target claims.
-#[derive(Debug)]
-struct Claimant {
-    link: Arc<OwnedFd>,
-    process: Option<Process>,
-    /// A claim that could not be answered yet.
-    unanswered: Option<Token>,
+/// What the thread waits for before it looks again.
+#[derive(Default)]
+struct Wait {
+    inputs: Vec<Input>,
+    at_most: Option<Duration>,
 }
 
 impl Held {
-    pub(crate) fn open(domain: &Domain, me: &Process, links: &Arc<Links>) -> Result<Self> {
+    pub(crate) fn new(domain: &Domain, me: &Process, links: &Arc<Links>, clock_shift: i128) -> Result<Self> {
+        let refused = Error::system("preparing to hold duplicates");
         let state = State {
-            listener: Some(Listener::open(domain, me, Purpose::Claims)?),
-            entries: HashMap::new(),
-            ended: HashMap::new(),
-            order: VecDeque::new(),
-            claimants: Vec::new(),
+            listener: None,
+            holding: Holding::new(),
+            claimants: Claimants::default(),
             targets: HashMap::new(),
-            next_expiry: u64::MAX,
+            asked: Instant::now(),
             flushing: 0,
+            thread: None,
+            running: false,
+            stopping: false,
         };
-        let (domain, links) = (domain.clone(), links.clone());
-        let mark = ForkMark::new().map_err(Error::system("marking a place for claims"))?;
-        Ok(Held { domain, me: *me, links, mark, state: Mutex::new(state), changed: Condvar::new() })
+        Ok(Held {
+            domain: domain.clone(),
+            me: *me,
+            clock_shift,
+            links: links.clone(),
+            mark: ForkMark::new().map_err(&refused)?,
+            bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(&refused)?,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        })
     }
 
-    /// Holds one duplicate for `target`. The courier must be rung after it.
-    pub(crate) fn hold(&self, target: Process, mail: Mail, descriptor: OwnedFd, gate: Option<OwnedFd>) -> Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.entries.len() >= MOST_HELD {
+    /// Holds one duplicate for `target`.
+    pub(crate) fn hold(
+        self: &Arc<Self>,
+        target: Process,
+        mail: Mail,
+        descriptor: OwnedFd,
+        gate: Option<OwnedFd>,
+    ) -> Result<()> {
+        let descriptor = self.domain.closer().guard(descriptor);
+        let mut state = self.lock();
+        if state.holding.is_full() {
             return Err(Error::QueueFull { pid: target.pid() });
         }
-        match state.targets.entry(target) {
-            MapEntry::Occupied(mut known) => known.get_mut().held += 1,
-            MapEntry::Vacant(new) => drop(new.insert(Target { watch: self.watch(&target)?, held: 1 })),
+        if let MapEntry::Vacant(new) = state.targets.entry(target) {
+            new.insert(self.watch(&target)?);
         }
-        if mail.expires != 0 {
-            state.next_expiry = state.next_expiry.min(mail.expires);
+        if state.listener.is_none() {
+            state.listener = Some(Listener::open(&self.domain, &self.me, Purpose::Claims)?);
         }
-        state.entries.insert(mail.token, Entry { target, mail, descriptor, gate });
+        state.holding.insert(Entry { target, mail, descriptor, gate });
+        if !state.running {
+            let held = self.clone();
+            let started = spawn_deaf("sharesock", move || held.run());
+            let started = started.map_err(Error::io("starting the thread that answers claims"));
+            match started {
+                Ok(thread) => (state.thread, state.running) = (Some(thread), true),
+                Err(error) => {
+                    state.holding.remove(&mail.token);
+                    return Err(error);
+                }
+            }
+        }
+        self.ring();
         Ok(())
     }
 
@@ -116,22 +138,18 @@ impl Held {
             // The parent holds it; the gate is taken, and so nobody gets it.
             return;
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = state.remove(token) {
-            state.end(*token, entry.target, Refusal::Revoked);
-        }
+        self.lock().holding.end(token, Refusal::Revoked, Instant::now());
+        self.ring();
         self.changed.notify_all();
     }
 
     /// Waits until nothing is held any more; the number of those that still are when `timeout` has passed.
-    ///
-    /// `ring` makes the courier look.
-    pub(crate) fn flush(&self, timeout: Duration, ring: impl Fn()) -> usize {
+    pub(crate) fn flush(&self, timeout: Duration) -> usize {
         let started = Instant::now();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         state.flushing += 1;
-        ring();
-        while !state.entries.is_empty() {
+        self.ring();
+        while state.holding.len() > 0 {
             let left = timeout.saturating_sub(started.elapsed());
             if left.is_zero() {
                 break;
@@ -139,58 +157,137 @@ impl Held {
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         state.flushing -= 1;
-        state.entries.len()
+        state.holding.len()
+    }
+
+    /// Ends the thread, and waits for that; it never waits for anybody itself.
+    pub(crate) fn stop(&self) {
+        if !self.mark.is_mine() {
+            return;
+        }
+        let mut state = self.lock();
+        state.stopping = true;
+        let thread = state.thread.take();
+        drop(state);
+        self.ring();
+        // The last handle of an endpoint may be dropped by the thread: it does not wait for itself.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            let _ = thread.join();
+        }
     }
 
     /// Closes everything, in a forked child.
     pub(crate) fn abandon(&self) {
         if let Ok(mut state) = self.state.try_lock() {
-            state.clear();
+            state.listener = None;
+            state.holding = Holding::new();
+            state.claimants.clear();
+            state.targets.clear();
+            // The thread did not follow.
+            std::mem::forget(state.thread.take());
         }
     }
 
-    /// A descriptor that tells the end of `target`.
-    fn watch(&self, target: &Process) -> Result<Option<Arc<OwnedFd>>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ring(&self) {
+        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+    }
+
+    /// What tells the end of `target`; nothing when it has no id here.
+    fn watch(&self, target: &Process) -> Result<Option<Arc<Handle>>> {
         if target.namespace != self.me.namespace {
             return Ok(None);
         }
         let gone = || Error::NoSuchProcess { pid: target.pid() };
-        let pid = i32::try_from(target.pid()).ok().and_then(Pid::from_raw).ok_or_else(gone)?;
-        let watch = pidfd_open(pid, PidfdFlags::empty()).map_err(|_| gone())?;
-        match Process::from_pid(target.pid())? == *target {
-            true => Ok(Some(Arc::new(watch))),
-            false => Err(gone()),
+        let handle = Handle::open(target.pid()).map_err(|_| gone())?;
+        match handle.look()? {
+            Seen::Whole(process) if process != *target => Err(gone()),
+            Seen::Ended => Err(gone()),
+            _ => Ok(Some(Arc::new(handle))),
         }
     }
-}
 
-impl Duty for Held {
-    fn tend(&self, wait: &mut Wait) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.accept() {
-            if let Some(listener) = &state.listener {
-                wait.ready(listener.descriptor(), PollFlags::IN);
+    fn run(&self) {
+        loop {
+            // First the bell, then what it was rung for: rung in between, it rings on.
+            let _ = rustix::io::read(&self.bell, &mut [0_u8; 8]);
+            let Some(wait) = self.tend() else { return };
+            self.changed.notify_all();
+            wait.sleep(&self.bell);
+        }
+    }
+
+    /// Does what is due, without waiting; nothing when that was the last.
+    fn tend(&self) -> Option<Wait> {
+        let mut wait = Wait::default();
+        let mut state = self.lock();
+        let state = &mut *state;
+        if let Some(listener) = &state.listener {
+            match state.claimants.accept(listener, &self.domain.closer()) {
+                Ok(false) => wait.inputs.push(Input::Link(listener.descriptor().clone())),
+                Ok(true) => wait.at_most(Duration::ZERO),
+                Err(_) => wait.at_most(PAUSE),
             }
-        } else {
+        }
+        let looked = state.claimants.answer(&mut state.holding, &self.domain.closer(), &self.me);
+        wait.inputs.extend(looked.quiet.into_iter().map(Input::Link));
+        if looked.more {
+            wait.at_most(Duration::ZERO);
+        } else if looked.later {
             wait.at_most(PAUSE);
         }
-        state.answer(&self.me, wait);
-        state.expire(wait);
-        state.forget_dead_targets(wait);
-        if state.flushing > 0 && !state.entries.is_empty() {
-            self.deliver(&mut state);
+        if let Some(left) = state.holding.expire(since_boot(self.clock_shift), Instant::now()) {
+            wait.at_most(left);
+        }
+        self.forget_the_dead(state, &mut wait);
+        if state.flushing > 0 && state.holding.len() > 0 {
+            self.deliver(&mut state.holding);
             wait.at_most(PAUSE);
         }
-        self.changed.notify_all();
-        true
+        if state.stopping || (state.holding.is_done() && state.claimants.is_empty()) {
+            state.running = false;
+            // Whoever comes now finds nobody listening.
+            state.listener = None;
+            state.claimants.clear();
+            self.changed.notify_all();
+            return None;
+        }
+        Some(wait)
     }
-}
 
-impl Held {
+    fn forget_the_dead(&self, state: &mut State, wait: &mut Wait) {
+        let State { targets, holding, asked, .. } = state;
+        targets.retain(|target, _| holding.is_for(target));
+        let foreign = targets.values().any(Option::is_none);
+        let ask = foreign && asked.elapsed() >= ASK_AFTER;
+        if ask {
+            *asked = Instant::now();
+        }
+        if foreign {
+            wait.at_most(ASK_AFTER);
+        }
+        targets.retain(|target, watch| {
+            let dead = match watch {
+                Some(watch) => watch.has_ended(),
+                // A name that refuses is that of a process which has ended: whoever closes its endpoint removes it.
+                None => ask && refuses(&self.domain, &endpoint_name(target.who(), Purpose::Mail.suffix())),
+            };
+            if dead {
+                holding.forget(target, Instant::now());
+            } else if let Some(watch) = watch {
+                wait.inputs.push(Input::End(watch.clone()));
+            }
+            !dead
+        });
+    }
+
     /// Delivers what has become deliverable.
-    fn deliver(&self, state: &mut State) {
+    fn deliver(&self, holding: &mut Holding) {
         let (mut delivered, mut cannot) = (Vec::new(), Vec::new());
-        for (token, entry) in &state.entries {
+        for (token, entry) in holding.entries() {
             if cannot.contains(&entry.target) {
                 continue;
             }
@@ -201,144 +298,34 @@ impl Held {
             }
         }
         for token in delivered {
-            state.remove(&token);
+            holding.remove(&token);
         }
     }
 }
 
-impl Entry {
-    /// Its descriptor, and its gate if it has one.
-    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        std::iter::once(&self.descriptor).chain(&self.gate).map(AsFd::as_fd).collect()
+impl AsFd for Input {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Input::Link(link) => link.as_fd(),
+            Input::End(handle) => handle.as_fd(),
+        }
     }
 }
 
-impl State {
-    /// Accepts those who want to claim; `false` when no descriptor is free for them, and they wait in the backlog.
-    fn accept(&mut self) -> bool {
-        while let Some(accepted) = self.listener.as_ref().map(Listener::accept) {
-            let Ok(Some(link)) = accepted else { return accepted.is_ok() };
-            if self.claimants.len() >= MOST_LINKS {
-                self.claimants.remove(0);
-            }
-            self.claimants.push(Claimant { link: Arc::new(link), process: None, unanswered: None });
-        }
-        true
+impl Wait {
+    fn at_most(&mut self, time: Duration) {
+        self.at_most = Some(self.at_most.map_or(time, |least| least.min(time)));
     }
 
-    fn answer(&mut self, me: &Process, wait: &mut Wait) {
-        let mut claimants = std::mem::take(&mut self.claimants);
-        claimants.retain_mut(|claimant| {
-            let more = self.serve(claimant, me);
-            if more && claimant.unanswered.is_some() {
-                wait.at_most(PAUSE);
-            } else if more {
-                wait.ready(&claimant.link, PollFlags::IN);
-            }
-            more
-        });
-        self.claimants = claimants;
-    }
-
-    /// Reads what a claimant says, and answers; `false` when its link is at its end.
-    fn serve(&mut self, claimant: &mut Claimant, me: &Process) -> bool {
-        loop {
-            if let Some(token) = claimant.unanswered {
-                match self.give(token, claimant) {
-                    Ok(()) => claimant.unanswered = None,
-                    Err(Errno::TOOMANYREFS | Errno::NOBUFS | Errno::NOMEM) => return true,
-                    Err(_) => return false,
-                }
-            }
-            let mut bytes = [0; SIZE];
-            let arrival = match receive_rights(&claimant.link, &mut bytes, false) {
-                Ok(Some(arrival)) if arrival.length == SIZE => arrival,
-                Err(Errno::AGAIN) => return true,
-                _ => return false,
-            };
-            match (Frame::from_bytes(&bytes), arrival.descriptors, claimant.process) {
-                (Some(Frame::Hello(process)), [None, None], None) if is_from(&claimant.link, &process, me) => {
-                    claimant.process = Some(process);
-                }
-                (Some(Frame::Claim(token)), [None, None], Some(_)) => claimant.unanswered = Some(token),
-                _ => return false,
-            }
+    fn sleep(&self, bell: &OwnedFd) {
+        let mut inputs: Vec<_> =
+            self.inputs.iter().map(|input| PollFd::from_borrowed_fd(input.as_fd(), PollFlags::IN)).collect();
+        inputs.push(PollFd::new(bell, PollFlags::IN));
+        let timeout = self.at_most.and_then(|left| Timespec::try_from(left).ok());
+        match poll(&mut inputs, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR | Errno::AGAIN) => {}
+            // Nothing that a caller could mend; going on at once would spin.
+            Err(_) => std::thread::sleep(PAUSE),
         }
     }
-
-    fn give(&mut self, token: Token, claimant: &Claimant) -> rustix::io::Result<()> {
-        let process = claimant.process;
-        match self.entries.get(&token).filter(|entry| Some(entry.target) == process) {
-            Some(entry) => {
-                let frame = entry.mail.to_frame(entry.gate.is_some()).to_bytes();
-                send_rights(&claimant.link, &frame, &entry.descriptors())?;
-                self.remove(&token);
-                Ok(())
-            }
-            None => {
-                let ended = self.ended.get(&token).filter(|(target, _)| Some(*target) == process);
-                let refusal = ended.map_or(Refusal::NotHeld, |(_, refusal)| *refusal);
-                send_rights(&claimant.link, &Frame::Refuse(token, refusal).to_bytes(), &[])
-            }
-        }
-    }
-
-    fn expire(&mut self, wait: &mut Wait) {
-        let now = since_boot();
-        if self.next_expiry <= now {
-            let expired = self.entries.iter().filter(|(_, entry)| (1..=now).contains(&entry.mail.expires));
-            for (token, target) in expired.map(|(token, entry)| (*token, entry.target)).collect::<Vec<_>>() {
-                self.remove(&token);
-                self.end(token, target, Refusal::Expired);
-            }
-            let left = self.entries.values().map(|entry| entry.mail.expires).filter(|expires| *expires != 0);
-            self.next_expiry = left.min().unwrap_or(u64::MAX);
-        }
-        if self.next_expiry != u64::MAX {
-            wait.at_most(Duration::from_nanos(self.next_expiry.saturating_sub(now)));
-        }
-    }
-
-    fn forget_dead_targets(&mut self, wait: &mut Wait) {
-        self.targets.retain(|process, target| {
-            let dead = target.watch.as_ref().is_some_and(|watch| has_ended(watch));
-            if dead {
-                self.entries.retain(|_, entry| entry.target != *process);
-            }
-            let needed = !dead && target.held > 0;
-            if let (true, Some(watch)) = (needed, &target.watch) {
-                wait.ready(watch, PollFlags::IN);
-            }
-            needed
-        });
-    }
-
-    fn remove(&mut self, token: &Token) -> Option<Entry> {
-        let entry = self.entries.remove(token)?;
-        if let Some(target) = self.targets.get_mut(&entry.target) {
-            target.held -= 1;
-        }
-        Some(entry)
-    }
-
-    fn end(&mut self, token: Token, target: Process, refusal: Refusal) {
-        self.ended.insert(token, (target, refusal));
-        self.order.push_back(token);
-        while self.order.len() > MOST_ENDED {
-            self.order.pop_front().map(|oldest| self.ended.remove(&oldest));
-        }
-    }
-
-    fn clear(&mut self) {
-        self.listener = None;
-        self.entries.clear();
-        self.claimants.clear();
-        self.targets.clear();
-    }
-}
-
-fn has_ended(watch: &OwnedFd) -> bool {
-    let mut descriptors = [rustix::event::PollFd::new(watch, PollFlags::IN)];
-    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-    matches!(rustix::event::poll(&mut descriptors, Some(&now)), Ok(1..))
 }

@@ -1,26 +1,29 @@
-//! Where one process receives duplicates: what came in, and what became of it.
+//! Where one process receives duplicates: the links over which others deliver, and what is read from them.
 
+use super::arrived::{Arrived, Fate, Key, Waiting};
 use super::birth::inherited;
-use super::{FEW_LINKS, Frame, Listener, MOST_LINKS, Purpose, Refusal, SIZE, Token, at_end, is_from, since_boot};
+use super::{FEW_LINKS, Frame, Listener, Purpose, Quota, Refusal, Token, at_end, hung_up, read_frame};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::process::{Process, Who};
-use crate::provider::linux::sys::{Headroom, receive_rights, take_gate};
-use foldhash::fast::RandomState;
-use foldhash::{HashMap, HashMapExt};
+use crate::provider::linux::closer::{Closer, Link};
+use crate::provider::linux::process::Peer;
 use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown, sockopt};
-use std::hash::BuildHasher;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-/// The most duplicates taken from the kernel that wait here for their infos.
-const MOST_READY: usize = 16_384;
-/// At least so many fates are remembered, to tell a second use from an unknown info.
-const REMEMBERED: usize = 8192;
-
-/// What identifies a duplicate at its target: who sent it, by the kernel's word, and its token.
-pub(crate) type Key = (Who, Token);
+/// So much is read, and so many links are accepted, before others get their turn at the inbox.
+const BUDGET: usize = 256;
+/// A link is to say whose it is within this time.
+const GREETING_WITHIN: Duration = Duration::from_secs(5);
+/// So many links that did not say whose they are may be open.
+const MOST_SILENT: usize = 256;
+/// So many links may be of one process, which needs one.
+const OF_A_PROCESS: usize = 64;
+/// So many links whose sources have ended are kept for what was delivered over them; the oldest go first.
+const MOST_ENDED: usize = 1024;
 
 /// The receiving half of an endpoint.
 #[derive(Debug)]
@@ -28,6 +31,7 @@ pub(crate) struct Inbox {
     /// Nothing in a forked child, where it belongs to the parent.
     listener: Option<Listener>,
     me: Process,
+    closer: Closer,
     links: Vec<Incoming>,
     /// With so many links, those that are at their end are closed.
     tidy_at: usize,
@@ -37,49 +41,26 @@ pub(crate) struct Inbox {
 /// A link over which another process delivers to this one.
 #[derive(Debug)]
 struct Incoming {
-    link: Arc<OwnedFd>,
+    link: Arc<Link>,
     /// The process at its other end; unknown until it said so and the kernel agreed.
     source: Option<Who>,
+    /// The same, and its user, of a link that it opened.
+    opener: Option<(Process, u32)>,
+    since: Instant,
+    /// What it says who it is, until the kernel was asked.
+    greeting: Option<Process>,
     /// What this process claimed over it and still waits for.
     claim: Option<Token>,
 }
 
-/// What came in.
+/// What looking for a duplicate came to.
 #[derive(Debug)]
-struct Arrived {
-    headroom: Headroom,
-    ready: HashMap<Key, Waiting>,
-    fates: Fates,
-}
-
-/// What became of the last duplicates, in two halves: when one is full, the other is forgotten.
-///
-/// They are found by a hash of 64 bits that nobody outside can predict: small tables stay in the processor's cache.
-#[derive(Debug, Default)]
-struct Fates {
-    hash: RandomState,
-    young: HashMap<u64, Fate>,
-    old: HashMap<u64, Fate>,
-}
-
-/// A duplicate that waits for its info.
-#[derive(Debug)]
-struct Waiting {
-    descriptor: OwnedFd,
-    expires: u64,
-    gate: Option<OwnedFd>,
-}
-
-/// What became of a duplicate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Redeemed,
-    Expired,
-    Revoked,
-    /// Its source does not hold it, or no longer: it may have delivered it meanwhile.
-    NotHeld,
-    /// Its source ended before it answered a claim.
-    SourceGone,
+pub(crate) enum Found {
+    It(OwnedFd),
+    /// It has not arrived.
+    Nothing,
+    /// There is more to read.
+    Perhaps,
 }
 
 /// What reading a link came to.
@@ -95,244 +76,247 @@ enum Read {
 }
 
 impl Inbox {
-    pub(crate) fn open(domain: &Domain, me: &Process) -> Result<Self> {
+    pub(crate) fn open(domain: &Domain, me: &Process, clock_shift: i128) -> Result<Self> {
         let listener = match inherited(domain, me)? {
             Some(listener) => listener,
             None => Listener::open(domain, me, Purpose::Mail)?,
         };
-        Ok(Inbox { listener: Some(listener), me: *me, links: Vec::new(), tidy_at: FEW_LINKS, arrived: Arrived::new() })
+        Ok(Inbox {
+            listener: Some(listener),
+            me: *me,
+            closer: domain.closer(),
+            links: Vec::new(),
+            tidy_at: FEW_LINKS,
+            arrived: Arrived::new(clock_shift),
+        })
     }
 
-    /// Takes the duplicate `key`, if it has arrived; nothing when it has not.
+    /// Takes the duplicate `key`, if it has arrived. It reads no more than is fair to others who wait for the inbox.
     ///
     /// # Errors
-    /// Those of its fate, if that is known; [`Error::System`] and [`Error::TooManyUnredeemed`] when there is no room.
-    pub(crate) fn take(&mut self, key: &Key) -> Result<Option<OwnedFd>> {
-        if let Some(fate) = self.arrived.fates.of(key).filter(|fate| !fate.may_change()) {
+    /// Those of its fate, if that is known; [`Error::System`], [`Error::TooManyUnredeemed`] and [`Error::TooManyLinks`]
+    /// when there is no room.
+    pub(crate) fn take(&mut self, key: &Key) -> Result<Found> {
+        if let Some(fate) = self.arrived.final_fate(key) {
             return Err(fate.error());
         }
         let mut found = self.look_for(key)?;
-        if found.is_none() && self.arrived.fates.of(key).is_some() {
+        if matches!(found, Ok(None)) && self.arrived.fate(key).is_some() {
             // What its source does not hold any longer may have been delivered just before it said so.
             found = self.look_for(key)?;
         }
         match found {
-            Some(waiting) => self.arrived.open(key, waiting).map(Some),
-            None => self.arrived.fates.consult(key).map_or(Ok(None), |fate| Err(fate.error())),
+            Err(TooMuch) => Ok(Found::Perhaps),
+            Ok(Some(waiting)) => self.arrived.open(key, waiting).map(Found::It),
+            Ok(None) => self.arrived.consult(key).map_or(Ok(Found::Nothing), |fate| Err(fate.error())),
         }
     }
 
     /// The link on which the answer to a claim of `key` is awaited.
-    pub(crate) fn claim_of(&self, key: &Key) -> Option<Arc<OwnedFd>> {
-        let claimed = |incoming: &&Incoming| incoming.source == Some(key.0) && incoming.claim == Some(key.1);
-        self.links.iter().find(claimed).map(|incoming| incoming.link.clone())
+    pub(crate) fn claim_of(&self, key: &Key) -> Option<Arc<Link>> {
+        self.links.iter().find(|incoming| incoming.claims(key)).map(|incoming| incoming.link.clone())
     }
 
     /// Awaits the answer to a claim of `key` on `link`.
-    pub(crate) fn await_claim(&mut self, key: &Key, link: OwnedFd) {
-        self.links.push(Incoming { link: Arc::new(link), source: Some(key.0), claim: Some(key.1) });
+    pub(crate) fn await_claim(&mut self, key: &Key, link: Link) {
+        let incoming = Incoming { source: Some(key.source), claim: Some(key.token), ..Incoming::new(link) };
+        self.links.push(incoming);
     }
 
-    /// Notes that the source of `key` cannot be asked.
-    pub(crate) fn note_source_gone(&mut self, key: &Key) {
-        self.arrived.fates.note(*key, Fate::SourceGone);
+    /// Notes what became of `key`, of which its source cannot be asked.
+    pub(crate) fn note(&mut self, key: &Key, fate: Fate) {
+        self.arrived.note(*key, fate);
     }
 
     /// Closes everything, in a forked child.
     pub(crate) fn abandon(&mut self) {
         self.listener = None;
         self.links.clear();
-        self.arrived = Arrived::new();
+        self.arrived.clear();
     }
 
-    fn look_for(&mut self, key: &Key) -> Result<Option<Waiting>> {
-        if !self.arrived.ready.is_empty() {
-            if let Some(waiting) = self.arrived.ready.remove(key) {
-                return Ok(Some(waiting));
-            }
+    fn look_for(&mut self, key: &Key) -> Result<Result<Option<Waiting>, TooMuch>> {
+        if let Some(waiting) = self.arrived.take(key) {
+            return Ok(Ok(Some(waiting)));
         }
-        if let Some(waiting) = self.read_links(key)? {
-            return Ok(Some(waiting));
+        match self.read_links(key)? {
+            Ok(None) => {}
+            found => return Ok(found),
         }
         // Not on a link that was known: the source has opened one since.
-        self.accept()?;
-        self.read_links(key)
+        let all = self.accept()?;
+        let found = self.read_links(key)?;
+        Ok(if all || !matches!(found, Ok(None)) { found } else { Err(TooMuch) })
     }
 
     /// Reads the links of `key`'s source, and those that did not say whose they are, until `key` turns up.
-    fn read_links(&mut self, key: &Key) -> Result<Option<Waiting>> {
-        let mut at = 0;
+    fn read_links(&mut self, key: &Key) -> Result<Result<Option<Waiting>, TooMuch>> {
+        let (mut at, mut left) = (0, BUDGET);
         while let Some(incoming) = self.links.get_mut(at) {
-            if incoming.source.is_some_and(|source| source != key.0) {
+            if incoming.source.is_some_and(|source| source != key.source) {
                 at += 1;
                 continue;
             }
-            match incoming.read(&self.me, &mut self.arrived)? {
-                Read::Duplicate(arrived, waiting) if arrived == *key => return Ok(Some(waiting)),
-                Read::Duplicate(arrived, waiting) => drop(self.arrived.ready.insert(arrived, waiting)),
+            if left == 0 {
+                return Ok(Err(TooMuch));
+            }
+            left -= 1;
+            let greets = incoming.source.is_none();
+            match incoming.read(&self.me, &self.closer, &mut self.arrived)? {
+                Read::Duplicate(arrived, waiting) if arrived == *key => return Ok(Ok(Some(waiting))),
+                // A token that comes twice is no honest source's.
+                Read::Duplicate(arrived, waiting) => {
+                    if !self.arrived.keep(arrived, waiting) {
+                        self.links.swap_remove(at);
+                    }
+                }
+                Read::Frame if greets && !self.may_stay(at) => drop(self.links.swap_remove(at)),
                 Read::Frame => {}
                 Read::Drained => at += 1,
                 Read::Closed => drop(self.links.swap_remove(at)),
             }
         }
-        Ok(None)
+        Ok(Ok(None))
     }
 
-    fn accept(&mut self) -> Result<()> {
-        let Some(listener) = &self.listener else { return Ok(()) };
-        loop {
+    /// Whether the process and the user whose link this is may have one more than the others.
+    fn may_stay(&self, at: usize) -> bool {
+        let Some(new) = self.links.get(at) else { return true };
+        let others = self.links.iter().filter(|other| !Arc::ptr_eq(&other.link, &new.link));
+        let open = others.filter_map(|other| other.opener);
+        new.opener.is_none_or(|opener| Quota::here(OF_A_PROCESS).admits(opener, open))
+    }
+
+    /// Accepts links that others opened; `false` when there may be more than is fair.
+    fn accept(&mut self) -> Result<bool> {
+        let most = Quota::here(OF_A_PROCESS).links;
+        for _ in 0..BUDGET {
             if self.links.len() >= self.tidy_at {
-                self.links.retain(|incoming| !at_end(&incoming.link));
-                self.tidy_at = (2 * self.links.len()).clamp(FEW_LINKS, MOST_LINKS);
+                self.tidy();
             }
             // More wait in the backlog, with all that was delivered over them.
-            if self.links.len() >= MOST_LINKS {
-                return Err(Error::TooManyLinks { limit: MOST_LINKS });
+            if self.links.len() >= most {
+                return Err(Error::TooManyLinks { limit: most });
             }
-            let Some(link) = listener.accept()? else { return Ok(()) };
-            self.links.push(Incoming { link: Arc::new(link), source: None, claim: None });
+            let Some(listener) = &self.listener else { return Ok(true) };
+            let Some(link) = listener.accept()? else { return Ok(true) };
+            let link = self.closer.guard_link(link);
+            if at_end(&link) {
+                continue;
+            }
+            self.links.push(Incoming::new(link));
+            self.hush();
         }
+        Ok(false)
+    }
+
+    /// Closes links that have not said for too long whose they are, and the oldest of too many such.
+    fn hush(&mut self) {
+        let silent = self.links.iter().filter(|incoming| incoming.source.is_none()).count();
+        if silent <= FEW_LINKS {
+            return;
+        }
+        let (now, mut surplus) = (Instant::now(), silent.saturating_sub(MOST_SILENT));
+        self.links.retain(|incoming| {
+            if incoming.source.is_some() {
+                return true;
+            }
+            let late = now.saturating_duration_since(incoming.since) > GREETING_WITHIN;
+            // Those that came first are first; one whose greeting has come is read next.
+            let goes = (late || surplus > 0) && !incoming.has_input();
+            surplus = surplus.saturating_sub(goes.into());
+            !goes
+        });
+    }
+
+    /// Closes links that are at their end, and of those that have something left the oldest, if they are too many.
+    fn tidy(&mut self) {
+        self.links.retain(|incoming| !at_end(&*incoming.link));
+        let ended = self.links.iter().filter(|incoming| hung_up(&*incoming.link)).count();
+        let mut surplus = ended.saturating_sub(MOST_ENDED.min(Quota::here(OF_A_PROCESS).links / 4));
+        self.links.retain(|incoming| {
+            let goes = surplus > 0 && hung_up(&*incoming.link);
+            surplus = surplus.saturating_sub(goes.into());
+            !goes
+        });
+        self.tidy_at = (2 * self.links.len()).clamp(FEW_LINKS, Quota::here(OF_A_PROCESS).links.max(FEW_LINKS));
     }
 }
 
+/// More is to be read than is fair at once.
+#[derive(Debug, Clone, Copy)]
+struct TooMuch;
+
 impl Incoming {
-    fn read(&mut self, me: &Process, arrived: &mut Arrived) -> Result<Read> {
-        arrived.make_room()?;
-        let mut bytes = [0; SIZE];
-        let arrival = match receive_rights(&self.link, &mut bytes, arrived.headroom.is_ample()) {
-            Ok(Some(arrival)) => arrival,
+    fn new(link: Link) -> Self {
+        let since = Instant::now();
+        Incoming { link: Arc::new(link), source: None, opener: None, since, greeting: None, claim: None }
+    }
+
+    fn claims(&self, key: &Key) -> bool {
+        self.claim == Some(key.token) && self.source == Some(key.source)
+    }
+
+    fn has_input(&self) -> bool {
+        matches!(rustix::net::recv(&*self.link, &mut [0_u8; 1], rustix::net::RecvFlags::PEEK), Ok((_, 1..)))
+    }
+
+    fn read(&mut self, me: &Process, closer: &Closer, arrived: &mut Arrived) -> Result<Read> {
+        if let Some(source) = self.source {
+            arrived.make_room(source)?;
+        } else if let Some(process) = self.greeting {
+            let peer = Peer::of(&*self.link)?;
+            if !peer.is(&process, me) {
+                return Ok(Read::Closed);
+            }
+            (self.source, self.opener) = (Some(process.who()), Some((process, peer.uid)));
+            return Ok(Read::Frame);
+        }
+        let ample = arrived.headroom.is_ample(2);
+        let (frame, [descriptor, gate]) = match read_frame(&self.link, closer, ample) {
+            Ok(Some(read)) => read,
             Err(Errno::AGAIN) => return Ok(Read::Drained),
             Err(errno @ (Errno::MFILE | Errno::NFILE)) => {
                 return Err(Error::system("receiving a duplicate (no descriptor is free)")(errno));
             }
             Ok(None) | Err(_) => {
                 if let (Some(source), Some(token)) = (self.source, self.claim) {
-                    arrived.fates.note((source, token), Fate::SourceGone);
+                    arrived.note(Key { source, token }, Fate::SourceGone);
                 }
                 return Ok(Read::Closed);
             }
         };
-        let frame = if arrival.length == SIZE { Frame::from_bytes(&bytes) } else { None };
-        match (frame, arrival.descriptors, self.source) {
-            (Some(Frame::Hello(process)), [None, None], None) if is_from(&self.link, &process, me) => {
-                self.source = Some(process.who());
+        match (frame, descriptor, gate, self.source) {
+            (Frame::Hello(process), None, None, None) => {
+                // Asked when it is read next: that may fail for want of a descriptor, and is then repeated.
+                self.greeting = Some(process);
                 Ok(Read::Frame)
             }
-            (Some(Frame::Deliver { token, cookie, expires, gated }), [Some(descriptor), gate], Some(source))
+            (Frame::Deliver { token, cookie, expires, gated }, Some(descriptor), gate, Some(source))
                 if gated == gate.is_some() =>
             {
-                match sockopt::socket_cookie(&descriptor) {
-                    Ok(arrived) if arrived == cookie => {}
-                    _ => return Ok(Read::Closed),
+                // Of which socket the info speaks, its token says: nobody can put another in its place.
+                if token.cookie() != cookie || sockopt::socket_cookie(&descriptor) != Ok(cookie) {
+                    return Ok(Read::Closed);
                 }
                 if self.claim == Some(token) {
                     // Another thread may wait for the same answer: this wakes it.
                     self.claim = None;
                     let _ = shutdown(&*self.link, Shutdown::Both);
                 }
-                Ok(Read::Duplicate((source, token), Waiting { descriptor, expires, gate }))
+                let key = Key { source, token };
+                Ok(Read::Duplicate(key, Waiting { descriptor, expires, gate }))
             }
-            (Some(Frame::Refuse(token, refusal)), [None, None], Some(source)) if self.claim == Some(token) => {
+            (Frame::Refuse(token, refusal), None, None, Some(source)) if self.claim == Some(token) => {
                 let fate = match refusal {
                     Refusal::NotHeld => Fate::NotHeld,
                     Refusal::Expired => Fate::Expired,
                     Refusal::Revoked => Fate::Revoked,
                 };
-                arrived.fates.note((source, token), fate);
+                arrived.note(Key { source, token }, fate);
                 Ok(Read::Closed)
             }
             _ => Ok(Read::Closed),
-        }
-    }
-}
-
-impl Arrived {
-    fn new() -> Self {
-        Arrived { headroom: Headroom::new(), ready: HashMap::new(), fates: Fates::default() }
-    }
-
-    /// Makes room for one more duplicate, by closing those that nobody can redeem any more.
-    fn make_room(&mut self) -> Result<()> {
-        if self.ready.len() < MOST_READY {
-            return Ok(());
-        }
-        let now = since_boot();
-        let expired: Vec<Key> =
-            self.ready.iter().filter(|(_, waiting)| waiting.expired_at(now)).map(|(key, _)| *key).collect();
-        for key in &expired {
-            self.ready.remove(key);
-            self.fates.note(*key, Fate::Expired);
-        }
-        match expired.is_empty() {
-            true => Err(Error::TooManyUnredeemed { limit: MOST_READY }),
-            false => Ok(()),
-        }
-    }
-
-    /// Hands out what waited, if it may be had.
-    fn open(&mut self, key: &Key, waiting: Waiting) -> Result<OwnedFd> {
-        let fate = if waiting.expires != 0 && waiting.expired_at(since_boot()) {
-            Fate::Expired
-        } else if waiting.gate.is_some_and(|gate| take_gate(gate) != Ok(true)) {
-            Fate::Revoked
-        } else {
-            Fate::Redeemed
-        };
-        self.fates.note(*key, fate);
-        match fate {
-            Fate::Redeemed => Ok(waiting.descriptor),
-            fate => Err(fate.error()),
-        }
-    }
-}
-
-impl Fates {
-    fn of(&self, key: &Key) -> Option<Fate> {
-        let print = self.hash.hash_one(key);
-        self.young.get(&print).or_else(|| self.old.get(&print)).copied()
-    }
-
-    /// The fate of `key`. One that may change is forgotten.
-    fn consult(&mut self, key: &Key) -> Option<Fate> {
-        let fate = self.of(key)?;
-        if fate.may_change() {
-            let print = self.hash.hash_one(key);
-            self.young.remove(&print);
-            self.old.remove(&print);
-        }
-        Some(fate)
-    }
-
-    fn note(&mut self, key: Key, fate: Fate) {
-        if fate.may_change() && self.of(&key).is_some() {
-            return;
-        }
-        if self.young.len() >= REMEMBERED {
-            std::mem::swap(&mut self.young, &mut self.old);
-            self.young.clear();
-        }
-        self.young.insert(self.hash.hash_one(key), fate);
-    }
-}
-
-impl Waiting {
-    fn expired_at(&self, now: u64) -> bool {
-        self.expires != 0 && self.expires <= now
-    }
-}
-
-impl Fate {
-    fn may_change(self) -> bool {
-        matches!(self, Fate::NotHeld | Fate::SourceGone)
-    }
-
-    fn error(self) -> Error {
-        match self {
-            Fate::Redeemed => Error::AlreadyRedeemed,
-            Fate::Expired => Error::Expired,
-            Fate::Revoked => Error::Revoked,
-            Fate::NotHeld => Error::UnknownDelivery,
-            Fate::SourceGone => Error::SourceGone,
         }
     }
 }

@@ -1,19 +1,30 @@
 //! Links to other processes: opened once and kept.
 
-use super::{FEW_LINKS, Frame, Mail, Purpose, at_end};
+use super::{FEW_LINKS, Frame, Mail, Purpose};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::process::{Process, Who};
+use crate::provider::linux::closer::Link;
 use crate::provider::linux::place::endpoint_name;
-use crate::provider::linux::sys::{peer_pid, send_rights};
-use rustix::io::Errno;
-use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use crate::provider::linux::process::Peer;
+use crate::provider::linux::sys::send_rights;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, IoSlice};
+use rustix::net::{self, AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use std::collections::HashMap;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The kernel's bound on what waits unread on a link, in bytes; it takes what `wmem_max` allows.
 const SEND_BUFFER: usize = 4 << 20;
+/// A link that is turned away before its greeting came is opened again, so often.
+const ATTEMPTS: usize = 4;
+/// That a process lives is asked again after this: one that ended within it could as well have ended after.
+const SURE_FOR: Duration = Duration::from_micros(20);
+
+/// What the names of queues begin with.
+pub(crate) const QUEUE_NAME: &str = "sharesock/";
 
 /// The links of this process over which it delivers, by target.
 #[derive(Debug, Default)]
@@ -21,19 +32,69 @@ pub(crate) struct Links(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
-    links: HashMap<Process, OwnedFd>,
+    links: HashMap<Process, Outgoing>,
     /// With so many links, those to targets that have ended are closed.
     tidy_at: usize,
 }
 
+/// A link, and the process to which it leads.
+#[derive(Debug)]
+struct Outgoing {
+    link: Link,
+    life: Life,
+}
+
+/// Whether a process lives, asked of the kernel no more often than makes sense.
+#[derive(Debug)]
+pub(crate) struct Life {
+    peer: Peer,
+    asked: Option<Instant>,
+}
+
+impl Life {
+    pub(crate) fn of(peer: Peer) -> Self {
+        Life { peer, asked: None }
+    }
+
+    /// Whether it has ended, as far as the kernel tells. It does although children that it forked have its links still.
+    pub(crate) fn is_over(&mut self) -> bool {
+        let now = Instant::now();
+        if self.asked.is_some_and(|asked| now.saturating_duration_since(asked) < SURE_FOR) {
+            return false;
+        }
+        self.asked = Some(now);
+        self.has_ended()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.peer.has_ended()
+    }
+
+    /// Readable when it has ended; nothing where the kernel has no such descriptor.
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.peer.handle.as_ref().map(AsFd::as_fd)
+    }
+}
+
 impl Table {
     /// Keeps a link that was opened, in the place of those that have come to their end.
-    fn keep(&mut self, target: &Process, link: OwnedFd) -> &OwnedFd {
+    fn keep(&mut self, target: &Process, (link, peer): (Link, Peer)) -> &mut Outgoing {
         if self.links.len() >= self.tidy_at {
-            self.links.retain(|_, link| !at_end(link));
+            self.links.retain(|_, outgoing| !outgoing.life.has_ended() && !hung_up(&outgoing.link));
             self.tidy_at = (2 * self.links.len()).max(FEW_LINKS);
         }
-        self.links.entry(*target).insert_entry(link).into_mut()
+        self.links.entry(*target).insert_entry(Outgoing { link, life: Life::of(peer) }).into_mut()
+    }
+}
+
+impl Outgoing {
+    /// # Errors
+    /// `PIPE` or `CONNRESET` when the link is at its end, `SRCH` when its process is.
+    fn send(&mut self, frame: &[u8], descriptors: &[BorrowedFd<'_>]) -> rustix::io::Result<()> {
+        if self.life.is_over() {
+            return Err(Errno::SRCH);
+        }
+        send_rights(&self.link, &[IoSlice::new(frame)], descriptors)
     }
 }
 
@@ -52,22 +113,26 @@ impl Links {
     ) -> Result<()> {
         let frame = mail.to_frame(descriptors.len() > 1).to_bytes();
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = || connect(domain, me, target.who(), Purpose::Mail, &[]);
-        let sent = match table.links.get(target) {
-            Some(link) => match send_rights(link, &frame, descriptors) {
+        let open = || connect(domain, me, Addressee::Process(target), Purpose::Mail, &[]);
+        let sent = match table.links.get_mut(target) {
+            Some(outgoing) => match outgoing.send(&frame, descriptors) {
                 Err(Errno::PIPE | Errno::CONNRESET) => {
                     // The target closed this link: it ended, or it opened a new endpoint.
                     table.links.remove(target);
-                    send_rights(table.keep(target, open()?), &frame, descriptors)
+                    table.keep(target, open()?).send(&frame, descriptors)
                 }
                 sent => sent,
             },
-            None => send_rights(table.keep(target, open()?), &frame, descriptors),
+            None => table.keep(target, open()?).send(&frame, descriptors),
         };
         sent.map_err(|errno| match errno {
             Errno::AGAIN => Error::QueueFull { pid: target.pid() },
             Errno::TOOMANYREFS => Error::TooManyInFlight,
             Errno::PIPE | Errno::CONNRESET => Error::no_endpoint(target.pid(), domain),
+            Errno::SRCH => {
+                table.links.remove(target);
+                Error::NoSuchProcess { pid: target.pid() }
+            }
             errno => Error::system("delivering a duplicate")(errno),
         })
     }
@@ -86,49 +151,113 @@ impl Mail {
     }
 }
 
-/// Opens a link to where `target` listens for `purpose`, and says who is there.
+/// Who is to listen at the other end of a link.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Addressee<'a> {
+    Process(&'a Process),
+    /// A process of which only a protocol info tells.
+    Named(Who),
+}
+
+impl Addressee<'_> {
+    fn who(self) -> Who {
+        match self {
+            Addressee::Process(process) => process.who(),
+            Addressee::Named(who) => who,
+        }
+    }
+
+    /// Who listens is the kernel's word, not the name's.
+    fn is(self, peer: &Peer, me: &Process) -> bool {
+        match self {
+            Addressee::Process(process) => peer.is(process, me),
+            Addressee::Named(who) => peer.may_be(who),
+        }
+    }
+}
+
+/// Opens a link to where `addressee` listens for `purpose`, and says who is here, with these descriptors.
 ///
 /// # Errors
-/// [`Error::NoEndpoint`] when nobody listens; [`Error::QueueFull`] when too many links wait to be accepted.
+/// [`Error::NoEndpoint`] when nobody listens; [`Error::QueueFull`] when too many links wait to be accepted;
+/// [`Error::Impostor`] when another process does.
 pub(crate) fn connect(
     domain: &Domain,
     me: &Process,
-    target: Who,
+    addressee: Addressee<'_>,
     purpose: Purpose,
     with_hello: &[BorrowedFd<'_>],
-) -> Result<OwnedFd> {
+) -> Result<(Link, Peer)> {
     let refused = Error::system("opening a link");
-    let pid = target.0;
-    let name = endpoint_name(target, purpose.suffix());
-    let link = seqpacket().map_err(&refused)?;
+    let pid = addressee.who().0;
+    for _ in 0..ATTEMPTS {
+        let (link, peer) = reach(domain, me, addressee, purpose)?;
+        // A child that it forked may have its listener still.
+        if peer.has_ended() {
+            return Err(Error::no_endpoint(pid, domain));
+        }
+        if !addressee.is(&peer, me) {
+            return Err(Error::Impostor { pid, answered: peer.pid() });
+        }
+        sockopt::set_socket_send_buffer_size(&link, SEND_BUFFER).map_err(&refused)?;
+        match send_rights(&link, &[IoSlice::new(&Frame::Hello(*me).to_bytes())], with_hello) {
+            Ok(()) => return Ok((link, peer)),
+            // It made room for other links, or has ended.
+            Err(Errno::PIPE | Errno::CONNRESET) => {}
+            Err(Errno::TOOMANYREFS) => return Err(Error::TooManyInFlight),
+            Err(errno) => return Err(refused(errno)),
+        }
+    }
+    Err(Error::no_endpoint(pid, domain))
+}
+
+/// Whether the process that an info names is there to be asked.
+pub(crate) fn listens(domain: &Domain, me: &Process, who: Who) -> bool {
+    let reached = reach(domain, me, Addressee::Named(who), Purpose::Mail);
+    reached.is_ok_and(|(_, peer)| !peer.has_ended() && peer.may_be(who))
+}
+
+fn reach(domain: &Domain, me: &Process, addressee: Addressee<'_>, purpose: Purpose) -> Result<(Link, Peer)> {
+    let refused = Error::system("opening a link");
+    let who = addressee.who();
+    let name = endpoint_name(who, purpose.suffix());
+    let link = domain.closer().guard_link(seqpacket().map_err(&refused)?);
     if let Err(errno) = connect_to(&link, domain, &name) {
         return Err(match errno {
-            Errno::NOENT => Error::no_endpoint(pid, domain),
+            Errno::NOENT => Error::no_endpoint(who.0, domain),
             Errno::CONNREFUSED => {
                 domain.remove(&name);
-                Error::no_endpoint(pid, domain)
+                match addressee {
+                    // It cannot be seen from here, but it did not remove its name, as whoever closes its endpoint does.
+                    Addressee::Process(process) if process.namespace != me.namespace => {
+                        Error::NoSuchProcess { pid: who.0 }
+                    }
+                    _ => Error::no_endpoint(who.0, domain),
+                }
             }
-            Errno::AGAIN => Error::QueueFull { pid },
+            Errno::AGAIN => Error::QueueFull { pid: who.0 },
             errno => refused(errno),
         });
     }
-    // Who listens is the kernel's word, not the name's. Id 0 is a process outside of this PID namespace, of which
-    // nothing more can be asked.
-    let answered = peer_pid(&link).map_err(&refused)?;
-    match Process::from_pid(answered) {
-        _ if answered == 0 => {}
-        Ok(process) if process.who() == target => {}
-        // It ended just now.
-        _ if answered == pid => return Err(Error::no_endpoint(pid, domain)),
-        _ => return Err(Error::Impostor { pid, answered }),
-    }
-    sockopt::set_socket_send_buffer_size(&link, SEND_BUFFER).map_err(&refused)?;
-    send_rights(&link, &Frame::Hello(*me).to_bytes(), with_hello).map_err(|errno| match errno {
-        Errno::PIPE | Errno::CONNRESET => Error::no_endpoint(pid, domain),
-        Errno::TOOMANYREFS => Error::TooManyInFlight,
-        errno => refused(errno),
-    })?;
-    Ok(link)
+    let peer = Peer::of(&link)?;
+    Ok((link, peer))
+}
+
+/// A queue for what is handed off to `target`: where it goes in, and where it comes out.
+///
+/// The second end has an abstract name, by which `Domain::members` and `ss -x` tell whose it is. Nobody can connect to it.
+pub(crate) fn make_queue(target: &Process) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (one, two) = net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    sockopt::set_socket_send_buffer_size(&one, SEND_BUFFER)?;
+    let name = format!(
+        "{QUEUE_NAME}{}/{}",
+        endpoint_name(target.who(), Purpose::HandOff.suffix()),
+        sockopt::socket_cookie(&two)?
+    );
+    // It does without as well.
+    let _ = SocketAddrUnix::new_abstract_name(name.as_bytes()).and_then(|address| net::bind(&two, &address));
+    Ok((one, two))
 }
 
 pub(super) fn seqpacket() -> rustix::io::Result<OwnedFd> {
@@ -136,6 +265,19 @@ pub(super) fn seqpacket() -> rustix::io::Result<OwnedFd> {
     net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
 }
 
-pub(super) fn connect_to(link: &OwnedFd, domain: &Domain, name: &str) -> rustix::io::Result<()> {
+pub(super) fn connect_to(link: impl AsFd, domain: &Domain, name: &str) -> rustix::io::Result<()> {
     net::connect(link, &SocketAddrUnix::new(domain.short_path(name))?)
+}
+
+/// Whether the other side of a link is gone and nothing of it waits.
+pub(crate) fn at_end(link: impl AsFd) -> bool {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    !matches!(net::recv(link, &mut [0_u8; 1], flags), Ok((1.., _)) | Err(Errno::AGAIN | Errno::INTR))
+}
+
+/// Whether the other side of a link is gone.
+pub(crate) fn hung_up(link: impl AsFd) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut links = [PollFd::new(&link, PollFlags::empty())];
+    matches!(poll(&mut links, Some(&now)), Ok(1..))
 }

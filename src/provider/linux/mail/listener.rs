@@ -5,17 +5,18 @@ use super::{MOST_LINKS, Purpose};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::process::{Process, Who};
+use crate::provider::linux::closer::Link;
 use crate::provider::linux::place::{birth_name, endpoint_name, parse_name};
-use crate::provider::linux::sys::{ForkMark, peer_pid};
+use crate::provider::linux::sys::ForkMark;
 use rustix::io::Errno;
-use rustix::net::{self, AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// A socket of this process that others connect to; its name goes with it.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    socket: Arc<OwnedFd>,
+    socket: Arc<Link>,
     domain: Domain,
     name: String,
     mark: ForkMark,
@@ -71,6 +72,10 @@ impl Listener {
     /// Gives the socket's name to the child that listens on it.
     pub(crate) fn pass_on(self, name: &str) {
         let _ = self.domain.publish(&self.name, name);
+        let socket = self.socket.clone();
+        drop(self);
+        // It is the child's: this process closes its descriptor, and does not end it.
+        drop(Arc::into_inner(socket).map(Link::into_owned));
     }
 
     fn renamed(mut self, name: String) -> Self {
@@ -85,11 +90,11 @@ impl Listener {
     /// Takes over a socket that listens under `name` already.
     pub(crate) fn of(socket: OwnedFd, domain: &Domain, name: String) -> Result<Self> {
         let mark = ForkMark::new().map_err(Error::system("marking an endpoint"))?;
-        Ok(Listener { socket: Arc::new(socket), domain: domain.clone(), name, mark })
+        Ok(Listener { socket: Arc::new(domain.closer().guard_link(socket)), domain: domain.clone(), name, mark })
     }
 
     /// Readable when another process has opened a link.
-    pub(crate) fn descriptor(&self) -> &Arc<OwnedFd> {
+    pub(crate) fn descriptor(&self) -> &Arc<Link> {
         &self.socket
     }
 
@@ -118,20 +123,6 @@ impl Drop for Listener {
 /// What the name of such a place ends with.
 pub(crate) fn bell_suffix(number: u32) -> String {
     format!("-events-{number}")
-}
-
-/// Whether the kernel agrees that `process` opened this link.
-///
-/// A process outside of this PID namespace has no id here: then its word is all there is, and that it could enter
-/// the domain.
-pub(crate) fn is_from(link: &OwnedFd, process: &Process, me: &Process) -> bool {
-    process.namespace != me.namespace || peer_pid(link).is_ok_and(|pid| pid == process.pid())
-}
-
-/// Whether the other side of a link is gone and nothing of it waits.
-pub(crate) fn at_end(link: &OwnedFd) -> bool {
-    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-    !matches!(net::recv(link, &mut [0_u8; 1], flags), Ok((1.., _)) | Err(Errno::AGAIN | Errno::INTR))
 }
 
 /// Removes the names that processes left when they ended: those whose socket nobody listens on.

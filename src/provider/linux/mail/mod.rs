@@ -1,27 +1,32 @@
 //! What goes between processes: where they listen, the links that lead to others, the frames on them, the inbox, and
 //! what is held until it is claimed.
 
+mod arrived;
 mod birth;
-mod courier;
+mod claimants;
 mod frame;
 mod held;
+mod holding;
 mod inbox;
 mod link;
 mod listener;
+mod quota;
+mod token;
 
+pub(crate) use arrived::{Fate, Key};
 pub(crate) use birth::BIRTH_VARIABLE;
-pub(crate) use courier::{Courier, Duty, Wait};
 pub(crate) use frame::{Frame, Refusal, SIZE};
 pub(crate) use held::Held;
-pub(crate) use inbox::Inbox;
-pub(crate) use link::{Links, connect};
-pub(crate) use listener::{Listener, at_end, bell_suffix, is_from, living, refuses};
+pub(crate) use inbox::{Found, Inbox};
+pub(crate) use link::{Addressee, Life, Links, at_end, connect, hung_up, listens, make_queue};
+pub(crate) use listener::{Listener, bell_suffix, living, refuses};
+pub(crate) use quota::{MOST_LINKS, Quota};
+pub(crate) use token::{Token, Tokens};
 
-/// What names a duplicate within its source process.
-pub(crate) type Token = [u8; 16];
-
-/// The most links that others may keep open to one of our listeners, and that wait to be accepted.
-pub(crate) const MOST_LINKS: usize = 4096;
+use super::closer::{Closer, Foreign};
+use super::sys::{Look, receive_bytes, receive_few};
+use rustix::io::Errno;
+use std::os::fd::AsFd;
 
 /// So many links at their end may stay open until others are needed.
 pub(crate) const FEW_LINKS: usize = 64;
@@ -65,9 +70,47 @@ impl Purpose {
     }
 }
 
-/// Nanoseconds since boot, time asleep included: the same clock in every process.
-pub(crate) fn since_boot() -> u64 {
+/// Nanoseconds since boot, time asleep included: the same clock in every process, whose own is shifted by so much.
+pub(crate) fn since_boot(clock_shift: i128) -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let [seconds, nanoseconds] = [now.tv_sec, now.tv_nsec].map(|part| u64::try_from(part).unwrap_or(0));
-    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
+    let nanoseconds = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec) - clock_shift;
+    u64::try_from(nanoseconds).unwrap_or(0)
+}
+
+/// Takes one frame with at most two descriptors, without waiting. `None` is the end of the link.
+///
+/// Unless there is `ample` room for them, the message is looked at first and taken only when its descriptors found places in
+/// this process's table. Taken at once, a full table would make the kernel throw them away.
+///
+/// # Errors
+/// `MFILE` when no descriptor is free: the message waits, unless room was said to be ample. `AGAIN` when there is none.
+/// `PROTO` when it is no frame.
+pub(crate) fn read_frame(
+    link: impl AsFd,
+    closer: &Closer,
+    ample: bool,
+) -> rustix::io::Result<Option<(Frame, [Option<Foreign>; 2])>> {
+    let mut bytes = [0; SIZE];
+    let mut descriptors = [None, None];
+    let mut count = 0_usize;
+    let keep = |descriptor| {
+        if let Some(place) = descriptors.get_mut(count) {
+            *place = Some(closer.guard(descriptor));
+        } else {
+            closer.close(descriptor);
+        }
+        count += 1;
+    };
+    let look = if ample { Look::Take } else { Look::Peek };
+    let Some(message) = receive_few(&link, &mut bytes, keep, look)? else { return Ok(None) };
+    if message.lacking {
+        return Err(if count < descriptors.len() { Errno::MFILE } else { Errno::PROTO });
+    }
+    if !ample {
+        receive_bytes(&link, &mut [0; 1], Look::Take)?;
+    }
+    match Frame::from_bytes(&bytes) {
+        Some(frame) if message.length == SIZE && count <= descriptors.len() => Ok(Some((frame, descriptors))),
+        _ => Err(Errno::PROTO),
+    }
 }

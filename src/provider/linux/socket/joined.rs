@@ -80,14 +80,6 @@ pub(crate) fn join(socket: &Socket, domain: &Domain) -> Result<()> {
 }
 
 impl Socket {
-    /// Ends the registration that was made through this `Socket`, if it still is one.
-    pub(crate) fn end_watch(&self) {
-        if let Some(joined) = self.shared.joined.get() {
-            let watch = joined.watch().take();
-            drop(watch);
-        }
-    }
-
     /// This side ends its receiving. Who registers later learns it from here, or from the record.
     pub(super) fn note_deaf(&self) {
         self.joined().deaf.store(true, Ordering::Relaxed);

@@ -1,44 +1,60 @@
-//! Whether this process has so many free descriptors that one more surely finds a place.
+//! Whether this process has so many free descriptors that some more surely find a place.
 
 use rustix::process::{Resource, getrlimit};
-use rustix::time::{ClockId, Timespec, clock_gettime};
+use std::time::{Duration, Instant};
 
-/// So many free descriptors are ample: nobody opens as many within one tick of the coarse clock (1 to 4 ms).
-const AMPLE: u64 = 2048;
-/// Counting costs more than looking at a few messages before they are taken.
-const WORTH_COUNTING: u32 = 8;
+/// No process opens descriptors faster than one in so many nanoseconds.
+const FASTEST: u128 = 50;
+/// So many are never counted on.
+const SPARE: u128 = 64;
+/// Counting costs about a microsecond: when it found too few, it is not repeated before this.
+const PATIENCE: Duration = Duration::from_millis(1);
 
-/// What was found out in this tick of the clock.
+/// The limit is asked again after this: it may have been lowered.
+const LIMIT_FOR: Duration = Duration::from_micros(20);
+
+/// What was counted, and when.
 #[derive(Debug)]
 pub(crate) struct Headroom {
-    tick: Timespec,
-    asked: u32,
-    ample: bool,
+    limit: u128,
+    asked: Option<Instant>,
+    open: u128,
+    counted: Option<Instant>,
 }
 
 impl Headroom {
     pub(crate) fn new() -> Self {
-        Headroom { tick: Timespec { tv_sec: 0, tv_nsec: 0 }, asked: 0, ample: false }
+        Headroom { limit: 0, asked: None, open: 0, counted: None }
     }
 
-    /// `true` when a descriptor that is received now surely finds a place.
-    pub(crate) fn is_ample(&mut self) -> bool {
-        let tick = clock_gettime(ClockId::MonotonicCoarse);
-        if tick != self.tick {
-            *self = Headroom { tick, asked: 0, ample: false };
+    /// `true` when `count` descriptors that are received now surely find a place: so many were free a moment ago that nobody
+    /// can have used them up since.
+    pub(crate) fn is_ample(&mut self, count: usize) -> bool {
+        let now = Instant::now();
+        let since = |then: Option<Instant>| then.map_or(Duration::MAX, |then| now.saturating_duration_since(then));
+        if since(self.asked) > LIMIT_FOR {
+            self.limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX).into();
+            self.asked = Some(now);
         }
-        self.asked = self.asked.saturating_add(1);
-        if self.asked == WORTH_COUNTING {
-            self.ample = free_descriptors().is_some_and(|free| free >= AMPLE);
+        let wanted = count as u128 + SPARE;
+        let passed = since(self.counted);
+        let free = self.limit.saturating_sub(self.open);
+        if self.counted.is_some() && free.saturating_sub(passed.as_nanos() / FASTEST) >= wanted {
+            return true;
         }
-        self.ample
+        if free < 2 * wanted && passed < PATIENCE {
+            return false;
+        }
+        // Before Linux 6.2 it does not count: then room is never ample.
+        self.open = open_descriptors().map_or(u128::MAX, u128::from);
+        self.counted = Some(now);
+        self.limit.saturating_sub(self.open) >= wanted
     }
 }
 
-/// How many more descriptors this process may open; nothing where the kernel does not count them (before 6.2).
-fn free_descriptors() -> Option<u64> {
-    let open = std::fs::metadata("/proc/self/fd").ok()?.len();
-    (open > 0).then(|| getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX).saturating_sub(open))
+/// How many descriptors this process has open, where the kernel counts them (since 6.2).
+fn open_descriptors() -> Option<u64> {
+    std::fs::metadata("/proc/thread-self/fd").ok().map(|folder| folder.len()).filter(|open| *open > 0)
 }
 
 #[cfg(test)]
@@ -46,16 +62,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn free_descriptors_are_those_below_the_limit() {
+    fn open_descriptors_are_below_the_limit() {
         let limit = getrlimit(Resource::Nofile).current.unwrap();
-        assert!(free_descriptors().is_none_or(|free| free < limit));
+        assert!(open_descriptors().is_none_or(|open| open > 0 && open <= limit));
     }
 
     #[test]
-    fn ample_is_not_assumed_but_counted() {
+    fn ample_is_counted_and_does_not_last() {
         let mut headroom = Headroom::new();
-        assert!(!headroom.is_ample());
-        let last = (0..1000).map(|_| headroom.is_ample()).last().unwrap();
-        assert_eq!(last, headroom.asked >= WORTH_COUNTING && free_descriptors().is_some_and(|free| free >= AMPLE));
+        let Some(open) = open_descriptors() else { return };
+        let free = getrlimit(Resource::Nofile).current.unwrap() - open;
+        assert!(headroom.is_ample(1));
+        assert!(!headroom.is_ample(usize::try_from(free).unwrap() + 100));
+        let old = Instant::now().checked_sub(Duration::from_secs(1));
+        headroom = Headroom { limit: 1000, asked: Some(Instant::now()), open: 990, counted: old };
+        // It counts again, and asks for the limit again after a while.
+        assert!(headroom.is_ample(1) || headroom.limit == 1000);
     }
 }

@@ -1,18 +1,18 @@
 //! A listening socket that a child process inherits, and listens on in its own name.
 #![allow(unsafe_code)]
 
-use super::peer::peer_pid;
+use super::peer::peer_credentials;
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
 use rustix::net::sockopt;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// A descriptor of the same socket that is none of the standard ones, which a child replaces.
-pub(crate) fn beyond_standard(socket: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+pub(crate) fn beyond_standard(socket: impl AsFd) -> rustix::io::Result<OwnedFd> {
     fcntl_dupfd_cloexec(socket, 3)
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn adopt_listening(number: RawFd, cookie: u64) -> rustix::io::Result<
     }
     // SAFETY: the kernel is only asked about it; if it is not open, or not what it should be, it says so.
     let asked = unsafe { BorrowedFd::borrow_raw(number) };
-    let mine = peer_pid(asked)? == std::process::id();
+    let mine = peer_credentials(asked)?.pid == std::process::id();
     let taken = fcntl_getfd(asked)?.contains(FdFlags::CLOEXEC);
     if taken || !mine || sockopt::socket_cookie(asked)? != cookie || !sockopt::socket_acceptconn(asked)? {
         return Err(Errno::BADF);

@@ -1,6 +1,8 @@
 //! Linux.
 
 mod backlog;
+mod entrusted;
+mod exclusive;
 mod gate;
 mod headroom;
 mod inherit;
@@ -11,15 +13,21 @@ mod peer;
 mod receive;
 mod rights;
 mod segment;
+mod thread;
 
 pub(crate) use backlog::{queue_memory, tcp_connection, waiting_connections};
-pub(crate) use gate::{gate_is_open, new_gate, take_gate};
+pub(crate) use entrusted::{Bury, Entrusted};
+pub(crate) use exclusive::Exclusive;
+pub(crate) use gate::{gate_is_open, gates_left, is_gate, new_gate, take_gate, take_gates};
 pub(crate) use headroom::Headroom;
 pub(crate) use inherit::{adopt_listening, beyond_standard, spawn_listening};
 pub(crate) use interest::Interest;
 pub(crate) use lock::{lock_range, try_lock_range, try_share_range, unlock_range};
-pub(crate) use memory::{ForkMark, Tally};
-pub(crate) use peer::peer_pid;
+pub(crate) use memory::ForkMark;
+pub(crate) use peer::{Credentials, lingers, peer_credentials, peer_pidfd};
 pub(crate) use receive::receive_from;
-pub(crate) use rights::{MOST_RIGHTS, receive_load, receive_rights, send_load, send_rights};
+pub(crate) use rights::{
+    Look, MOST_RIGHTS, Message, peek_first, receive_bytes, receive_few, receive_rights, send_rights,
+};
 pub(crate) use segment::{Segment, remove_abandoned_segments};
+pub(crate) use thread::{keep_only, spawn_deaf};

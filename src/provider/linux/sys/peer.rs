@@ -1,18 +1,50 @@
-//! Who is at the other end of a link.
+//! Who is at the other end of a link, and other questions to a socket that `rustix` does not ask.
 #![allow(unsafe_code)]
 
 use rustix::io::Errno;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-/// The id of the process at the other end, or that listens, as the kernel knows it. 0 is a process that has no id in
-/// this PID namespace; `rustix` has no value for that.
-pub(crate) fn peer_pid(link: impl AsFd) -> rustix::io::Result<u32> {
-    let mut found = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    let mut length = libc::socklen_t::try_from(size_of_val(&found)).map_err(|_| Errno::INVAL)?;
-    let (level, name) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
+/// `SO_PEERPIDFD`, since Linux 6.5.
+const PEER_PIDFD: libc::c_int = 77;
+
+/// Ids of the process at the other end, or that listens, as the kernel noted them when the link was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    /// 0 is a process that has no id in this PID namespace.
+    pub(crate) pid: u32,
+    pub(crate) uid: u32,
+}
+
+/// `SO_PEERCRED`; `rustix` has no value for a process without an id here.
+pub(crate) fn peer_credentials(link: impl AsFd) -> rustix::io::Result<Credentials> {
+    let nobody = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let found = ask(link, libc::SO_PEERCRED, nobody)?;
+    Ok(Credentials { pid: u32::try_from(found.pid).unwrap_or(0), uid: found.uid })
+}
+
+/// The process at the other end, or that listens: whoever has its id later is another one.
+///
+/// # Errors
+/// `NOPROTOOPT` where the kernel cannot tell; `SRCH` for a process that is gone, where it does not tell of these.
+pub(crate) fn peer_pidfd(link: impl AsFd) -> rustix::io::Result<OwnedFd> {
+    let number: RawFd = ask(link, PEER_PIDFD, -1)?;
+    // SAFETY: the kernel made this descriptor for us a moment ago, and nobody else knows of it.
+    if number >= 0 { Ok(unsafe { OwnedFd::from_raw_fd(number) }) } else { Err(Errno::BADF) }
+}
+
+/// Whether the last `close` of a socket may wait for its peer (`SO_LINGER`).
+pub(crate) fn lingers(socket: impl AsFd) -> bool {
+    let off = libc::linger { l_onoff: 0, l_linger: 0 };
+    ask(socket, libc::SO_LINGER, off).is_ok_and(|linger| linger.l_onoff != 0 && linger.l_linger != 0)
+}
+
+/// An option of `SOL_SOCKET` whose value is plain numbers, for which any bytes are a value.
+fn ask<T: Copy>(socket: impl AsFd, name: libc::c_int, mut value: T) -> rustix::io::Result<T> {
+    let mut length = libc::socklen_t::try_from(size_of::<T>()).map_err(|_| Errno::INVAL)?;
+    let socket = socket.as_fd().as_raw_fd();
     // SAFETY: the descriptor is open while it is borrowed, and the kernel writes at most `length` bytes of plain numbers.
-    match unsafe { libc::getsockopt(link.as_fd().as_raw_fd(), level, name, (&raw mut found).cast(), &raw mut length) } {
-        0 => Ok(u32::try_from(found.pid).unwrap_or(0)),
+    match unsafe { libc::getsockopt(socket, libc::SOL_SOCKET, name, (&raw mut value).cast(), &raw mut length) } {
+        0 => Ok(value),
         _ => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)),
     }
 }

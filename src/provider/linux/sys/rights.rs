@@ -1,153 +1,269 @@
 //! Descriptors in messages (`SCM_RIGHTS`).
+//!
+//! Whoever sends may have set options on a socket that we receive from, so that other control messages come along, one of
+//! which also carries a descriptor (`SCM_PIDFD`). So what came is read here, byte by byte, and every descriptor gets an
+//! owner.
+#![allow(unsafe_code)]
 
-use rustix::io::{Errno, IoSlice, IoSliceMut};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, RecvMsg, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
-};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, IoSlice};
+use std::mem::size_of;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// The most descriptors that the kernel takes in one message.
 pub(crate) const MOST_RIGHTS: usize = 253;
-/// The most descriptors that come with a frame.
-const MOST_WITH_FRAME: usize = 2;
+/// Bytes before the descriptors of a control message: its length, level and type.
+const HEAD: usize = size_of::<libc::cmsghdr>();
+/// Room for control messages that nobody asked for: credentials, a label, a descriptor of a process.
+const UNASKED: usize = 512;
+const SMALL: usize = space(2);
+const LARGE: usize = space(MOST_RIGHTS);
+const SCM_PIDFD: libc::c_int = 4;
 
-/// Descriptors that came with one frame.
-pub(crate) type Rights = [Option<OwnedFd>; MOST_WITH_FRAME];
-
-/// One message that arrived with at most two descriptors.
-#[derive(Debug)]
-pub(crate) struct Arrival {
-    /// Bytes of the message; more than the buffer has when it was longer.
-    pub(crate) length: usize,
-    /// The descriptors that came with it, in order, close-on-exec.
-    pub(crate) descriptors: Rights,
+/// Bytes of a control message with so many descriptors.
+const fn space(count: usize) -> usize {
+    (HEAD + count * size_of::<RawFd>()).next_multiple_of(size_of::<usize>())
 }
 
-/// One message that arrived with descriptors, or that lost some.
-#[derive(Debug)]
-pub(crate) struct Load {
-    /// Bytes of the message; more than the buffer has when it was longer.
-    pub(crate) length: usize,
-    /// Whether descriptors were lost, because there was no place for them.
-    pub(crate) lost: bool,
+/// Control messages, aligned as the kernel wants them.
+#[repr(C, align(8))]
+struct Control<const N: usize>([u8; N]);
+
+/// Whether a message stays in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    Peek,
+    Take,
 }
 
-/// Sends one message with descriptors, two at the most, without waiting and without a signal.
-pub(crate) fn send_rights(link: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> rustix::io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_WITH_FRAME))];
-    send(link, &[IoSlice::new(bytes)], descriptors, &mut space)
+/// One message that was looked at or taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Message {
+    /// Bytes of the message; more than the buffer has when it was longer.
+    pub(crate) length: usize,
+    /// Whether it has descriptors that found no place in this process's table.
+    pub(crate) lacking: bool,
 }
 
 /// Sends one message of many parts with up to 253 descriptors, without waiting and without a signal.
-pub(crate) fn send_load(
+pub(crate) fn send_rights(
     link: impl AsFd,
     parts: &[IoSlice<'_>],
     descriptors: &[BorrowedFd<'_>],
 ) -> rustix::io::Result<()> {
-    if descriptors.len() <= MOST_WITH_FRAME {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_WITH_FRAME))];
-        return send(link, parts, descriptors, &mut space);
+    match descriptors.len() {
+        0..=2 => send(link.as_fd(), parts, descriptors, &mut Control([0; SMALL]).0),
+        3..=MOST_RIGHTS => send(link.as_fd(), parts, descriptors, &mut Control([0; LARGE]).0),
+        _ => Err(Errno::INVAL),
     }
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_RIGHTS))];
-    send(link, parts, descriptors, &mut space)
 }
 
 fn send(
-    link: impl AsFd,
+    link: BorrowedFd<'_>,
     parts: &[IoSlice<'_>],
     descriptors: &[BorrowedFd<'_>],
-    space: &mut [MaybeUninit<u8>],
+    control: &mut [u8],
 ) -> rustix::io::Result<()> {
-    let mut control = SendAncillaryBuffer::new(space);
-    if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
-        return Err(Errno::INVAL);
+    let length = HEAD + size_of_val(descriptors);
+    let (head, places) = control.split_at_mut(HEAD);
+    // A `cmsghdr`: the length as a `size_t`, then level and type.
+    let (whole, rest) = head.split_at_mut(size_of::<usize>());
+    let (level, kind) = rest.split_at_mut(size_of::<libc::c_int>());
+    whole.copy_from_slice(&length.to_ne_bytes());
+    level.copy_from_slice(&libc::SOL_SOCKET.to_ne_bytes());
+    kind.copy_from_slice(&libc::SCM_RIGHTS.to_ne_bytes());
+    for (place, descriptor) in places.chunks_exact_mut(size_of::<RawFd>()).zip(descriptors) {
+        place.copy_from_slice(&descriptor.as_raw_fd().to_ne_bytes());
+    }
+    let mut message = empty_message();
+    // `IoSlice` is laid out as `iovec`.
+    message.msg_iov = parts.as_ptr().cast_mut().cast();
+    message.msg_iovlen = parts.len() as _;
+    if !descriptors.is_empty() {
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = length.next_multiple_of(size_of::<usize>()) as _;
     }
     loop {
-        match sendmsg(&link, parts, &mut control, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-            Err(Errno::INTR) => {}
-            sent => return sent.map(drop),
+        // SAFETY: `link` is open while it is borrowed; the parts and the control message outlive the call, which only reads
+        // them; the descriptors in it are open while they are borrowed.
+        let sent =
+            unsafe { libc::sendmsg(link.as_raw_fd(), &raw const message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+        match sent {
+            0.. => return Ok(()),
+            _ => match last_error() {
+                Errno::INTR => {}
+                errno => return Err(errno),
+            },
         }
     }
 }
 
-/// Takes one message with at most two descriptors, without waiting. `None` is the end of the link.
+/// Looks at or takes one message, without waiting, and gives the descriptors that came with it to `each`, in order,
+/// close-on-exec. `None` is the end of the link.
 ///
-/// Unless there is `ample` room for them, the message is looked at first and taken only when its descriptors found
-/// places in this process's table. Taken at once, a full table would make the kernel throw them away.
-///
-/// # Errors
-/// `MFILE` when no descriptor is free: the message waits, unless room was said to be ample. `AGAIN` when there is
-/// none. `PROTO` when it carries more descriptors than any message of ours.
-pub(crate) fn receive_rights(link: impl AsFd, buffer: &mut [u8], ample: bool) -> rustix::io::Result<Option<Arrival>> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_WITH_FRAME))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let look = if ample { RecvFlags::empty() } else { RecvFlags::PEEK };
-    let message = receive(&link, buffer, &mut control, look)?;
-    let mut descriptors = Rights::default();
-    let mut count = 0;
-    for (place, descriptor) in descriptors.iter_mut().zip(arrived(&mut control)) {
-        *place = Some(descriptor);
-        count += 1;
-    }
-    if message.flags.contains(ReturnFlags::CTRUNC) {
-        return Err(if count < MOST_WITH_FRAME { Errno::MFILE } else { Errno::PROTO });
-    }
-    if message.bytes == 0 {
-        return Ok(None);
-    }
-    if !ample {
-        drop_message(&link)?;
-    }
-    Ok(Some(Arrival { length: message.bytes, descriptors }))
-}
-
-/// Takes one message that was looked at, without its descriptors.
-fn drop_message(link: impl AsFd) -> rustix::io::Result<()> {
-    loop {
-        match rustix::net::recv(&link, &mut [0_u8; 0], RecvFlags::DONTWAIT) {
-            Err(Errno::INTR) => {}
-            taken => return taken.map(|_| ()),
-        }
-    }
-}
-
-/// Takes one message with any number of descriptors, without waiting. `None` is the end of the link.
-///
-/// Descriptors that find no place are lost here: its sender still has them.
-pub(crate) fn receive_load(
+/// A message that is only looked at stays, and its descriptors are further ones of the same sockets.
+pub(crate) fn receive_rights(
     link: impl AsFd,
     buffer: &mut [u8],
-    descriptors: &mut Vec<OwnedFd>,
-) -> rustix::io::Result<Option<Load>> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_RIGHTS))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let message = receive(&link, buffer, &mut control, RecvFlags::empty())?;
-    descriptors.extend(arrived(&mut control));
-    let lost = message.flags.contains(ReturnFlags::CTRUNC);
-    Ok((message.bytes > 0).then_some(Load { length: message.bytes, lost }))
+    each: impl FnMut(OwnedFd),
+    look: Look,
+) -> rustix::io::Result<Option<Message>> {
+    let mut control = Control([0; LARGE + UNASKED]);
+    receive(link.as_fd(), buffer, &mut control.0, each, look)
+}
+
+/// The same for a message that has no more than two descriptors.
+pub(crate) fn receive_few(
+    link: impl AsFd,
+    buffer: &mut [u8],
+    each: impl FnMut(OwnedFd),
+    look: Look,
+) -> rustix::io::Result<Option<Message>> {
+    let mut control = Control([0; SMALL + UNASKED]);
+    receive(link.as_fd(), buffer, &mut control.0, each, look)
+}
+
+/// Looks at or takes the bytes of one message alone: descriptors that it has are not received, and go with it when it is
+/// taken. `None` is the end of the link.
+pub(crate) fn receive_bytes(link: impl AsFd, buffer: &mut [u8], look: Look) -> rustix::io::Result<Option<usize>> {
+    let message = receive(link.as_fd(), buffer, &mut [], drop, look)?;
+    Ok(message.map(|message| message.length))
+}
+
+/// The first descriptor of the first message, which stays; nothing when there is none, or no place for it.
+pub(crate) fn peek_first(link: impl AsFd) -> Option<OwnedFd> {
+    let mut control = Control([0; space(1)]);
+    let mut first = None;
+    receive(link.as_fd(), &mut [0; 1], &mut control.0, |descriptor| first = Some(descriptor), Look::Peek).ok()?;
+    first
 }
 
 fn receive(
-    link: impl AsFd,
+    link: BorrowedFd<'_>,
     buffer: &mut [u8],
-    control: &mut RecvAncillaryBuffer<'_>,
-    flags: RecvFlags,
-) -> rustix::io::Result<RecvMsg> {
-    let flags = flags | RecvFlags::TRUNC | RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-    loop {
-        match recvmsg(&link, &mut [IoSliceMut::new(buffer)], control, flags) {
-            Err(Errno::INTR) => {}
-            received => return received,
+    control: &mut [u8],
+    each: impl FnMut(OwnedFd),
+    look: Look,
+) -> rustix::io::Result<Option<Message>> {
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let mut message = empty_message();
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    let peek = if look == Look::Peek { libc::MSG_PEEK } else { 0 };
+    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC | libc::MSG_TRUNC | peek;
+    let length = loop {
+        if !control.is_empty() {
+            message.msg_control = control.as_mut_ptr().cast();
+            message.msg_controllen = control.len() as _;
         }
+        // SAFETY: `link` is open while it is borrowed; the kernel writes at most `buffer.len()` bytes into the buffer and
+        // `control.len()` into the control messages, both of which outlive the call.
+        match unsafe { libc::recvmsg(link.as_raw_fd(), &raw mut message, flags) } {
+            -1 => match last_error() {
+                Errno::INTR => {}
+                errno => return Err(errno),
+            },
+            length => break usize::try_from(length).unwrap_or(0),
+        }
+    };
+    // Another type with musl.
+    #[allow(clippy::useless_conversion)]
+    let written = usize::try_from(message.msg_controllen).unwrap_or(0).min(control.len());
+    take_descriptors(control.get(..written).unwrap_or_default(), each);
+    // A socket whose peer has closed gives nothing; a message of no bytes is none of ours.
+    Ok((length > 0).then_some(Message { length, lacking: message.msg_flags & libc::MSG_CTRUNC != 0 }))
+}
+
+/// Owns every descriptor in these control messages; those of `SCM_RIGHTS` are given to `each`.
+fn take_descriptors(mut control: &[u8], mut each: impl FnMut(OwnedFd)) {
+    loop {
+        let Some((length, rest)) = control.split_first_chunk() else { return };
+        let Some((level, rest)) = rest.split_first_chunk() else { return };
+        let Some((kind, _)) = rest.split_first_chunk() else { return };
+        let length = usize::from_ne_bytes(*length);
+        let [level, kind] = [level, kind].map(|word| libc::c_int::from_ne_bytes(*word));
+        let Some(body) = control.get(HEAD..length) else { return };
+        if level == libc::SOL_SOCKET && matches!(kind, libc::SCM_RIGHTS | SCM_PIDFD) {
+            for number in body.chunks_exact(size_of::<RawFd>()) {
+                let number = number.try_into().map_or(-1, RawFd::from_ne_bytes);
+                if number < 0 {
+                    continue;
+                }
+                // SAFETY: the kernel put this descriptor into our table for this message a moment ago, and nobody else
+                // knows of it.
+                let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
+                if kind == libc::SCM_RIGHTS {
+                    each(descriptor);
+                }
+            }
+        }
+        let Some(next) = control.get(length.next_multiple_of(size_of::<usize>())..) else { return };
+        control = next;
     }
 }
 
-fn arrived<'a>(control: &'a mut RecvAncillaryBuffer<'_>) -> impl Iterator<Item = OwnedFd> + 'a {
-    let rights = control.drain().filter_map(|part| match part {
-        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
-        _ => None,
-    });
-    rights.flatten()
+fn empty_message() -> libc::msghdr {
+    // SAFETY: `msghdr` is pointers and numbers, for which all zeroes is a value: an empty message.
+    unsafe { std::mem::zeroed() }
+}
+
+fn last_error() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
+
+    fn pair() -> (OwnedFd, OwnedFd) {
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap()
+    }
+
+    #[test]
+    fn what_is_sent_arrives_and_what_is_looked_at_stays() {
+        let (one, two) = pair();
+        let sockets: Vec<_> = (0..MOST_RIGHTS).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        let borrowed: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
+        send_rights(&one, &[IoSlice::new(b"he"), IoSlice::new(b"llo")], &borrowed).unwrap();
+        assert_eq!(send_rights(&one, &[IoSlice::new(b"x")], &[one.as_fd(); 254]), Err(Errno::INVAL));
+        let mut buffer = [0; 9];
+        assert_eq!(receive_bytes(&two, &mut buffer, Look::Peek), Ok(Some(5)));
+        for look in [Look::Peek, Look::Take] {
+            let mut came = Vec::new();
+            let message = receive_rights(&two, &mut buffer, |socket| came.push(socket), look).unwrap();
+            assert_eq!(message, Some(Message { length: 5, lacking: false }));
+            assert_eq!(&buffer[..5], b"hello");
+            let cookies = |sockets: &[BorrowedFd<'_>]| -> Vec<u64> {
+                sockets.iter().map(|socket| sockopt::socket_cookie(socket).unwrap()).collect()
+            };
+            assert_eq!(cookies(&came.iter().map(AsFd::as_fd).collect::<Vec<_>>()), cookies(&borrowed));
+        }
+        assert_eq!(receive_few(&two, &mut buffer, drop, Look::Take), Err(Errno::AGAIN));
+        drop(one);
+        assert_eq!(receive_few(&two, &mut buffer, drop, Look::Take), Ok(None));
+    }
+
+    #[test]
+    fn other_control_messages_leave_nothing_open() {
+        let (one, two) = pair();
+        sockopt::set_socket_passcred(&two, true).unwrap();
+        // SO_PASSPIDFD, where the kernel has it (6.5).
+        let on: libc::c_int = 1;
+        // SAFETY: the kernel reads four bytes from `on`.
+        unsafe { libc::setsockopt(two.as_raw_fd(), libc::SOL_SOCKET, 76, (&raw const on).cast(), 4) };
+        send_rights(&one, &[IoSlice::new(b"x")], &[one.as_fd()]).unwrap();
+        let mut came = Vec::new();
+        let message = receive_few(&two, &mut [0; 4], |socket| came.push(socket), Look::Peek).unwrap().unwrap();
+        assert_eq!((message, came.len()), (Message { length: 1, lacking: false }, 1));
+        let targets = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let pidfds = targets.filter(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to.ends_with("[pidfd]")));
+        assert_eq!(pidfds.count(), 0);
+    }
+
+    #[test]
+    fn control_messages_that_do_not_add_up_are_left() {
+        for bytes in [vec![], vec![1; 7], vec![0; 64], vec![0xff; 64]] {
+            take_descriptors(&bytes, |_| panic!("nothing was given"));
+        }
+    }
 }

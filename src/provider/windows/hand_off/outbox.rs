@@ -178,10 +178,11 @@ impl Outbox {
     }
 
     /// Ends the link: what the target's program has not taken by now, it will not.
-    pub(super) fn reclaim(mut self, other: &Other) -> Vec<Parcel> {
+    pub(super) fn reclaim(&mut self, other: &Other) -> Vec<Parcel> {
         other.tally.close();
         self.let_go(other);
-        self.kept.into()
+        self.closed = true;
+        std::mem::take(&mut self.kept).into()
     }
 }
 

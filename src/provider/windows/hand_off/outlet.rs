@@ -128,7 +128,12 @@ impl Outlet {
     }
 
     pub(crate) fn reclaim(self) -> Vec<Parcel> {
-        self.outbox.into_inner().unwrap_or_else(PoisonError::into_inner).reclaim(&self.other)
+        self.lock().reclaim(&self.other)
+    }
+
+    /// What was not taken is here all the time, so that it needs no room.
+    pub(crate) fn reclaim_some(&self) -> Result<Vec<Parcel>> {
+        Ok(self.lock().reclaim(&self.other))
     }
 
     fn lock(&self) -> MutexGuard<'_, Outbox> {

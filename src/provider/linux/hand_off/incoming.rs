@@ -1,0 +1,156 @@
+//! The receiving end of one sender's queue.
+
+use super::greeting::Greeted;
+use super::queue::{Read, Reader, drop_first, first_count};
+use crate::error::Result;
+use crate::hand_off::Parcel;
+use crate::process::Process;
+use crate::provider::linux::closer::Link;
+use crate::provider::linux::mail::Frame;
+use crate::provider::linux::sys::{Exclusive, Look, send_rights, take_gate};
+use rustix::io::IoSlice;
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) queue: Link,
+    /// Who is at the other end, and its user.
+    pub(super) opener: (Process, u32),
+    source: Option<Process>,
+    /// How many parcels of one message its sender was told that the program takes, and the most that it ever was.
+    told: usize,
+    most_told: usize,
+    /// The first message in the queue, of which the program has taken some.
+    begun: Option<Begun>,
+}
+
+#[derive(Debug)]
+struct Begun {
+    parcels: VecDeque<Parcel>,
+    gate: OwnedFd,
+}
+
+/// What taking came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    Some,
+    Nothing,
+    /// More than is wanted came in one message: it waits whole.
+    TooMany,
+    Over,
+}
+
+impl Incoming {
+    pub(super) fn new(greeted: Greeted) -> Self {
+        Incoming {
+            queue: greeted.queue,
+            opener: (greeted.process, greeted.uid),
+            source: greeted.source,
+            told: 1,
+            most_told: 1,
+            begun: None,
+        }
+    }
+
+    /// Takes up to `wanted` parcels of the next message; those of one message that has more are `split` if need be.
+    pub(super) fn take(
+        &mut self,
+        wanted: usize,
+        split: bool,
+        reader: &mut Reader,
+        taken: &mut Vec<Parcel>,
+    ) -> Result<Taken> {
+        if self.begun.is_some() {
+            return Ok(if split { self.go_on(wanted, reader, taken) } else { Taken::TooMany });
+        }
+        // An honest sender puts no more into one message than it was told.
+        let fits = self.most_told <= wanted || first_count(&self.queue).is_none_or(|count| count <= wanted);
+        if fits {
+            return self.take_message(wanted, reader, taken);
+        }
+        if !split {
+            return Ok(Taken::TooMany);
+        }
+        match reader.read(&self.queue, Look::Peek, self.source)? {
+            Read::Parcels(message) => {
+                let Some(gate) = message.gate else { return Ok(Taken::Over) };
+                self.begun = Some(Begun { parcels: message.parcels, gate });
+                Ok(self.go_on(wanted, reader, taken))
+            }
+            Read::Nothing => Ok(Taken::Nothing),
+            Read::Over => Ok(Taken::Over),
+        }
+    }
+
+    /// Takes a message whole.
+    fn take_message(&mut self, wanted: usize, reader: &mut Reader, taken: &mut Vec<Parcel>) -> Result<Taken> {
+        let read = if reader.has_room(wanted) {
+            reader.read(&self.queue, Look::Take, self.source)?
+        } else {
+            // Taken at once, a full table would make the kernel throw away what the message has. Its sender does not take
+            // it back in between.
+            let Ok(_settled) = Exclusive::take(&self.queue) else { return Ok(Taken::Nothing) };
+            let read = reader.read(&self.queue, Look::Peek, self.source)?;
+            if matches!(read, Read::Parcels(_)) {
+                drop_first(&self.queue);
+            }
+            read
+        };
+        match read {
+            Read::Parcels(message) if message.parcels.len() <= wanted => {
+                taken.extend(message.parcels);
+                Ok(Taken::Some)
+            }
+            Read::Parcels(message) => {
+                message.parcels.into_iter().for_each(|parcel| reader.closer.close(parcel.socket.into()));
+                Ok(Taken::Over)
+            }
+            Read::Nothing => Ok(Taken::Nothing),
+            Read::Over => Ok(Taken::Over),
+        }
+    }
+
+    /// Takes more of a message of which some were taken.
+    fn go_on(&mut self, wanted: usize, reader: &mut Reader, taken: &mut Vec<Parcel>) -> Taken {
+        let Some(begun) = &mut self.begun else { return Taken::Nothing };
+        let mut count = 0;
+        while count < wanted {
+            let Some(parcel) = begun.parcels.pop_front() else { break };
+            if take_gate(&begun.gate) != Ok(true) {
+                // Its sender took back what was left.
+                let left = std::iter::once(parcel).chain(begun.parcels.drain(..));
+                left.for_each(|parcel| reader.closer.close(parcel.socket.into()));
+                self.begun = None;
+                break;
+            }
+            taken.push(parcel);
+            count += 1;
+        }
+        if self.begun.as_ref().is_some_and(|begun| begun.parcels.is_empty()) {
+            self.begun = None;
+            if Exclusive::take(&self.queue).is_ok() {
+                drop_first(&self.queue);
+            }
+        }
+        if count > 0 { Taken::Some } else { Taken::Nothing }
+    }
+
+    /// Whether of the first message in the queue some were taken, and not all.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    /// Tells the sender how many parcels of one message the program takes, if that has changed.
+    pub(super) fn tell(&mut self, appetite: usize) {
+        if self.told == appetite {
+            return;
+        }
+        let Ok(parcels) = u32::try_from(appetite) else { return };
+        self.most_told = self.most_told.max(appetite);
+        // If there is no room for it, it is told next time.
+        if send_rights(&self.queue, &[IoSlice::new(&Frame::Appetite(parcels).to_bytes())], &[]).is_ok() {
+            self.told = appetite;
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The messages of a queue, as both of its ends read them.
+//!
+//! A message with many parcels has a gate before their descriptors, with as many in it. A receiver whose program takes some
+//! of them leaves the message in the queue until all are taken, and takes one from the gate for each. So whoever finds
+//! the message knows how many of its parcels are left: the last ones.
+
+use crate::error::{Error, Result};
+use crate::hand_off::{Parcel, load};
+use crate::process::Process;
+use crate::provider::linux::closer::Closer;
+use crate::provider::linux::sys::{Headroom, Look, Message, is_gate, receive_bytes, receive_rights};
+use crate::socket::Socket;
+use rustix::io::Errno;
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// The most parcels in one message: the kernel passes one descriptor more, and that is the gate.
+pub(super) const MOST_TOGETHER: usize = load::MOST_PARCELS - 1;
+
+/// Reads messages, with all that they need to be read into.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) closer: Closer,
+    headroom: Headroom,
+    buffer: Vec<u8>,
+    descriptors: Vec<OwnedFd>,
+}
+
+/// The parcels of a message, and its gate if it has one.
+#[derive(Debug)]
+pub(super) struct Parcels {
+    pub(super) parcels: VecDeque<Parcel>,
+    pub(super) gate: Option<OwnedFd>,
+}
+
+/// What is in a queue.
+#[derive(Debug)]
+pub(super) enum Read {
+    Parcels(Parcels),
+    /// Nothing now.
+    Nothing,
+    /// Nothing, and nothing will come: its other end is closed. Or it was none of our messages.
+    Over,
+}
+
+impl Reader {
+    pub(super) fn new(closer: Closer) -> Self {
+        Reader { closer, headroom: Headroom::new(), buffer: vec![0; load::MOST], descriptors: Vec::new() }
+    }
+
+    /// Whether a message of so many parcels surely finds room for its descriptors.
+    pub(super) fn has_room(&mut self, parcels: usize) -> bool {
+        self.headroom.is_ample(parcels + 1)
+    }
+
+    /// Takes a message, or looks at it; `source` is who sent it.
+    ///
+    /// # Errors
+    /// [`Error::System`] with `EMFILE` when no descriptor is free for what the message has. A message that was only looked at
+    /// is in the queue still.
+    pub(super) fn read(&mut self, queue: impl AsFd, look: Look, source: Option<Process>) -> Result<Read> {
+        let Reader { closer, buffer, descriptors, .. } = self;
+        let message = loop {
+            match receive_rights(&queue, buffer, |descriptor| descriptors.push(descriptor), look) {
+                // Its other end closed while something of ours lay there; what lies here is there nevertheless.
+                Err(Errno::CONNRESET) => {}
+                Err(Errno::AGAIN) => return Ok(Read::Nothing),
+                Ok(None) | Err(_) => return Ok(Read::Over),
+                Ok(Some(message)) => break message,
+            }
+        };
+        let parcels = if message.lacking { None } else { parse(&message, buffer, descriptors, source) };
+        // What is left here is a stranger's, or in the queue still.
+        descriptors.drain(..).for_each(|descriptor| closer.close(descriptor));
+        match parcels {
+            Some(parcels) => Ok(Read::Parcels(parcels)),
+            None if message.lacking => Err(Error::System {
+                doing: "receiving what was handed off (no descriptor is free for it)",
+                os_code: Errno::MFILE.raw_os_error(),
+            }),
+            None => Ok(Read::Over),
+        }
+    }
+}
+
+fn parse(message: &Message, buffer: &[u8], descriptors: &mut Vec<OwnedFd>, source: Option<Process>) -> Option<Parcels> {
+    let count = parcels_of(buffer)?;
+    let gated = usize::from(count > 1);
+    let parts = load::read(buffer.get(..message.length)?, descriptors.len().checked_sub(gated)?)?;
+    if gated == 1 && !descriptors.first().is_some_and(is_gate) {
+        return None;
+    }
+    let mut descriptors = descriptors.drain(..);
+    let gate = (gated == 1).then(|| descriptors.next()).flatten();
+    let parcel = |(descriptor, bytes): (_, &[u8])| Parcel {
+        socket: Socket::from_trusted(descriptor),
+        bytes: bytes.to_vec(),
+        source,
+    };
+    Some(Parcels { parcels: descriptors.zip(parts).map(parcel).collect(), gate })
+}
+
+/// How many parcels the message has that begins so.
+fn parcels_of(head: &[u8]) -> Option<usize> {
+    let count = head.get(4..load::HEAD)?.first_chunk()?;
+    usize::try_from(u32::from_le_bytes(*count)).ok()
+}
+
+/// How many parcels the first message of a queue has, if there is one.
+pub(super) fn first_count(queue: impl AsFd) -> Option<usize> {
+    let mut head = [0; load::HEAD];
+    receive_bytes(queue, &mut head, Look::Peek).ok()??;
+    parcels_of(&head)
+}
+
+/// Takes the first message, of which all is taken that its descriptors are wanted for.
+pub(super) fn drop_first(queue: impl AsFd) {
+    let _ = receive_bytes(queue, &mut [0; 1], Look::Take);
+}
