@@ -1,11 +1,11 @@
 //! Who is in a domain, from the names there, and what waits for them, from `/proc`.
 
-use super::place::split_name;
+use super::place::{DESCRIPTORS, split_name};
 use crate::domain::Domain;
 use crate::error::Result;
 use crate::members::Member;
 use crate::process::Who;
-use crate::provider::linux::mail::{living, refuses};
+use crate::provider::linux::mail::{QUEUE_NAME, living, refuses};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 
@@ -47,7 +47,7 @@ enum Queue {
 
 fn with_waiting(mut member: Member) -> Member {
     if member.process.is_some() {
-        let waiting = waiting(member.pid);
+        let waiting = waiting((member.pid, member.tag));
         let of = |wanted| waiting.as_ref().map(|(endpoint, receiver)| if wanted { *endpoint } else { *receiver });
         member.unredeemed = of(true).filter(|_| member.endpoint);
         member.unreceived = of(false).filter(|_| member.receiver);
@@ -56,8 +56,9 @@ fn with_waiting(mut member: Member) -> Member {
 }
 
 /// How many descriptors lie in the queues of a process: of its endpoints, and of its receivers.
-fn waiting(pid: u32) -> Option<(u32, u32)> {
-    let queues = queues(&fs::read_to_string(format!("/proc/{pid}/net/unix")).ok()?);
+fn waiting(who: Who) -> Option<(u32, u32)> {
+    let pid = who.0;
+    let queues = queues(&fs::read_to_string(format!("/proc/{pid}/net/unix")).ok()?, who);
     let (mut endpoint, mut receiver) = (0, 0);
     for entry in fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten() {
         let Ok(link) = fs::read_link(entry.path()) else { continue };
@@ -75,15 +76,19 @@ fn waiting(pid: u32) -> Option<(u32, u32)> {
     Some((endpoint, receiver))
 }
 
-/// By inode, the sockets of `/proc/<pid>/net/unix` that listen in a domain or were accepted there: these have the address
-/// of their listener, which is the name under which it was born.
-fn queues(table: &str) -> HashMap<u64, Queue> {
+/// By inode, the sockets of `/proc/<pid>/net/unix` that listen in a domain or were accepted there, which have the address of
+/// their listener, and the queues for what is handed off to the process, which have a name that says so.
+fn queues(table: &str, who: Who) -> HashMap<u64, Queue> {
     let queue = |line: &str| {
         let mut fields = line.split_ascii_whitespace().skip(6);
         let inode = fields.next()?.parse().ok()?;
-        let (_, name) = fields.next()?.strip_prefix("/proc/self/fd/")?.split_once('/')?;
+        let address = fields.next()?;
+        if let Some(name) = address.strip_prefix('@').and_then(|name| name.strip_prefix(QUEUE_NAME)) {
+            let to = split_name(name.split_once('/')?.0)?;
+            return (to == (who, "-hand-off")).then_some((inode, Queue::Receiver));
+        }
+        let (_, name) = address.strip_prefix(DESCRIPTORS)?.split_once('/')?;
         let queue = match split_name(name)?.1 {
-            "-hand-off" => Queue::Receiver,
             suffix if suffix.is_empty() || suffix.starts_with("-child-") => Queue::Endpoint,
             _ => return None,
         };
@@ -99,14 +104,15 @@ mod tests {
     #[test]
     fn queues_are_told_by_their_address() {
         let table = "Num       RefCount Protocol Flags    Type St Inode Path\n\
-            0000000000000000: 00000002 00000000 00010000 0005 01 11 /proc/self/fd/3/new-77-0000abcd\n\
-            0000000000000000: 00000003 00000000 00000000 0005 03 12 /proc/self/fd/9/new-77-0000abcd-hand-off\n\
-            0000000000000000: 00000003 00000000 00000000 0005 03 13 /proc/self/fd/9/new-77-0000abcd-child-5\n\
-            0000000000000000: 00000003 00000000 00000000 0005 03 14 /proc/self/fd/9/new-77-0000abcd-claims\n\
+            0000000000000000: 00000002 00000000 00010000 0005 01 11 /proc/thread-self/fd/3/new-77-0000abcd\n\
+            0000000000000000: 00000003 00000000 00000000 0005 03 12 @sharesock/77-0000abcd-hand-off/4711\n\
+            0000000000000000: 00000003 00000000 00000000 0005 03 17 @sharesock/78-0000abcd-hand-off/4712\n\
+            0000000000000000: 00000003 00000000 00000000 0005 03 13 /proc/thread-self/fd/9/new-77-0000abcd-child-5\n\
+            0000000000000000: 00000003 00000000 00000000 0005 03 14 /proc/thread-self/fd/9/new-77-0000abcd-claims\n\
             0000000000000000: 00000003 00000000 00000000 0001 03 15 /run/systemd/notify\n\
             0000000000000000: 00000003 00000000 00000000 0001 03 16\n\
             noise\n";
-        let found = queues(table);
+        let found = queues(table, (77, 0xabcd));
         assert_eq!(found.len(), 3);
         assert_eq!([11, 12, 13].map(|inode| found[&inode]), [Queue::Endpoint, Queue::Receiver, Queue::Endpoint]);
     }

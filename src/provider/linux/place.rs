@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+/// Where the descriptors of this process are, also after its first thread has ended.
+pub(crate) const DESCRIPTORS: &str = "/proc/thread-self/fd/";
+
 /// The directory.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -102,7 +105,7 @@ impl Place {
 impl Domain {
     /// A path to `name` that is short enough for the address of a Unix socket, however long the domain's own path.
     pub(crate) fn short_path(&self, name: &str) -> PathBuf {
-        format!("/proc/self/fd/{}/{name}", self.0.folder.as_raw_fd()).into()
+        format!("{DESCRIPTORS}{}/{name}", self.0.folder.as_raw_fd()).into()
     }
 
     /// Gives a name to the members of the domain alone, then moves it to where they look for it.
