@@ -14,12 +14,14 @@ mod notify;
 mod place;
 #[cfg(feature = "tokio")]
 mod polled;
+mod private;
 pub(crate) mod process;
 mod record;
 mod revoker;
 mod socket;
 mod spawn;
 mod sys;
+mod trust;
 
 pub(crate) use hand_off::{Intake, Outlet};
 pub(crate) use holders::descriptors;

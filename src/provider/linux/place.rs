@@ -1,18 +1,23 @@
 //! The directory of a domain, and what lies in it.
 
 use super::commons::{self, Commons};
+use super::private::PrivateDirectory;
+use super::trust;
 use crate::digest::digest32;
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::process::Who;
-use rustix::fs::{self, Access, AtFlags, Mode, OFlags};
+use rustix::fs::{self, Access, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
-use rustix::process::{getegid, geteuid, getgroups};
+use rustix::process::geteuid;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Somebody else changes a name of the domain so often only to keep us.
+const ATTEMPTS: usize = 100;
 
 /// The directory.
 #[derive(Debug)]
@@ -28,6 +33,21 @@ pub(crate) struct Place {
     no_commons: AtomicBool,
     /// Sends datagrams to names of the domain.
     sender: OnceLock<OwnedFd>,
+    /// A socket that listens since this process was born, for the receiver that is yet to be opened.
+    newborn: Mutex<Option<OwnedFd>>,
+}
+
+/// Whether somebody is there under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// A socket is bound to it, in a process that lives.
+    There,
+    /// The kernel says that no socket is bound to it any more.
+    Refuses,
+    /// There is no such name.
+    NoName,
+    /// The kernel does not tell this process.
+    Unknown,
 }
 
 impl Place {
@@ -39,40 +59,17 @@ impl Place {
             None => Ok(place),
             Some(_) => Err(Error::UntrustedDomain {
                 path: place.path,
-                why: "the default domain must be closed to its group: chmod 700 it",
+                why: "the default domain must be closed to its group: chmod 700 it".into(),
             }),
         }
     }
 
     pub(crate) fn open(path: PathBuf) -> Result<Self> {
-        match fs::mkdir(&path, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(Error::system("creating the domain's directory")(errno)),
-        }
-        let untrusted = |why| Error::UntrustedDomain { path: path.clone(), why };
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-        let folder = fs::open(&path, flags, Mode::empty()).map_err(|errno| match errno {
-            Errno::NOTDIR | Errno::LOOP => untrusted("it is not a real directory: name one, or remove what is there"),
-            Errno::ACCESS => untrusted("this user may not enter it: ask its owner, or name another domain"),
-            errno => Error::system("opening the domain's directory")(errno),
-        })?;
-        let stat = fs::fstat(&folder).map_err(Error::system("looking at the domain's directory"))?;
-        let mode = Mode::from_raw_mode(stat.st_mode);
-        if mode.intersects(Mode::RWXO) {
-            return Err(untrusted("it is open to everybody: chmod o-rwx it"));
-        }
-        let group = rustix::process::Gid::from_raw(stat.st_gid);
-        let admits_group = mode.contains(Mode::RWXG);
-        let is_member = || getegid() == group || getgroups().is_ok_and(|groups| groups.contains(&group));
-        if stat.st_uid != geteuid().as_raw() && !(admits_group && is_member()) {
-            return Err(untrusted(
-                "it belongs to another user and admits no group of this process: name another domain",
-            ));
-        }
-        let digest = digest32(&[&stat.st_dev.to_le_bytes(), &stat.st_ino.to_le_bytes()]);
-        let (name_mode, group) = match admits_group {
-            true => (Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP, Some(group)),
-            false => (Mode::RUSR | Mode::WUSR, None),
+        let trust::Trusted { folder, identity: (device, inode), group } = trust::open(&path)?;
+        let digest = digest32(&[&device.to_le_bytes(), &inode.to_le_bytes()]);
+        let name_mode = match group {
+            Some(_) => Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP,
+            None => Mode::RUSR | Mode::WUSR,
         };
         Ok(Place {
             path,
@@ -83,6 +80,7 @@ impl Place {
             commons: OnceLock::new(),
             no_commons: AtomicBool::new(false),
             sender: OnceLock::new(),
+            newborn: Mutex::default(),
         })
     }
 
@@ -101,35 +99,112 @@ impl Domain {
         format!("/proc/self/fd/{}/{name}", self.0.folder.as_raw_fd()).into()
     }
 
-    /// Gives a name to the members of the domain alone, then moves it to where they look for it.
+    /// The directory itself.
+    pub(crate) fn folder(&self) -> &OwnedFd {
+        &self.0.folder
+    }
+
+    /// Lets the members of the domain, and nobody else, use what is called `name` in a private directory.
+    pub(crate) fn admit(&self, private: &PrivateDirectory, name: &str) -> rustix::io::Result<()> {
+        private.admit(name, self.0.name_mode, self.0.group)
+    }
+
+    /// Moves the socket `born` from a private directory to where others look for it. A stale name gives way.
     ///
-    /// Nobody meets a name before its socket listens: so a name that refuses connections is always stale.
-    pub(crate) fn publish(&self, born: &str, name: &str) -> Result<()> {
-        let refused = Error::system("publishing an endpoint's name");
-        let folder = &self.0.folder;
-        if self.0.group.is_some() {
-            fs::chownat(folder, born, None, self.0.group, AtFlags::SYMLINK_NOFOLLOW).map_err(&refused)?;
+    /// The socket listens already: so a name that refuses connections is always stale.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`] when another user holds the name, [`Error::System`] with `EEXIST` when a socket of this user
+    /// has it.
+    pub(crate) fn publish(&self, private: &PrivateDirectory, born: &str, name: &str) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            match private.publish(born, name) {
+                Ok(()) => return Ok(()),
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(Error::system("publishing an endpoint's name")(errno)),
+            }
+            match self.presence(name) {
+                Presence::NoName => {}
+                Presence::Refuses => match private.bury(name) {
+                    Ok(()) | Err(Errno::NOENT) => {}
+                    Err(errno) => return Err(self.taken(name, errno)),
+                },
+                Presence::There | Presence::Unknown => return Err(self.taken(name, Errno::EXIST)),
+            }
         }
-        fs::chmodat(folder, born, self.0.name_mode, AtFlags::empty()).map_err(&refused)?;
-        fs::renameat(folder, born, folder, name).map_err(&refused)
+        Err(self.taken(name, Errno::EXIST))
+    }
+
+    /// Why a name cannot be had.
+    pub(crate) fn taken(&self, name: &str, errno: Errno) -> Error {
+        match fs::statat(&self.0.folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if stat.st_uid != geteuid().as_raw() => {
+                Error::NameTaken { path: self.path().join(name), uid: stat.st_uid }
+            }
+            _ => Error::system("publishing an endpoint's name")(errno),
+        }
+    }
+
+    /// Whether a socket is bound to `name`, by the kernel's word. A listener sees a link that ends at once.
+    pub(crate) fn presence(&self, name: &str) -> Presence {
+        self.presence_at(&self.short_path(name))
+    }
+
+    /// The same for a short path.
+    pub(crate) fn presence_at(&self, path: &Path) -> Presence {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let connected = net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+            .and_then(|link| net::connect(&link, &SocketAddrUnix::new(path)?));
+        match connected {
+            // Its queue is full, or it is of another type, such as a socket for datagrams.
+            Ok(()) | Err(Errno::AGAIN | Errno::PROTOTYPE) => Presence::There,
+            Err(Errno::CONNREFUSED) => Presence::Refuses,
+            Err(Errno::NOENT) => Presence::NoName,
+            Err(_) => Presence::Unknown,
+        }
     }
 
     /// Opens the shared file `name`, made for the members of the domain when it does not exist.
     pub(crate) fn open_file(&self, name: &str) -> Result<OwnedFd> {
         let refused = Error::system("opening a file of the domain");
-        let folder = &self.0.folder;
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        match fs::openat(folder, name, flags | OFlags::CREATE | OFlags::EXCL, self.0.name_mode) {
-            Ok(file) => {
-                if self.0.group.is_some() {
-                    fs::fchown(&file, None, self.0.group).map_err(&refused)?;
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        for _ in 0..ATTEMPTS {
+            match fs::openat(&self.0.folder, name, flags, Mode::empty()) {
+                Ok(file) => {
+                    let stat = fs::fstat(&file).map_err(&refused)?;
+                    return match FileType::from_raw_mode(stat.st_mode) {
+                        FileType::RegularFile => Ok(file),
+                        _ => Err(self.taken(name, Errno::EXIST)),
+                    };
                 }
-                fs::fchmod(&file, self.0.name_mode).map_err(&refused)?;
-                Ok(file)
+                Err(Errno::NOENT) => self.make_file(name)?,
+                Err(errno @ (Errno::ACCESS | Errno::LOOP | Errno::NXIO)) => return Err(self.taken(name, errno)),
+                Err(errno) => return Err(refused(errno)),
             }
-            Err(Errno::EXIST) => fs::openat(folder, name, flags, Mode::empty()).map_err(&refused),
+        }
+        Err(refused(Errno::BUSY))
+    }
+
+    /// Makes an empty file, which is complete when others see it. That another process was faster is no mistake.
+    fn make_file(&self, name: &str) -> Result<()> {
+        let refused = Error::system("making a file of the domain");
+        let private = PrivateDirectory::new(self)?;
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::CREATE | OFlags::EXCL;
+        fs::openat(private.folder(), name, flags, Mode::RUSR | Mode::WUSR).map_err(&refused)?;
+        self.admit(&private, name).map_err(&refused)?;
+        match private.publish(name, name) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
             Err(errno) => Err(refused(errno)),
         }
+    }
+
+    /// Keeps a socket that listens for this process's receiver until that is opened.
+    pub(crate) fn keep_newborn(&self, socket: OwnedFd) {
+        *self.0.newborn.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+    }
+
+    pub(crate) fn take_newborn(&self) -> Option<OwnedFd> {
+        self.0.newborn.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The memory that the processes of the domain have in common.
@@ -206,22 +281,15 @@ pub(crate) fn endpoint_name((pid, tag): Who, suffix: &str) -> String {
     format!("{pid}-{tag:08x}{suffix}")
 }
 
-/// The name that it has before it listens.
-pub(crate) fn birth_name(who: Who, suffix: &str) -> String {
-    format!("new-{}", endpoint_name(who, suffix))
-}
-
-/// The process that a name made by [`endpoint_name`] or [`birth_name`] is of.
+/// The process that a name made by [`endpoint_name`] is of.
 pub(crate) fn parse_name(name: &str) -> Option<Who> {
     split_name(name).map(|(who, _)| who)
 }
 
 /// The same, and the suffix.
 pub(crate) fn split_name(name: &str) -> Option<(Who, &str)> {
-    let rest = name.strip_prefix("new-").unwrap_or(name);
-    let (pid, rest) = rest.split_once('-')?;
+    let (pid, rest) = name.split_once('-')?;
     let (tag, suffix) = rest.split_at_checked(8)?;
-    (matches!(suffix, "" | "-claims" | "-hand-off") || suffix.starts_with("-child-") || suffix.starts_with("-events-"))
-        .then_some(())?;
+    (matches!(suffix, "" | "-claims" | "-hand-off") || suffix.starts_with("-events-")).then_some(())?;
     Some(((pid.parse().ok()?, u32::from_str_radix(tag, 16).ok()?), suffix))
 }

@@ -9,7 +9,7 @@ mod inbox;
 mod link;
 mod listener;
 
-pub(crate) use birth::BIRTH_VARIABLE;
+pub(crate) use birth::{BIRTH_VARIABLE, Unborn};
 pub(crate) use courier::{Courier, Duty, Wait};
 pub(crate) use frame::{Frame, Refusal, SIZE};
 pub(crate) use held::Held;
