@@ -6,6 +6,7 @@ mod peer;
 use peer::{Peer, Place, pair};
 use sharesock::{Domain, Endpoint, Error, SpawnExt};
 use std::fs::{self, Permissions};
+use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
@@ -158,6 +159,40 @@ fn two_pid_namespaces_sweep_nothing_of_each_other_that_is_being_made() {
         child.wait().unwrap();
     }
     assert_eq!(inside.answer(), "ok");
+}
+
+#[test]
+fn asking_ends_no_registration_of_a_process_that_cannot_be_seen() {
+    if !is_root("asking about a hidden process") {
+        return;
+    }
+    let place = Place::new("hidden");
+    admit(place.path(), Some(GROUP), 0o3770);
+    let program = program_for_all(&place);
+    let (endpoint, mut owner) =
+        (place.endpoint(), Peer::from_command(&mut peer_of(&place, &program, 61_021), Command::spawn));
+    let plain = peer_of(&place, &program, 61_022);
+    let mut hidden = Command::new("unshare");
+    hidden.args(["--mount", "sh", "-c", "mount -t proc -o hidepid=2 proc /proc && exec \"$@\"", "sh"]);
+    hidden.arg(plain.get_program()).args(plain.get_args());
+    hidden.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut asker = Peer::from_command(&mut hidden, Command::spawn);
+    let (mut client, socket) = pair();
+    for peer in [&mut owner, &mut asker] {
+        let info = endpoint.duplicate(&socket, peer.pid()).unwrap();
+        assert!(peer.ask(&format!("redeem {info}")).starts_with("ok"));
+    }
+    assert_eq!(owner.ask("event-select 1"), "ok");
+    let registered = format!("{} READ false", owner.pid());
+    assert_eq!(asker.ask("registration"), registered);
+    assert!(asker.ask("blocking").contains("has an event registration"));
+    client.write_all(b"x").unwrap();
+    assert_eq!((owner.ask("wait 20000"), owner.ask("enumerate")), ("true".to_owned(), "READ".to_owned()));
+    assert_eq!(owner.ask("registration"), registered);
+    // Gone is what the kernel says is gone.
+    owner.kill();
+    assert_eq!(asker.ask("registration"), "none");
+    fs::remove_file(program).unwrap();
 }
 
 #[test]

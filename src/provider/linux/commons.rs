@@ -2,6 +2,7 @@
 
 use crate::domain::Domain;
 use crate::error::{Error, Result};
+use crate::provider::linux::ended::has_ended;
 use crate::provider::linux::sys::{
     ForkMark, Segment, remove_abandoned_segments, try_lock_range, try_share_range, unlock_range,
 };
@@ -96,7 +97,7 @@ impl Commons {
             Err(Errno::AGAIN | Errno::ACCESS) => return Err(bad(domain, refused)),
             Err(errno) => return Err(Error::system("looking who has the table of events")(errno)),
         }
-        remove_abandoned_segments(words, |pid| crate::process::Process::from_pid(pid).is_ok());
+        remove_abandoned_segments(words, has_ended);
         let making = Error::system("making the table of events");
         let segment = Segment::create(words, domain.group()).map_err(&making)?;
         let mut random = [0; 16];

@@ -3,6 +3,7 @@
 
 pub(crate) mod codes;
 mod commons;
+mod ended;
 mod hand_off;
 mod holders;
 mod lock_file;

@@ -95,15 +95,9 @@ pub(crate) fn registration(socket: &Socket) -> Result<Option<Registration>> {
     let table = Table::of(domain)?;
     let Some(slot) = table.find(socket.id()?.as_u64()) else { return Ok(None) };
     let Some(record) = slot.load().filter(Record::is_registered) else { return Ok(None) };
-    match table.owner(record.owner).filter(|_| table.owner_lives(record.owner)) {
-        Some(owner) => {
-            Ok(Some(Registration { process: owner.process, events: record.mask, messages: record.messages }))
-        }
-        None => {
-            slot.release_if(|owner| owner == record.owner);
-            Ok(None)
-        }
-    }
+    // Who only asks changes nothing: what the dead had is freed by those who need it.
+    let owner = table.owner(record.owner).filter(|_| !table.is_gone(record.owner));
+    Ok(owner.map(|owner| Registration { process: owner.process, events: record.mask, messages: record.messages }))
 }
 
 pub(crate) fn set_nonblocking(socket: &Socket, nonblocking: bool) -> Result<()> {

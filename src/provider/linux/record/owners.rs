@@ -5,10 +5,11 @@ use super::word::OWNERS;
 use crate::error::{Error, Result};
 use crate::process::Process;
 use crate::provider::linux::commons::{HEADER, InsertLock};
+use crate::provider::linux::ended::may_live;
 use crate::provider::linux::mail::bell_suffix;
-use crate::provider::linux::place::endpoint_name;
+use crate::provider::linux::place::{Presence, endpoint_name};
 use rustix::io::Errno;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// So many owners are freed at a time.
@@ -41,12 +42,12 @@ impl<'a> Table<'a> {
         self.word(OWNERS_AT + usize::from(owner) * EACH + word)
     }
 
-    /// Makes an owner; `prepare` makes the place at which it is woken, which must be there before others know of it.
+    /// Makes an owner; `prepare` makes the place with this number at which it is woken, before others know of the owner.
     pub(crate) fn add_owner<T>(
         &self,
         process: &Process,
         hears: bool,
-        prepare: impl FnOnce(u32) -> Result<T>,
+        prepare: impl FnMut(u32) -> Result<T>,
     ) -> Result<(u16, T)> {
         let _lock = InsertLock::take(self.domain)?;
         let fresh = self.word(FRESH).load(Ordering::Acquire).min(u64::from(OWNERS - 1));
@@ -62,9 +63,7 @@ impl<'a> Table<'a> {
             None if fresh + 1 < OWNERS => fresh + 1,
             None => self.reclaim_owners()?,
         };
-        // Owners are told apart by their index within a process, too: another name could still be there.
-        let number = u32::from(owner);
-        let prepared = prepare(number)?;
+        let (number, prepared) = name_bell(prepare)?;
         for (at, value) in (NAME..).zip(to_words(process, number)) {
             self.owner_word(owner, at).store(value, Ordering::Release);
         }
@@ -81,12 +80,7 @@ impl<'a> Table<'a> {
 
     /// Frees owners whose processes have ended, with their registrations; one of them.
     fn reclaim_owners(&self) -> Result<u16> {
-        let mut known = HashMap::new();
-        let mut lives = |owner: u16| match self.owner(owner) {
-            Some(Owner { process, .. }) => *known.entry(process).or_insert_with(|| self.owner_lives(owner)),
-            None => false,
-        };
-        let dead: HashSet<u16> = (1..OWNERS).filter(|owner| !lives(*owner)).take(MOST_RECLAIMED).collect();
+        let dead: HashSet<u16> = (1..OWNERS).filter(|owner| self.is_gone(*owner)).take(MOST_RECLAIMED).collect();
         let one = *dead.iter().next().ok_or(Error::TableFull { what: "event objects and message queues" })?;
         self.all_slots().for_each(|slot: Slot<'_>| slot.release_if(|owner| dead.contains(&owner)));
         for owner in dead.into_iter().filter(|owner| *owner != one) {
@@ -121,14 +115,14 @@ impl<'a> Table<'a> {
         from_words([NAME, NAME + 1, NAME + 2].map(|at| self.owner_word(owner, at).load(Ordering::Acquire)))
     }
 
-    /// Whether an owner's process lives, as far as this one can see.
-    pub(crate) fn owner_lives(&self, owner: u16) -> bool {
-        let Some(Owner { process, number }) = self.owner(owner) else { return false };
-        let ours = Process::current().is_ok_and(|me| me.namespace == process.namespace);
-        match ours {
-            true => Process::from_pid(process.pid()) == Ok(process),
-            // An empty ring wakes nobody up, and finds out whether anybody is there.
-            false => !is_gone(self.domain.send_to(&bell_of(&process, number), &[])),
+    /// Whether an owner is gone, by the kernel's word. What this process cannot see or ask is no proof.
+    pub(crate) fn is_gone(&self, owner: u16) -> bool {
+        let Some(Owner { process, number }) = self.owner(owner) else { return true };
+        match self.domain.presence(&bell_of(&process, number)) {
+            Presence::There | Presence::Unknown => false,
+            Presence::Refuses => true,
+            // It was removed by its owner, or when it refused; unless somebody removes what is in use.
+            Presence::NoName => !may_live(&process),
         }
     }
 
@@ -160,17 +154,31 @@ impl<'a> Table<'a> {
             }
             sent => sent,
         };
-        is_gone(sent) && !self.owner_lives(owner)
+        match sent {
+            Err(Errno::CONNREFUSED) => true,
+            Err(Errno::NOENT) => self.is_gone(owner),
+            _ => false,
+        }
+    }
+}
+
+/// Picks a number that nobody can know before: then nobody can have taken the name that it is in.
+fn name_bell<T>(mut prepare: impl FnMut(u32) -> Result<T>) -> Result<(u32, T)> {
+    let refused = Error::system("making a place to be woken at");
+    let mut attempt = || {
+        let mut random = [0; 4];
+        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).map_err(&refused)?;
+        let number = u32::from_le_bytes(random);
+        Ok((number, prepare(number)?))
+    };
+    match attempt() {
+        Err(Error::NameTaken { .. }) => attempt(),
+        made => made,
     }
 }
 
 fn bell_of(process: &Process, number: u32) -> String {
     endpoint_name(process.who(), &bell_suffix(number))
-}
-
-/// Whether a datagram did not arrive because nobody is there.
-fn is_gone(sent: std::result::Result<(), Errno>) -> bool {
-    matches!(sent, Err(Errno::CONNREFUSED | Errno::NOENT))
 }
 
 fn to_words(process: &Process, number: u32) -> [u64; 3] {

@@ -94,7 +94,7 @@ impl<'a> Table<'a> {
         let slot = match free.or_else(|| slots().find(|slot| slot.vacate())) {
             Some(slot) => slot,
             None => slots()
-                .find(|slot| !self.owner_lives(slot.peek().owner) && slot.vacate_from_dead())
+                .find(|slot| self.is_gone(slot.peek().owner) && slot.vacate_from_dead())
                 .ok_or(Error::TableFull { what: "registered sockets" })?,
         };
         slot.field(CODE).store(0, Ordering::Relaxed);
