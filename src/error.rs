@@ -195,11 +195,11 @@ pub enum Error {
         what: &'static str,
     },
     /// The table of events cannot be used.
-    #[error("the table of events {path} cannot be used: {why}; end the processes of this domain, then remove the file")]
+    #[error("the table of events of {path} cannot be used: {why}")]
     BadTable {
-        /// The file of the domain that names it.
+        /// The directory of the domain.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with it, and what to do.
         why: &'static str,
     },
     /// The domain's directory cannot be trusted.

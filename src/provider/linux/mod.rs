@@ -1,6 +1,7 @@
 //! Linux: the kernel holds descriptors in the queues of Unix sockets, and the events of sockets are kept in memory that
 //! the processes of a domain have in common.
 
+mod attached;
 pub(crate) mod codes;
 mod commons;
 mod ended;
@@ -19,6 +20,7 @@ mod private;
 pub(crate) mod process;
 mod record;
 mod revoker;
+mod shared_file;
 mod socket;
 mod spawn;
 mod sys;

@@ -1,36 +1,41 @@
 //! The directory of a domain, and what lies in it.
 
-use super::commons::{self, Commons};
+use super::commons::{Commons, Wait};
 use super::private::PrivateDirectory;
 use super::trust;
 use crate::digest::digest32;
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::process::Who;
-use rustix::fs::{self, Access, AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{self, AtFlags, Mode};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::geteuid;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// Somebody else changes a name of the domain so often only to keep us.
 const ATTEMPTS: usize = 100;
+/// Milliseconds until memory that could not be had is asked for again.
+const ASK_AGAIN: u64 = 10;
 
 /// The directory.
 #[derive(Debug)]
 pub(crate) struct Place {
     path: PathBuf,
     folder: OwnedFd,
+    identity: (u64, u64),
     digest: u32,
     /// Mode of an endpoint's name, and the group that it must have when others are admitted.
     name_mode: Mode,
     group: Option<rustix::process::Gid>,
-    /// The memory that its processes have in common, once it was needed; and that it could not be had.
+    /// The memory that its processes have in common, once it was needed; and when to ask again if it could
+    /// not be had, in milliseconds.
     commons: OnceLock<Commons>,
-    no_commons: AtomicBool,
+    ask_again: AtomicU64,
     /// Sends datagrams to names of the domain.
     sender: OnceLock<OwnedFd>,
     /// A socket that listens since this process was born, for the receiver that is yet to be opened.
@@ -74,11 +79,12 @@ impl Place {
         Ok(Place {
             path,
             folder,
+            identity: (device, inode),
             digest,
             name_mode,
             group,
             commons: OnceLock::new(),
-            no_commons: AtomicBool::new(false),
+            ask_again: AtomicU64::new(0),
             sender: OnceLock::new(),
             newborn: Mutex::default(),
         })
@@ -102,6 +108,11 @@ impl Domain {
     /// The directory itself.
     pub(crate) fn folder(&self) -> &OwnedFd {
         &self.0.folder
+    }
+
+    /// Its device and inode.
+    pub(crate) fn identity(&self) -> (u64, u64) {
+        self.0.identity
     }
 
     /// Lets the members of the domain, and nobody else, use what is called `name` in a private directory.
@@ -164,40 +175,6 @@ impl Domain {
         }
     }
 
-    /// Opens the shared file `name`, made for the members of the domain when it does not exist.
-    pub(crate) fn open_file(&self, name: &str) -> Result<OwnedFd> {
-        let refused = Error::system("opening a file of the domain");
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        for _ in 0..ATTEMPTS {
-            match fs::openat(&self.0.folder, name, flags, Mode::empty()) {
-                Ok(file) => {
-                    let stat = fs::fstat(&file).map_err(&refused)?;
-                    return match FileType::from_raw_mode(stat.st_mode) {
-                        FileType::RegularFile => Ok(file),
-                        _ => Err(self.taken(name, Errno::EXIST)),
-                    };
-                }
-                Err(Errno::NOENT) => self.make_file(name)?,
-                Err(errno @ (Errno::ACCESS | Errno::LOOP | Errno::NXIO)) => return Err(self.taken(name, errno)),
-                Err(errno) => return Err(refused(errno)),
-            }
-        }
-        Err(refused(Errno::BUSY))
-    }
-
-    /// Makes an empty file, which is complete when others see it. That another process was faster is no mistake.
-    fn make_file(&self, name: &str) -> Result<()> {
-        let refused = Error::system("making a file of the domain");
-        let private = PrivateDirectory::new(self)?;
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::CREATE | OFlags::EXCL;
-        fs::openat(private.folder(), name, flags, Mode::RUSR | Mode::WUSR).map_err(&refused)?;
-        self.admit(&private, name).map_err(&refused)?;
-        match private.publish(name, name) {
-            Ok(()) | Err(Errno::EXIST) => Ok(()),
-            Err(errno) => Err(refused(errno)),
-        }
-    }
-
     /// Keeps a socket that listens for this process's receiver until that is opened.
     pub(crate) fn keep_newborn(&self, socket: OwnedFd) {
         *self.0.newborn.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
@@ -207,32 +184,45 @@ impl Domain {
         self.0.newborn.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// The memory that the processes of the domain have in common.
+    /// The memory that the processes of the domain have in common, made if nobody has it.
     pub(crate) fn commons(&self, words: usize) -> Result<&Commons> {
+        self.commons_within(words, Wait::Patient)
+    }
+
+    fn commons_within(&self, words: usize, wait: Wait) -> Result<&Commons> {
         if let Some(commons) = self.0.commons.get() {
             return Ok(commons);
         }
-        let opened = Commons::open(self, words)?;
+        let opened = Commons::open(self, words, wait)?;
         Ok(self.0.commons.get_or_init(|| opened))
     }
 
-    /// Whether it was ever needed; asking does not make it.
-    pub(crate) fn has_commons(&self) -> bool {
-        let exists = || fs::accessat(&self.0.folder, commons::FILE, Access::EXISTS, AtFlags::empty()).is_ok();
-        self.0.commons.get().is_some() || exists()
+    /// The same, if somebody has it.
+    pub(crate) fn commons_if_made(&self, words: usize) -> Result<Option<&Commons>> {
+        if let Some(commons) = self.0.commons.get() {
+            return Ok(Some(commons));
+        }
+        let existing = Commons::existing(self, words)?;
+        Ok(existing.map(|commons| self.0.commons.get_or_init(|| commons)))
     }
 
-    /// The same for those who do well without: that the table cannot be used is remembered, so that it costs nothing.
-    /// What the system refuses now it may grant later.
+    /// The same as [`commons`](Domain::commons), for those who do well without: they do not wait, and do not ask
+    /// again at once when it cannot be used.
     pub(crate) fn commons_if_any(&self, words: usize) -> Option<&Commons> {
         if let Some(commons) = self.0.commons.get() {
             return Some(commons);
         }
-        if self.0.no_commons.load(Ordering::Relaxed) {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+        let now =
+            u64::try_from(Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?).as_millis()).ok()?;
+        if now < self.0.ask_again.load(Ordering::Relaxed) {
             return None;
         }
-        let opened = self.commons(words);
-        self.0.no_commons.store(matches!(opened, Err(Error::BadTable { .. })), Ordering::Relaxed);
+        let opened = self.commons_within(words, Wait::No);
+        // What the system refuses now it may grant at once.
+        if matches!(opened, Err(Error::BadTable { .. })) {
+            self.0.ask_again.store(now + ASK_AGAIN, Ordering::Relaxed);
+        }
         opened.ok()
     }
 

@@ -46,6 +46,12 @@ impl<'a> Table<'a> {
         Ok(Table { domain, commons: domain.commons(WORDS)? })
     }
 
+    /// The same if somebody has made it.
+    pub(crate) fn if_made(domain: &'a Domain) -> Result<Option<Self>> {
+        Ok(domain.commons_if_made(WORDS)?.map(|commons| Table { domain, commons }))
+    }
+
+    /// The same for those who do well without.
     pub(crate) fn if_any(domain: &'a Domain) -> Option<Self> {
         Some(Table { domain, commons: domain.commons_if_any(WORDS)? })
     }

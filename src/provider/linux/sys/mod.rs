@@ -17,7 +17,7 @@ pub(crate) use gate::{gate_is_open, new_gate, take_gate};
 pub(crate) use headroom::Headroom;
 pub(crate) use inherit::{adopt_listening, beyond_standard, spawn_listening};
 pub(crate) use interest::Interest;
-pub(crate) use lock::{lock_range, try_lock_range, try_share_range, unlock_range};
+pub(crate) use lock::{lock_range, locked_by_others, try_lock_range, try_share_range, unlock_range};
 pub(crate) use memory::{ForkMark, Tally};
 pub(crate) use peer::peer_pid;
 pub(crate) use receive::receive_from;
