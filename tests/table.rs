@@ -225,6 +225,33 @@ fn whoever_starts_while_the_last_ends_gets_a_table_and_no_error() {
 }
 
 #[test]
+fn a_member_that_is_stopped_whatever_it_did_keeps_nobody() {
+    let mut random = random();
+    let place = Place::new("table-stopped");
+    let domain = place.domain();
+    let mut peer = Peer::start_without_endpoint(&place);
+    assert_eq!(peer.ask("storm-of-new"), "ok");
+    let signal = |signal| {
+        let pid = rustix::process::Pid::from_raw(peer.pid().try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    };
+    for round in 0..variable("SHARESOCK_KILLS", 300) {
+        std::thread::sleep(Duration::from_micros(random(500)));
+        signal(rustix::process::Signal::STOP);
+        let event = Event::manual(&domain).unwrap();
+        for _ in 0..4 {
+            let (mut client, socket) = pair();
+            if let Err(error) = socket.event_select(&event, READ) {
+                panic!("round {round}: {error}");
+            }
+            works(&mut client, &socket, &event);
+        }
+        signal(rustix::process::Signal::CONT);
+    }
+    assert!(peer.ask("calm").starts_with("ok"));
+}
+
+#[test]
 fn a_member_that_keeps_others_from_making_the_table_is_an_error() {
     let place = Place::new("table-locked");
     works_here(&place);

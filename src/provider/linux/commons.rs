@@ -240,15 +240,3 @@ fn header(domain: &Domain) -> [u64; HEADER] {
 fn bad(domain: &Domain, why: &'static str) -> Error {
     Error::BadTable { path: domain.path().to_owned(), why }
 }
-
-/// Held while something is inserted into the memory.
-#[derive(Debug)]
-pub(crate) struct InsertLock {
-    _lock: MakingLock,
-}
-
-impl InsertLock {
-    pub(crate) fn take(domain: &Domain) -> Result<Self> {
-        MakingLock::take(domain, &mut Pauses::new(Wait::Patient)).map(|lock| InsertLock { _lock: lock })
-    }
-}
