@@ -73,10 +73,8 @@ fn distrust(owner: u32, mode: Mode, me: &Me) -> Option<Cow<'static, str>> {
     if owner != me.uid && !me.in_group {
         return Some(format!("user {owner} owns it, and this user is not in its group: {REPLACE}").into());
     }
-    if mode.contains(Mode::WGRP) && !admits_group {
-        return Some(
-            "its group may write there, but not use it: chmod 700 it, or chmod 3770 to admit the group".into(),
-        );
+    if mode.intersects(Mode::RWXG) && !admits_group {
+        return Some("its group may enter it, but not use it: chmod 700 it, or chmod 3770 to admit the group".into());
     }
     if admits_group && !mode.contains(Mode::SVTX) {
         return Some("its members could remove and replace each other's names: chmod 3770 it".into());
@@ -98,7 +96,6 @@ mod tests {
             why.map_or_else(String::new, Cow::into_owned)
         };
         assert_eq!(why(1, 0o700, 1, false), "");
-        assert_eq!(why(1, 0o750, 1, false), "");
         assert_eq!(why(1, 0o3770, 2, true), "");
         assert_eq!(why(1, 0o1770, 2, true), "");
         assert_eq!(why(1, 0o3770, 1, false), "");
@@ -106,7 +103,9 @@ mod tests {
             assert!(why(1, mode, 2, true).contains("chmod 3770"));
             assert!(why(1, mode, 1, true).contains("chmod 3770"));
         }
-        assert!(why(1, 0o730, 1, false).contains("chmod 700"));
+        for mode in [0o750, 0o730, 0o710, 0o3750] {
+            assert!(why(1, mode, 1, true).contains("chmod 700"));
+        }
         assert!(why(1, 0o1770, 1, false).contains("join the group"));
         assert!(why(1, 0o3770, 2, false).contains("user 1 owns it"));
         assert!(why(1, 0o700, 2, false).contains("user 1 owns it"));
