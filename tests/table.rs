@@ -113,8 +113,7 @@ fn whoever_is_killed_whatever_it_did_the_others_register_receive_and_enumerate()
     // Whoever comes next removes the names of the dead.
     let _endpoint = place.endpoint();
     let names = || fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let of_others: Vec<_> =
-        names().filter(|name| name != "events" && !name.starts_with(&format!("{}-", std::process::id()))).collect();
+    let of_others: Vec<_> = names().filter(|name| !name.starts_with(&format!("{}-", std::process::id()))).collect();
     assert!(of_others.is_empty(), "{of_others:?}");
 }
 
@@ -141,30 +140,27 @@ fn whoever_is_killed_while_it_makes_the_table_the_next_makes_it_and_no_memory_is
 }
 
 #[test]
-fn what_becomes_of_the_file_is_no_matter() {
-    let place = Place::new("table-file");
-    let file = place.path().join("events");
-    for contents in [&b""[..], b"shareev", b"noise", &[0xff; 4096]] {
-        fs::write(&file, contents).unwrap();
-        works_here(&place);
-    }
-    // Nor while the table is used: the next process finds it, and there is one registration.
+fn there_is_one_table_though_all_names_in_the_domain_are_removed() {
+    let place = Place::new("table-removed");
     let (mut peer, _client) = attached(&place);
-    for round in 0..4 {
-        match round % 2 {
-            0 => fs::remove_file(&file).unwrap(),
-            _ => fs::write(&file, b"noise").unwrap(),
-        }
+    for _ in 0..3 {
         let endpoint = place.endpoint();
-        let (mut other, socket) = pair();
+        let (mut client, socket) = pair();
         let info = endpoint.duplicate(&socket, peer.pid()).unwrap();
         assert!(peer.ask(&format!("redeem {info}")).starts_with("ok"));
         assert_eq!(peer.ask("event-select 1"), "ok");
+        for name in fs::read_dir(place.path()).unwrap().flatten() {
+            let name = name.path();
+            // Its own names are what a process is reached by.
+            if !name.file_name().unwrap().to_str().unwrap().starts_with(&peer.pid().to_string()) {
+                fs::remove_file(name).unwrap();
+            }
+        }
         let event = Event::manual(&place.domain()).unwrap();
-        works(&mut other, &socket, &event);
+        works(&mut client, &socket, &event);
         assert_eq!(peer.ask("registration"), format!("{} READ false", std::process::id()));
         drop(event);
-        peer_works(&mut peer, &mut other);
+        peer_works(&mut peer, &mut client);
     }
 }
 
@@ -252,25 +248,49 @@ fn a_member_that_is_stopped_whatever_it_did_keeps_nobody() {
 }
 
 #[test]
-fn a_member_that_keeps_others_from_making_the_table_is_an_error() {
+fn whoever_is_stopped_while_it_makes_the_table_keeps_nobody() {
+    let mut random = random();
+    for _ in 0..60 {
+        let place = Place::new("table-half-made");
+        let mut peer = Peer::start_without_endpoint(&place);
+        peer.tell("storm-of-new");
+        std::thread::sleep(Duration::from_micros(random(400)));
+        let pid = rustix::process::Pid::from_raw(peer.pid().try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+        // Made here, or there: it is one, and that of both.
+        let event = Event::manual(&place.domain()).unwrap();
+        let (mut client, socket) = pair();
+        works(&mut client, &socket, &event);
+        rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+        assert_eq!(peer.answer(), "ok");
+        let endpoint = place.endpoint();
+        assert_eq!((peer.ask("calm").get(..2), peer.ask("open")), (Some("ok"), "ok".to_owned()));
+        let info = endpoint.duplicate(&socket, peer.pid()).unwrap();
+        assert!(peer.ask(&format!("redeem {info}")).starts_with("ok"));
+        assert_eq!(peer.ask("registration"), format!("{} READ false", std::process::id()));
+    }
+}
+
+#[test]
+fn a_member_that_keeps_the_directory_locked_is_an_error() {
     let place = Place::new("table-locked");
-    works_here(&place);
-    let file = fs::File::options().read(true).write(true).open(place.path().join("events")).unwrap();
+    let folder = fs::File::open(place.path()).unwrap();
     // SAFETY: the lock is plain numbers, and the descriptor is open.
     unsafe {
         let mut lock: libc::flock64 = std::mem::zeroed();
-        lock.l_type = libc::F_WRLCK.try_into().unwrap();
-        assert_eq!(libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw mut lock), 0);
+        lock.l_type = libc::F_RDLCK.try_into().unwrap();
+        assert_eq!(libc::fcntl(folder.as_raw_fd(), libc::F_OFD_SETLK, &raw mut lock), 0);
     }
     let event = Event::manual(&place.domain()).unwrap();
     let refused = pair().1.event_select(&event, READ).unwrap_err();
     assert!(matches!(refused, Error::BadTable { why, .. } if why.contains("locked")), "{refused}");
+    assert_eq!(refused.winsock_code(), 10050);
     // What does without the table goes on without it.
     let (mut client, socket) = pair();
     socket.join(&place.domain()).unwrap();
     client.write_all(b"x").unwrap();
     assert_eq!(socket.recv(&mut [0; 8]).unwrap(), 1);
-    drop(file);
+    drop(folder);
     works_here(&place);
 }
 

@@ -4,23 +4,19 @@ use super::attached::{Found, Locks};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::provider::linux::ended::has_ended;
-use crate::provider::linux::sys::{ForkMark, Segment, remove_abandoned_segments, try_lock_range, unlock_range};
+use crate::provider::linux::sys::{ForkMark, Segment, remove_abandoned_segments};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::os::fd::OwnedFd;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
-/// The file of the domain that is locked by whoever makes the memory. It holds nothing.
-pub(super) const FILE: &str = "events";
 /// What the memory begins with; the last byte is the version of the layout.
 const MAGIC: [u8; 8] = *b"shareev\x02";
-/// Byte of the file that is locked.
-const MAKING: u64 = 0;
-/// How long others may take for what takes microseconds: to make the memory, or to end.
+/// How long others may take for what takes microseconds: to end.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// After so many pauses, some 30 milliseconds, others that propose memory are not waited for: they may be stopped.
+const POLITE: u32 = 12;
 /// Words at the beginning of the memory that are in use here: the magic, and which directory the domain is.
 pub(crate) const HEADER: usize = 3;
 
@@ -91,7 +87,7 @@ impl Commons {
             let locks = Locks::of(domain)?;
             match locks.find(words, &header(domain))? {
                 Found::Segment(segment) => return Self::attached(segment, locks).map(Some),
-                Found::Nothing | Found::BeingMade => return Ok(None),
+                Found::Nothing | Found::Proposed => return Ok(None),
                 Found::Unusable(why) if !pauses.pause() => return Err(bad(domain, why)),
                 Found::Unusable(_) => {}
             }
@@ -103,41 +99,33 @@ impl Commons {
         let header = header(domain);
         let mut pauses = Pauses::new(wait);
         let locks = Locks::of(domain)?;
-        if let Found::Segment(segment) = locks.find(words, &header)? {
-            return Self::attached(segment, locks);
-        }
-        // What takes time comes before the lock, for those who are ready to wait for it.
-        let mut made = match wait {
-            Wait::Patient => Some(make(domain, words)?),
-            Wait::No => None,
-        };
+        let mut own = None;
         loop {
-            let lock = MakingLock::take(domain, &mut pauses)?;
-            let why = match locks.find(words, &header)? {
-                Found::Segment(segment) => return Self::attached(segment, locks),
-                Found::Unusable(why) => why,
-                Found::BeingMade => "a process was stopped while it made it: continue it, or end it",
-                Found::Nothing => {
-                    let segment = match made.take() {
-                        Some(segment) => segment,
-                        None => make(domain, words)?,
-                    };
-                    locks.show(&segment)?;
-                    // If the file was removed, another may be at it with a new one: then this is not the maker.
-                    if lock.is_current(domain) {
-                        for (at, value) in header.iter().enumerate().rev() {
-                            segment.word(at).store(*value, Ordering::SeqCst);
-                        }
-                        return Self::attached(segment, locks);
-                    }
-                    locks.hide(&segment)?;
-                    made = Some(segment);
-                    "its file is removed again and again: leave it there"
-                }
+            let found = match &own {
+                None => locks.find(words, &header)?,
+                Some(segment) => locks.propose(segment, words, &header, pauses.count > POLITE)?,
             };
-            drop(lock);
-            if !pauses.pause() {
-                return Err(bad(domain, why));
+            match (found, own.take()) {
+                (Found::Segment(segment), _) | (Found::Nothing, Some(segment)) => {
+                    return Self::attached(segment, locks);
+                }
+                (Found::Nothing, None) => own = Some(make(domain, words)?),
+                (Found::Proposed, segment) => {
+                    own = segment;
+                    if own.is_none() {
+                        own = Some(make(domain, words)?);
+                    }
+                    if !pauses.pause() {
+                        // Somebody makes it just now: nobody is registered in it yet.
+                        return Err(Error::system("making the table of events")(Errno::AGAIN));
+                    }
+                }
+                (Found::Unusable(why), segment) => {
+                    own = segment;
+                    if !pauses.pause() {
+                        return Err(bad(domain, why));
+                    }
+                }
             }
         }
     }
@@ -169,50 +157,17 @@ impl Commons {
     }
 }
 
-/// Held while the memory is made; the kernel lets it go when its holder dies.
-#[derive(Debug)]
-struct MakingLock(OwnedFd);
-
-impl MakingLock {
-    fn take(domain: &Domain, pauses: &mut Pauses) -> Result<Self> {
-        loop {
-            // Each has its own open file, so that threads and forked children exclude each other, too.
-            let file = domain.open_file(FILE)?;
-            match try_lock_range(&file, MAKING) {
-                Ok(()) => return Ok(MakingLock(file)),
-                Err(Errno::AGAIN | Errno::ACCESS) if pauses.pause() => {}
-                // Somebody makes it just now: nobody is registered in it yet.
-                Err(errno @ (Errno::AGAIN | Errno::ACCESS)) if pauses.until.is_none() => {
-                    return Err(Error::system("making the table of events")(errno));
-                }
-                Err(Errno::AGAIN | Errno::ACCESS) => return Err(bad(domain, "a process keeps it locked: end it")),
-                Err(errno) => return Err(Error::system("locking the table of events")(errno)),
-            }
-        }
-    }
-
-    fn is_current(&self, domain: &Domain) -> bool {
-        domain.is_current(&self.0, FILE)
-    }
-}
-
-impl Drop for MakingLock {
-    fn drop(&mut self) {
-        // A forked child may hold the same open file: closing ours would not let go.
-        let _ = unlock_range(&self.0, MAKING);
-    }
-}
-
 /// Growing pauses, for as long as somebody is ready to wait.
 struct Pauses {
     until: Option<Instant>,
     next: Duration,
+    count: u32,
 }
 
 impl Pauses {
     fn new(wait: Wait) -> Self {
         let until = (wait == Wait::Patient).then(|| Instant::now() + PATIENCE);
-        Pauses { until, next: Duration::from_micros(20) }
+        Pauses { until, next: Duration::from_micros(20), count: 0 }
     }
 
     /// Pauses; `false` when the time is over.
@@ -221,6 +176,7 @@ impl Pauses {
             return false;
         }
         std::thread::sleep(self.next);
+        self.count += 1;
         self.next = (self.next * 2).min(Duration::from_millis(5));
         true
     }
