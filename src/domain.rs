@@ -33,8 +33,8 @@ impl Domain {
     /// The domain in the directory `path`, which is created, for this user alone, when it does not exist.
     ///
     /// # Errors
-    /// [`Error::UntrustedDomain`] when it is not a real directory, is open to everybody,
-    /// or belongs to another user and does not admit this process by its group;
+    /// [`Error::UntrustedDomain`] when it is not a real directory, is open to everybody, admits a group in part or
+    /// without having the sticky bit, or belongs to another user and does not admit this process by its group;
     /// [`Error::System`] when it cannot be created or opened.
     pub fn at(path: impl Into<PathBuf>) -> Result<Self> {
         Place::open(path.into()).map(Arc::new).map(Domain)

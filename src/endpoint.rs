@@ -32,7 +32,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`Error::System`] with `EEXIST` when this process has one there already, and with the system's own code when
-    /// the name cannot be made.
+    /// the name cannot be made; [`Error::NameTaken`] when another user has taken it.
     pub fn open(domain: &Domain) -> Result<Self> {
         Mailbox::open(domain).map(Endpoint)
     }

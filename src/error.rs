@@ -2,6 +2,7 @@
 
 use crate::Domain;
 use crate::provider::codes;
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// Result of a sharesock call.
@@ -203,11 +204,11 @@ pub enum Error {
         what: &'static str,
     },
     /// The table of events cannot be used.
-    #[error("the table of events {path} cannot be used: {why}; end the processes of this domain, then remove the file")]
+    #[error("the table of events of {path} cannot be used: {why}")]
     BadTable {
-        /// The file of the domain that names it.
+        /// The directory of the domain.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with it, and what to do.
         why: &'static str,
     },
     /// The domain's directory cannot be trusted.
@@ -216,7 +217,15 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
         /// What is wrong, and what to do.
-        why: &'static str,
+        why: Cow<'static, str>,
+    },
+    /// Another user has taken a name that this process needs.
+    #[error("{path} is held by user {uid}: let that user or root remove it, or use another domain (SHARESOCK_DOMAIN)")]
+    NameTaken {
+        /// What was to be made.
+        path: PathBuf,
+        /// The user that has it.
+        uid: u32,
     },
     /// The operating system refused a call.
     #[error("{doing} failed: {}", std::io::Error::from_raw_os_error(*os_code))]
@@ -293,7 +302,7 @@ impl Error {
             Error::TooManyBytes { .. } => 10040,
             Error::SourceSilent { .. } => 10060,
             Error::NoEndpoint { .. } | Error::UntrustedDomain { .. } | Error::BadTable { .. } => 10050,
-            Error::Impostor { .. } => 10013,
+            Error::Impostor { .. } | Error::NameTaken { .. } => 10013,
             Error::System { os_code, .. } => winsock_code(*os_code),
             _ => 10022,
         }

@@ -12,10 +12,13 @@ pub trait SpawnExt {
     /// As [`Command::spawn`], and gives the child its endpoint in the domain of `endpoint`.
     ///
     /// From the moment this returns, duplicates for the child are delivered, and stay when this process ends. The
-    /// child takes the endpoint over when it calls [`Endpoint::open`] for the same domain.
+    /// child takes the endpoint over when it calls [`Endpoint::open`] for the same domain. On Linux sockets can be handed
+    /// off to the child from the same moment: [`Endpoint::receiver`] takes over what waits for it. What no receiver has
+    /// taken when the child closes its endpoint, or ends, is its sender's again.
     ///
     /// # Errors
-    /// [`Error::System`] when the endpoint cannot be made or the child cannot be spawned.
+    /// [`Error::System`] when the endpoint cannot be made or the child cannot be spawned; [`Error::NameTaken`] when another
+    /// user has taken the child's name: then the child is killed.
     ///
     /// ```
     /// # let folder = std::env::temp_dir().join(format!("sharesock-doc-spawn-{}", std::process::id()));

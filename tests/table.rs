@@ -9,9 +9,10 @@ mod peer;
 
 use occurring::{LONG, expect};
 use peer::{Peer, Place, pair, wait_for_end};
-use sharesock::{Error, Event, NetworkEvents, Socket};
+use sharesock::{Direction, Error, Event, NetworkEvents, Socket, Turn};
 use std::fs;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 const READ: NetworkEvents = NetworkEvents::READ;
@@ -112,8 +113,7 @@ fn whoever_is_killed_whatever_it_did_the_others_register_receive_and_enumerate()
     // Whoever comes next removes the names of the dead.
     let _endpoint = place.endpoint();
     let names = || fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let of_others: Vec<_> =
-        names().filter(|name| name != "events" && !name.starts_with(&format!("{}-", std::process::id()))).collect();
+    let of_others: Vec<_> = names().filter(|name| !name.starts_with(&format!("{}-", std::process::id()))).collect();
     assert!(of_others.is_empty(), "{of_others:?}");
 }
 
@@ -140,64 +140,173 @@ fn whoever_is_killed_while_it_makes_the_table_the_next_makes_it_and_no_memory_is
 }
 
 #[test]
-fn a_file_that_holds_something_else_is_replaced_when_nobody_uses_the_table() {
-    let place = Place::new("table-file");
-    let file = place.path().join("events");
-    for contents in [&b""[..], b"shareev", b"noise", &[0xff; 4096], b"shareev\x02 of another version  "] {
-        fs::write(&file, contents).unwrap();
-        works_here(&place);
-    }
-}
-
-#[test]
-fn a_file_that_is_spoilt_while_the_table_is_used_is_an_error_for_others_and_nothing_for_those_who_use_it() {
-    let place = Place::new("table-spoilt");
-    let (mut peer, mut client) = attached(&place);
-    let file = place.path().join("events");
-    let whole = fs::read(&file).unwrap();
-    let other_version = [b"shareev\x02", whole.get(8..).unwrap()].concat();
-    let gone = [whole.get(..8).unwrap(), &[0xff, 0xff, 0xff, 0x7f], whole.get(12..).unwrap()].concat();
-    for (contents, why) in
-        [(&b""[..], "something else"), (b"noise", "something else"), (&other_version, "version"), (&gone, "namespace")]
-    {
-        fs::write(&file, contents).unwrap();
-        let event = Event::manual(&place.domain()).unwrap();
-        let refused = pair().1.event_select(&event, READ).unwrap_err();
-        assert!(matches!(refused, Error::BadTable { why: found, .. } if found.contains(why)), "{refused}");
-        assert_eq!(refused.winsock_code(), 10050);
-        peer_works(&mut peer, &mut client);
-        // What does without the table goes on without it.
+fn there_is_one_table_though_all_names_in_the_domain_are_removed() {
+    let place = Place::new("table-removed");
+    let (mut peer, _client) = attached(&place);
+    for _ in 0..3 {
+        let endpoint = place.endpoint();
         let (mut client, socket) = pair();
-        socket.join(&place.domain()).unwrap();
-        client.write_all(b"x").unwrap();
-        assert_eq!(socket.recv(&mut [0; 8]).unwrap(), 1);
+        let info = endpoint.duplicate(&socket, peer.pid()).unwrap();
+        assert!(peer.ask(&format!("redeem {info}")).starts_with("ok"));
+        assert_eq!(peer.ask("event-select 1"), "ok");
+        for name in fs::read_dir(place.path()).unwrap().flatten() {
+            let name = name.path();
+            // Its own names are what a process is reached by.
+            if !name.file_name().unwrap().to_str().unwrap().starts_with(&peer.pid().to_string()) {
+                fs::remove_file(name).unwrap();
+            }
+        }
+        let event = Event::manual(&place.domain()).unwrap();
+        works(&mut client, &socket, &event);
+        assert_eq!(peer.ask("registration"), format!("{} READ false", std::process::id()));
+        drop(event);
+        peer_works(&mut peer, &mut client);
     }
-    fs::write(&file, &whole).unwrap();
-    works_here(&place);
 }
 
 #[test]
-fn a_member_that_keeps_the_table_locked_is_an_error() {
+fn a_turn_is_held_once_though_its_file_is_removed() {
+    let place = Place::new("turn-file");
+    let (domain, file) = (place.domain(), place.path().join("turns"));
+    let (_client, socket) = pair();
+    let take = || Turn::try_take(&domain, &socket, Direction::Receive).unwrap();
+    let first = take().unwrap();
+    for _ in 0..2 {
+        fs::remove_file(&file).unwrap();
+        assert!(take().is_none());
+        assert!(Turn::try_take(&domain, &socket, Direction::Send).unwrap().is_some());
+    }
+    // Two that wait: one at the file that was removed, one at the new one. Each has it alone.
+    let waiting = |turn: Result<Turn, Error>| {
+        let alone = turn.unwrap();
+        assert!(take().is_none());
+        drop(alone);
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| waiting(Turn::take(&domain, &socket, Direction::Receive)));
+        scope.spawn(|| waiting(Turn::take(&domain, &socket, Direction::Receive)));
+        fs::remove_file(&file).unwrap();
+        scope.spawn(|| waiting(Turn::take(&domain, &socket, Direction::Receive)));
+        drop(first);
+    });
+    assert!(take().is_some());
+}
+
+#[test]
+fn whoever_starts_while_the_last_ends_gets_a_table_and_no_error() {
+    let place = Place::new("table-end");
+    let start = || {
+        let mut peer = Peer::start_without_endpoint(&place);
+        assert_eq!(peer.ask("socket"), "ok");
+        peer
+    };
+    let mut peers: Vec<Peer> = (0..8).map(|_| start()).collect();
+    for round in 0..15 {
+        // They attach it at once, and end at once; those who come meanwhile find it, or make it.
+        peers.iter_mut().for_each(|peer| peer.tell("event-select 1"));
+        let mut next: Vec<Peer> = (0..8).map(|_| start()).collect();
+        next.iter_mut().for_each(|peer| peer.tell("event-select 1"));
+        for peer in &mut peers {
+            assert_eq!(peer.answer(), "ok", "round {round}");
+            peer.kill();
+        }
+        next.iter_mut().for_each(|peer| assert_eq!(peer.answer(), "ok", "round {round}"));
+        // The last of these ends while the first of the others starts.
+        let mut last = start();
+        drop(next);
+        assert_eq!(last.ask("event-select 1"), "ok", "round {round}");
+        peers = (0..7).map(|_| start()).collect();
+        peers.push(start());
+    }
+}
+
+#[test]
+fn a_member_that_is_stopped_whatever_it_did_keeps_nobody() {
+    let mut random = random();
+    let place = Place::new("table-stopped");
+    let domain = place.domain();
+    let mut peer = Peer::start_without_endpoint(&place);
+    assert_eq!(peer.ask("storm-of-new"), "ok");
+    let signal = |signal| {
+        let pid = rustix::process::Pid::from_raw(peer.pid().try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    };
+    for round in 0..variable("SHARESOCK_KILLS", 300) {
+        std::thread::sleep(Duration::from_micros(random(500)));
+        signal(rustix::process::Signal::STOP);
+        let event = Event::manual(&domain).unwrap();
+        for _ in 0..4 {
+            let (mut client, socket) = pair();
+            if let Err(error) = socket.event_select(&event, READ) {
+                panic!("round {round}: {error}");
+            }
+            works(&mut client, &socket, &event);
+        }
+        signal(rustix::process::Signal::CONT);
+    }
+    assert!(peer.ask("calm").starts_with("ok"));
+}
+
+#[test]
+fn whoever_is_stopped_while_it_makes_the_table_keeps_nobody() {
+    let mut random = random();
+    for _ in 0..60 {
+        let place = Place::new("table-half-made");
+        let mut peer = Peer::start_without_endpoint(&place);
+        peer.tell("storm-of-new");
+        std::thread::sleep(Duration::from_micros(random(400)));
+        let pid = rustix::process::Pid::from_raw(peer.pid().try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+        // Made here, or there: it is one, and that of both.
+        let event = Event::manual(&place.domain()).unwrap();
+        let (mut client, socket) = pair();
+        works(&mut client, &socket, &event);
+        rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+        assert_eq!(peer.answer(), "ok");
+        let endpoint = place.endpoint();
+        assert_eq!((peer.ask("calm").get(..2), peer.ask("open")), (Some("ok"), "ok".to_owned()));
+        let info = endpoint.duplicate(&socket, peer.pid()).unwrap();
+        assert!(peer.ask(&format!("redeem {info}")).starts_with("ok"));
+        assert_eq!(peer.ask("registration"), format!("{} READ false", std::process::id()));
+    }
+}
+
+#[test]
+fn a_member_that_keeps_the_directory_locked_is_an_error() {
     let place = Place::new("table-locked");
-    works_here(&place);
-    let file = fs::File::options().read(true).write(true).open(place.path().join("events")).unwrap();
-    rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let folder = fs::File::open(place.path()).unwrap();
+    // SAFETY: the lock is plain numbers, and the descriptor is open.
+    unsafe {
+        let mut lock: libc::flock64 = std::mem::zeroed();
+        lock.l_type = libc::F_RDLCK.try_into().unwrap();
+        assert_eq!(libc::fcntl(folder.as_raw_fd(), libc::F_OFD_SETLK, &raw mut lock), 0);
+    }
     let event = Event::manual(&place.domain()).unwrap();
     let refused = pair().1.event_select(&event, READ).unwrap_err();
     assert!(matches!(refused, Error::BadTable { why, .. } if why.contains("locked")), "{refused}");
-    drop(file);
+    assert_eq!(refused.winsock_code(), 10050);
+    // What does without the table goes on without it.
+    let (mut client, socket) = pair();
+    socket.join(&place.domain()).unwrap();
+    client.write_all(b"x").unwrap();
+    assert_eq!(socket.recv(&mut [0; 8]).unwrap(), 1);
+    drop(folder);
     works_here(&place);
 }
 
 /// Attaches the memory past the library.
 fn scribble(place: &Place, mut write: impl FnMut(&mut [u64])) {
-    let file = fs::read(place.path().join("events")).unwrap();
-    let number = i32::from_le_bytes(*file.get(8..).unwrap().first_chunk().unwrap());
-    // SAFETY: `status` is plain numbers, and the kernel fills it.
-    let words = unsafe {
+    let folder = fs::File::open(place.path()).unwrap();
+    // SAFETY: both are plain numbers, and the kernel fills them; the descriptor is open.
+    let (number, words) = unsafe {
+        // Whoever has it attached shows it by a lock on the directory.
+        let mut lock: libc::flock64 = std::mem::zeroed();
+        (lock.l_type, lock.l_start) = (libc::F_WRLCK.try_into().unwrap(), 1 << 62);
+        assert_eq!(libc::fcntl(folder.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock), 0);
+        let number = i32::try_from(lock.l_start & 0xffff_ffff).unwrap();
         let mut status: libc::shmid_ds = std::mem::zeroed();
         assert_eq!(libc::shmctl(number, libc::IPC_STAT, &raw mut status), 0);
-        status.shm_segsz / 8
+        (number, status.shm_segsz / 8)
     };
     // SAFETY: the segment is attached here and detached at the end; that others write to it at once is the point.
     unsafe {

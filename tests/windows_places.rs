@@ -12,7 +12,7 @@ use windows_peer::{Peer, Place, pair, wait_for_end};
 
 fn why(path: impl Into<PathBuf>) -> String {
     match Domain::at(path) {
-        Err(Error::UntrustedDomain { why, .. }) => why.to_owned(),
+        Err(Error::UntrustedDomain { why, .. }) => why.into_owned(),
         other => format!("{other:?}"),
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 /// nothing for parcels on their way; those that the target then does not take are closed.
 ///
 /// On Linux nothing of an accepted parcel is kept here: the peer of a connection sees its end when the target closes it, and
-/// a sender has four descriptors, however many parcels are on their way. They lie in a queue of the kernel, up to 4,096 of
+/// a sender has five descriptors, however many parcels are on their way. They lie in a queue of the kernel, up to 4,096 of
 /// them, and count as descriptors in flight of this user (`ETOOMANYREFS`). Many go in one message if the target's program
 /// takes many at a time ([`Receiver::receive_many`](crate::Receiver::receive_many)). On Windows a sender keeps its own
 /// descriptor until the target's program has taken the parcel; the next call of the sender closes it.

@@ -48,6 +48,13 @@ impl Obedient {
         let held = || self.held.as_ref().ok_or("holds no socket");
         match verb {
             "open" => self.open()?,
+            "close-endpoint" => self.endpoint = None,
+            "open-often" => {
+                for _ in 0..rest.parse::<u32>()? {
+                    self.endpoint = None;
+                    self.open()?;
+                }
+            }
             "redeem" | "redeem-file" => {
                 let info: ProtocolInfo = match verb {
                     "redeem" => rest.parse()?,

@@ -57,6 +57,25 @@ impl Storm {
     }
 }
 
+/// A thread that registers new sockets with new objects.
+fn storm_of_new(domain: &Domain) -> Storm {
+    let (domain, stop) = (domain.clone(), Arc::new(AtomicBool::new(false)));
+    let stopped = stop.clone();
+    let thread = std::thread::spawn(move || {
+        let mut count = 0;
+        while !stopped.load(Ordering::Relaxed) {
+            let event = Event::manual(&domain)?;
+            for _ in 0..8 {
+                let socket = Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)?;
+                socket.event_select(&event, NetworkEvents::READ)?;
+                count += 1;
+            }
+        }
+        Ok(count)
+    });
+    Storm { stop, thread }
+}
+
 fn events(text: &str) -> Result<NetworkEvents, Failure> {
     Ok(NetworkEvents::from_bits_retain(text.parse()?))
 }
@@ -132,6 +151,10 @@ impl Occurrences {
             }
             "storm" => {
                 self.storm = Some(Storm::start(held()?, event, queue, rest.parse()?)?);
+                "ok".to_owned()
+            }
+            "storm-of-new" => {
+                self.storm = Some(storm_of_new(domain));
                 "ok".to_owned()
             }
             "calm" => {

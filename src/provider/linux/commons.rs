@@ -1,28 +1,23 @@
 //! The memory that all processes of a domain have in common.
 
+use super::attached::{Found, Locks};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
-use crate::provider::linux::sys::{
-    ForkMark, Segment, remove_abandoned_segments, try_lock_range, try_share_range, unlock_range,
-};
+use crate::provider::linux::process::has_ended;
+use crate::provider::linux::sys::{ForkMark, Segment, remove_abandoned_segments};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::os::fd::OwnedFd;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
-/// The file of the domain that names the memory.
-pub(super) const FILE: &str = "events";
-/// What the file, and the memory, begin with; the last byte is the version of the layout.
-const MAGIC: [u8; 8] = *b"shareev\x01";
-/// Byte of the file that is locked while something is inserted, and the one that is shared by all who are attached.
-const INSERTING: u64 = 0;
-const ATTACHED: u64 = 1;
-/// How long the other members may take to let a lock go that is held for microseconds.
-const LOCKED_AT_MOST: Duration = Duration::from_secs(2);
-/// Words at the beginning of the memory that are in use here: the magic, and a random number in two.
+/// What the memory begins with; the last byte is the version of the layout.
+const MAGIC: [u8; 8] = *b"shareev\x02";
+/// How long others may take for what takes microseconds: to end.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// After so many pauses, some 30 milliseconds, others that propose memory are not waited for: they may be stopped.
+const POLITE: u32 = 12;
+/// Words at the beginning of the memory that are in use here: the magic, and which directory the domain is.
 pub(crate) const HEADER: usize = 3;
 
 /// What in this process watches sockets of the domain for one owner of registrations.
@@ -40,10 +35,18 @@ pub(crate) trait Watcher: Debug + Send + Sync {
 /// The attached memory.
 #[derive(Debug)]
 pub(crate) struct Commons {
+    // Detached first: whoever shows that it is attached has it attached.
     segment: Segment,
-    /// Shows to others that somebody is attached, as long as it is open.
-    _file: OwnedFd,
+    _shown: Locks,
     watchers: Watchers,
+}
+
+/// How long somebody is ready to wait for the memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Until it is clear that it cannot be had.
+    Patient,
+    No,
 }
 
 /// Who in this process owns registrations; and in those that were forked from it, each of which has its own.
@@ -76,65 +79,59 @@ impl Watchers {
     }
 }
 
-/// The file's contents: the magic, the segment's number and its random number.
-type Name = [u8; 28];
-
 impl Commons {
+    /// Attaches the memory of `domain`, if somebody has it attached.
+    pub(crate) fn existing(domain: &Domain, words: usize) -> Result<Option<Self>> {
+        let mut pauses = Pauses::new(Wait::Patient);
+        loop {
+            let locks = Locks::of(domain)?;
+            match locks.find(words, &header(domain))? {
+                Found::Segment(segment) => return Self::attached(segment, locks).map(Some),
+                Found::Nothing | Found::Proposed => return Ok(None),
+                Found::Unusable(why) if !pauses.pause() => return Err(bad(domain, why)),
+                Found::Unusable(_) => {}
+            }
+        }
+    }
+
     /// Attaches the memory of `domain`, or makes it when nobody has it attached.
-    pub(crate) fn open(domain: &Domain, words: usize) -> Result<Self> {
-        let file = domain.open_file(FILE)?;
-        let _lock = InsertLock::on(domain, domain.open_file(FILE)?)?;
-        let mut name = Name::default();
-        let length = rustix::io::pread(&file, &mut name, 0).map_err(Error::system("reading the table of events"))?;
-        let refused = match Self::attach(&name, length, words) {
-            Ok(segment) => return Self::attached(domain, segment, file),
-            Err(refused) => refused,
-        };
-        // It is of no use; if somebody is attached, to another or by another name, there must not be two.
-        match try_lock_range(&file, ATTACHED) {
-            Ok(()) => {}
-            Err(Errno::AGAIN | Errno::ACCESS) => return Err(bad(domain, refused)),
-            Err(errno) => return Err(Error::system("looking who has the table of events")(errno)),
+    pub(crate) fn open(domain: &Domain, words: usize, wait: Wait) -> Result<Self> {
+        let header = header(domain);
+        let mut pauses = Pauses::new(wait);
+        let locks = Locks::of(domain)?;
+        let mut own = None;
+        loop {
+            let found = match &own {
+                None => locks.find(words, &header)?,
+                Some(segment) => locks.propose(segment, words, &header, pauses.count > POLITE)?,
+            };
+            match (found, own.take()) {
+                (Found::Segment(segment), _) | (Found::Nothing, Some(segment)) => {
+                    return Self::attached(segment, locks);
+                }
+                (Found::Nothing, None) => own = Some(make(domain, words)?),
+                (Found::Proposed, segment) => {
+                    own = segment;
+                    if own.is_none() {
+                        own = Some(make(domain, words)?);
+                    }
+                    if !pauses.pause() {
+                        // Somebody makes it just now: nobody is registered in it yet.
+                        return Err(Error::system("making the table of events")(Errno::AGAIN));
+                    }
+                }
+                (Found::Unusable(why), segment) => {
+                    own = segment;
+                    if !pauses.pause() {
+                        return Err(bad(domain, why));
+                    }
+                }
+            }
         }
-        remove_abandoned_segments(words, |pid| crate::process::Process::from_pid(pid).is_ok());
-        let making = Error::system("making the table of events");
-        let segment = Segment::create(words, domain.group()).map_err(&making)?;
-        let mut random = [0; 16];
-        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).map_err(&making)?;
-        for (index, value) in
-            [word(&MAGIC), word(&random), word(random.get(8..).unwrap_or_default())].iter().enumerate()
-        {
-            segment.word(index).store(*value, Ordering::SeqCst);
-        }
-        let mut name = Name::default();
-        name.copy_from_slice(&[&MAGIC[..], &segment.number().to_le_bytes(), &random].concat());
-        rustix::fs::ftruncate(&file, 0).map_err(&making)?;
-        rustix::io::pwrite(&file, &name, 0).map_err(&making)?;
-        Self::attached(domain, segment, file)
     }
 
-    fn attach(name: &Name, length: usize, words: usize) -> Result<Segment, &'static str> {
-        if length != name.len() || name.get(..7) != MAGIC.get(..7) {
-            return Err("its file holds something else");
-        }
-        if name.get(7) != MAGIC.get(7) {
-            return Err("another version of this library uses it");
-        }
-        let number = name.get(8..12).and_then(|bytes| bytes.try_into().ok()).map(i32::from_le_bytes);
-        let gone = "it was made in another IPC namespace, or removed";
-        let segment = Segment::attach(number.ok_or(gone)?, words).map_err(|_| gone)?;
-        let expected =
-            [word(&MAGIC), word(name.get(12..20).unwrap_or_default()), word(name.get(20..).unwrap_or_default())];
-        let same = expected.iter().enumerate().all(|(at, value)| segment.word(at).load(Ordering::SeqCst) == *value);
-        if same { Ok(segment) } else { Err("its memory holds something else") }
-    }
-
-    fn attached(domain: &Domain, segment: Segment, file: OwnedFd) -> Result<Self> {
-        match try_share_range(&file, ATTACHED) {
-            Ok(()) => Ok(Commons { segment, _file: file, watchers: Watchers::new()? }),
-            Err(Errno::AGAIN | Errno::ACCESS) => Err(bad(domain, "a process keeps it locked")),
-            Err(errno) => Err(Error::system("sharing the table of events")(errno)),
-        }
+    fn attached(segment: Segment, locks: Locks) -> Result<Self> {
+        Ok(Commons { segment, _shown: locks, watchers: Watchers::new()? })
     }
 
     /// The memory.
@@ -160,43 +157,42 @@ impl Commons {
     }
 }
 
-/// Held while something is inserted into the memory; the kernel lets it go when its holder dies.
-#[derive(Debug)]
-pub(crate) struct InsertLock(OwnedFd);
+/// Growing pauses, for as long as somebody is ready to wait.
+struct Pauses {
+    until: Option<Instant>,
+    next: Duration,
+    count: u32,
+}
 
-impl InsertLock {
-    pub(crate) fn take(domain: &Domain) -> Result<Self> {
-        Self::on(domain, domain.open_file(FILE)?)
+impl Pauses {
+    fn new(wait: Wait) -> Self {
+        let until = (wait == Wait::Patient).then(|| Instant::now() + PATIENCE);
+        Pauses { until, next: Duration::from_micros(20), count: 0 }
     }
 
-    /// Each has its own open file, so that threads and forked children exclude each other, too.
-    fn on(domain: &Domain, file: OwnedFd) -> Result<Self> {
-        let started = Instant::now();
-        let mut pause = Duration::from_micros(20);
-        loop {
-            match try_lock_range(&file, INSERTING) {
-                Ok(()) => return Ok(InsertLock(file)),
-                Err(Errno::AGAIN | Errno::ACCESS) if started.elapsed() < LOCKED_AT_MOST => {}
-                Err(Errno::AGAIN | Errno::ACCESS) => return Err(bad(domain, "a process keeps it locked")),
-                Err(errno) => return Err(Error::system("locking the table of events")(errno)),
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(5));
+    /// Pauses; `false` when the time is over.
+    fn pause(&mut self) -> bool {
+        if self.until.is_none_or(|until| Instant::now() >= until) {
+            return false;
         }
+        std::thread::sleep(self.next);
+        self.count += 1;
+        self.next = (self.next * 2).min(Duration::from_millis(5));
+        true
     }
 }
 
-impl Drop for InsertLock {
-    fn drop(&mut self) {
-        // A forked child may hold the same open file: closing ours would not let go.
-        let _ = unlock_range(&self.0, INSERTING);
-    }
+/// A segment that nobody knows of yet.
+fn make(domain: &Domain, words: usize) -> Result<Segment> {
+    remove_abandoned_segments(words, has_ended);
+    Segment::create(words, domain.group()).map_err(Error::system("making the table of events"))
+}
+
+fn header(domain: &Domain) -> [u64; HEADER] {
+    let (device, inode) = domain.identity();
+    [u64::from_le_bytes(MAGIC), device, inode]
 }
 
 fn bad(domain: &Domain, why: &'static str) -> Error {
-    Error::BadTable { path: domain.path().join(FILE), why }
-}
-
-fn word(bytes: &[u8]) -> u64 {
-    bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    Error::BadTable { path: domain.path().to_owned(), why }
 }

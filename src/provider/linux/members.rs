@@ -14,11 +14,9 @@ pub(crate) fn members(domain: &Domain) -> Result<Vec<Member>> {
     for name in domain.names() {
         let Some((who, suffix)) = split_name(&name) else { continue };
         let member = found.entry(who).or_insert_with(|| unseen(who));
-        // A name that is not published yet is nobody's to use.
-        let published = !name.starts_with("new-");
-        member.endpoint |= published && suffix.is_empty();
-        member.answers_claims |= published && suffix == "-claims";
-        member.receiver |= published && suffix == "-hand-off";
+        member.endpoint |= suffix.is_empty();
+        member.answers_claims |= suffix == "-claims";
+        member.receiver |= suffix == "-hand-off";
         member.stale |= member.process.is_none() && refuses(domain, &name);
     }
     Ok(found.into_values().map(with_waiting).collect())
@@ -77,7 +75,8 @@ fn waiting(who: Who) -> Option<(u32, u32)> {
 }
 
 /// By inode, the sockets of `/proc/<pid>/net/unix` that listen in a domain or were accepted there, which have the address of
-/// their listener, and the queues for what is handed off to the process, which have a name that says so.
+/// their listener in the private directory in which it was born, and the queues for what is handed off to the process, which
+/// have a name that says so.
 fn queues(table: &str, who: Who) -> HashMap<u64, Queue> {
     let queue = |line: &str| {
         let mut fields = line.split_ascii_whitespace().skip(6);
@@ -89,7 +88,7 @@ fn queues(table: &str, who: Who) -> HashMap<u64, Queue> {
         }
         let (_, name) = address.strip_prefix(DESCRIPTORS)?.split_once('/')?;
         let queue = match split_name(name)?.1 {
-            suffix if suffix.is_empty() || suffix.starts_with("-child-") => Queue::Endpoint,
+            "" => Queue::Endpoint,
             _ => return None,
         };
         Some((inode, queue))
@@ -104,11 +103,11 @@ mod tests {
     #[test]
     fn queues_are_told_by_their_address() {
         let table = "Num       RefCount Protocol Flags    Type St Inode Path\n\
-            0000000000000000: 00000002 00000000 00010000 0005 01 11 /proc/thread-self/fd/3/new-77-0000abcd\n\
+            0000000000000000: 00000002 00000000 00010000 0005 01 11 /proc/thread-self/fd/3/77-0000abcd\n\
             0000000000000000: 00000003 00000000 00000000 0005 03 12 @sharesock/77-0000abcd-hand-off/4711\n\
             0000000000000000: 00000003 00000000 00000000 0005 03 17 @sharesock/78-0000abcd-hand-off/4712\n\
-            0000000000000000: 00000003 00000000 00000000 0005 03 13 /proc/thread-self/fd/9/new-77-0000abcd-child-5\n\
-            0000000000000000: 00000003 00000000 00000000 0005 03 14 /proc/thread-self/fd/9/new-77-0000abcd-claims\n\
+            0000000000000000: 00000003 00000000 00000000 0005 03 13 /proc/thread-self/fd/9/78-0000abce\n\
+            0000000000000000: 00000003 00000000 00000000 0005 03 14 /proc/thread-self/fd/9/77-0000abcd-claims\n\
             0000000000000000: 00000003 00000000 00000000 0001 03 15 /run/systemd/notify\n\
             0000000000000000: 00000003 00000000 00000000 0001 03 16\n\
             noise\n";

@@ -1,6 +1,7 @@
 //! Linux: the kernel holds descriptors in the queues of Unix sockets, and the events of sockets are kept in memory that
 //! the processes of a domain have in common.
 
+mod attached;
 mod closer;
 pub(crate) mod codes;
 mod commons;
@@ -15,12 +16,15 @@ mod notify;
 mod place;
 #[cfg(feature = "tokio")]
 mod polled;
+mod private;
 pub(crate) mod process;
 mod record;
 mod revoker;
+mod shared_file;
 mod socket;
 mod spawn;
 mod sys;
+mod trust;
 
 pub(crate) use hand_off::{Intake, Outlet};
 pub(crate) use holders::descriptors;

@@ -1,19 +1,27 @@
 //! The directory of a domain, and what lies in it.
 
-use super::closer::Closer;
-use super::commons::{self, Commons};
+use super::closer::{Closer, Link};
+use super::commons::{Commons, Wait};
+use super::private::PrivateDirectory;
+use super::trust;
 use crate::digest::digest32;
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::process::Who;
-use rustix::fs::{self, Access, AtFlags, Mode, OFlags};
+use rustix::fs::{self, AtFlags, Mode};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
-use rustix::process::{getegid, geteuid, getgroups};
+use rustix::process::geteuid;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// Somebody else changes a name of the domain so often only to keep us.
+const ATTEMPTS: usize = 100;
+/// Milliseconds until memory that could not be had is asked for again.
+const ASK_AGAIN: u64 = 10;
 
 /// Where the descriptors of this process are, also after its first thread has ended.
 pub(crate) const DESCRIPTORS: &str = "/proc/thread-self/fd/";
@@ -23,17 +31,34 @@ pub(crate) const DESCRIPTORS: &str = "/proc/thread-self/fd/";
 pub(crate) struct Place {
     path: PathBuf,
     folder: OwnedFd,
+    identity: (u64, u64),
     digest: u32,
     /// Mode of an endpoint's name, and the group that it must have when others are admitted.
     name_mode: Mode,
     group: Option<rustix::process::Gid>,
-    /// The memory that its processes have in common, once it was needed; and that it could not be had.
+    /// The memory that its processes have in common, once it was needed; and when to ask again if it could
+    /// not be had, in milliseconds.
     commons: OnceLock<Commons>,
-    no_commons: AtomicBool,
+    ask_again: AtomicU64,
     /// Sends datagrams to names of the domain.
     sender: OnceLock<OwnedFd>,
     /// Closes what strangers gave.
     closer: Closer,
+    /// A socket that listens since this process was born, for the receiver that is yet to be opened.
+    newborn: Mutex<Option<Link>>,
+}
+
+/// Whether somebody is there under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// A socket is bound to it, in a process that lives.
+    There,
+    /// The kernel says that no socket is bound to it any more.
+    Refuses,
+    /// There is no such name.
+    NoName,
+    /// The kernel does not tell this process.
+    Unknown,
 }
 
 impl Place {
@@ -45,51 +70,30 @@ impl Place {
             None => Ok(place),
             Some(_) => Err(Error::UntrustedDomain {
                 path: place.path,
-                why: "the default domain must be closed to its group: chmod 700 it",
+                why: "the default domain must be closed to its group: chmod 700 it".into(),
             }),
         }
     }
 
     pub(crate) fn open(path: PathBuf) -> Result<Self> {
-        match fs::mkdir(&path, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(Error::system("creating the domain's directory")(errno)),
-        }
-        let untrusted = |why| Error::UntrustedDomain { path: path.clone(), why };
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-        let folder = fs::open(&path, flags, Mode::empty()).map_err(|errno| match errno {
-            Errno::NOTDIR | Errno::LOOP => untrusted("it is not a real directory: name one, or remove what is there"),
-            Errno::ACCESS => untrusted("this user may not enter it: ask its owner, or name another domain"),
-            errno => Error::system("opening the domain's directory")(errno),
-        })?;
-        let stat = fs::fstat(&folder).map_err(Error::system("looking at the domain's directory"))?;
-        let mode = Mode::from_raw_mode(stat.st_mode);
-        if mode.intersects(Mode::RWXO) {
-            return Err(untrusted("it is open to everybody: chmod o-rwx it"));
-        }
-        let group = rustix::process::Gid::from_raw(stat.st_gid);
-        let admits_group = mode.contains(Mode::RWXG);
-        let is_member = || getegid() == group || getgroups().is_ok_and(|groups| groups.contains(&group));
-        if stat.st_uid != geteuid().as_raw() && !(admits_group && is_member()) {
-            return Err(untrusted(
-                "it belongs to another user and admits no group of this process: name another domain",
-            ));
-        }
-        let digest = digest32(&[&stat.st_dev.to_le_bytes(), &stat.st_ino.to_le_bytes()]);
-        let (name_mode, group) = match admits_group {
-            true => (Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP, Some(group)),
-            false => (Mode::RUSR | Mode::WUSR, None),
+        let trust::Trusted { folder, identity: (device, inode), group } = trust::open(&path)?;
+        let digest = digest32(&[&device.to_le_bytes(), &inode.to_le_bytes()]);
+        let name_mode = match group {
+            Some(_) => Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP,
+            None => Mode::RUSR | Mode::WUSR,
         };
         Ok(Place {
             path,
             folder,
+            identity: (device, inode),
             digest,
             name_mode,
             group,
             commons: OnceLock::new(),
-            no_commons: AtomicBool::new(false),
+            ask_again: AtomicU64::new(0),
             sender: OnceLock::new(),
             closer: Closer::new()?,
+            newborn: Mutex::default(),
         })
     }
 
@@ -108,63 +112,125 @@ impl Domain {
         format!("{DESCRIPTORS}{}/{name}", self.0.folder.as_raw_fd()).into()
     }
 
-    /// Gives a name to the members of the domain alone, then moves it to where they look for it.
+    /// The directory itself.
+    pub(crate) fn folder(&self) -> &OwnedFd {
+        &self.0.folder
+    }
+
+    /// Its device and inode.
+    pub(crate) fn identity(&self) -> (u64, u64) {
+        self.0.identity
+    }
+
+    /// Lets the members of the domain, and nobody else, use what is called `name` in a private directory.
+    pub(crate) fn admit(&self, private: &PrivateDirectory, name: &str) -> rustix::io::Result<()> {
+        private.admit(name, self.0.name_mode, self.0.group)
+    }
+
+    /// Moves the socket `born` from a private directory to where others look for it. A stale name gives way.
     ///
-    /// Nobody meets a name before its socket listens: so a name that refuses connections is always stale.
-    pub(crate) fn publish(&self, born: &str, name: &str) -> Result<()> {
-        let refused = Error::system("publishing an endpoint's name");
-        let folder = &self.0.folder;
-        if self.0.group.is_some() {
-            fs::chownat(folder, born, None, self.0.group, AtFlags::SYMLINK_NOFOLLOW).map_err(&refused)?;
-        }
-        fs::chmodat(folder, born, self.0.name_mode, AtFlags::empty()).map_err(&refused)?;
-        fs::renameat(folder, born, folder, name).map_err(&refused)
-    }
-
-    /// Opens the shared file `name`, made for the members of the domain when it does not exist.
-    pub(crate) fn open_file(&self, name: &str) -> Result<OwnedFd> {
-        let refused = Error::system("opening a file of the domain");
-        let folder = &self.0.folder;
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        match fs::openat(folder, name, flags | OFlags::CREATE | OFlags::EXCL, self.0.name_mode) {
-            Ok(file) => {
-                if self.0.group.is_some() {
-                    fs::fchown(&file, None, self.0.group).map_err(&refused)?;
-                }
-                fs::fchmod(&file, self.0.name_mode).map_err(&refused)?;
-                Ok(file)
+    /// The socket listens already: so a name that refuses connections is always stale.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`] when another user holds the name, [`Error::System`] with `EEXIST` when a socket of this user
+    /// has it.
+    pub(crate) fn publish(&self, private: &PrivateDirectory, born: &str, name: &str) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            match private.publish(born, name) {
+                Ok(()) => return Ok(()),
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(Error::system("publishing an endpoint's name")(errno)),
             }
-            Err(Errno::EXIST) => fs::openat(folder, name, flags, Mode::empty()).map_err(&refused),
-            Err(errno) => Err(refused(errno)),
+            match self.presence(name) {
+                Presence::NoName => {}
+                Presence::Refuses => match private.bury(name) {
+                    Ok(()) | Err(Errno::NOENT) => {}
+                    Err(errno) => return Err(self.taken(name, errno)),
+                },
+                Presence::There | Presence::Unknown => return Err(self.taken(name, Errno::EXIST)),
+            }
+        }
+        Err(self.taken(name, Errno::EXIST))
+    }
+
+    /// Why a name cannot be had.
+    pub(crate) fn taken(&self, name: &str, errno: Errno) -> Error {
+        match fs::statat(&self.0.folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if stat.st_uid != geteuid().as_raw() => {
+                Error::NameTaken { path: self.path().join(name), uid: stat.st_uid }
+            }
+            _ => Error::system("publishing an endpoint's name")(errno),
         }
     }
 
-    /// The memory that the processes of the domain have in common.
+    /// Whether a socket is bound to `name`, by the kernel's word. A listener sees a link that ends at once.
+    pub(crate) fn presence(&self, name: &str) -> Presence {
+        self.presence_at(&self.short_path(name))
+    }
+
+    /// The same for a short path.
+    pub(crate) fn presence_at(&self, path: &Path) -> Presence {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let connected = net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+            .and_then(|link| net::connect(&link, &SocketAddrUnix::new(path)?));
+        match connected {
+            // Its queue is full, or it is of another type, such as a socket for datagrams.
+            Ok(()) | Err(Errno::AGAIN | Errno::PROTOTYPE) => Presence::There,
+            Err(Errno::CONNREFUSED) => Presence::Refuses,
+            Err(Errno::NOENT) => Presence::NoName,
+            Err(_) => Presence::Unknown,
+        }
+    }
+
+    /// Keeps a socket that listens for this process's receiver until that is opened.
+    pub(crate) fn keep_newborn(&self, socket: OwnedFd) {
+        let socket = self.closer().guard_link(socket);
+        *self.0.newborn.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+    }
+
+    pub(crate) fn take_newborn(&self) -> Option<Link> {
+        self.0.newborn.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The memory that the processes of the domain have in common, made if nobody has it.
     pub(crate) fn commons(&self, words: usize) -> Result<&Commons> {
+        self.commons_within(words, Wait::Patient)
+    }
+
+    fn commons_within(&self, words: usize, wait: Wait) -> Result<&Commons> {
         if let Some(commons) = self.0.commons.get() {
             return Ok(commons);
         }
-        let opened = Commons::open(self, words)?;
+        let opened = Commons::open(self, words, wait)?;
         Ok(self.0.commons.get_or_init(|| opened))
     }
 
-    /// Whether it was ever needed; asking does not make it.
-    pub(crate) fn has_commons(&self) -> bool {
-        let exists = || fs::accessat(&self.0.folder, commons::FILE, Access::EXISTS, AtFlags::empty()).is_ok();
-        self.0.commons.get().is_some() || exists()
+    /// The same, if somebody has it.
+    pub(crate) fn commons_if_made(&self, words: usize) -> Result<Option<&Commons>> {
+        if let Some(commons) = self.0.commons.get() {
+            return Ok(Some(commons));
+        }
+        let existing = Commons::existing(self, words)?;
+        Ok(existing.map(|commons| self.0.commons.get_or_init(|| commons)))
     }
 
-    /// The same for those who do well without: that the table cannot be used is remembered, so that it costs nothing.
-    /// What the system refuses now it may grant later.
+    /// The same as [`commons`](Domain::commons), for those who do well without: they do not wait, and do not ask
+    /// again at once when it cannot be used.
     pub(crate) fn commons_if_any(&self, words: usize) -> Option<&Commons> {
         if let Some(commons) = self.0.commons.get() {
             return Some(commons);
         }
-        if self.0.no_commons.load(Ordering::Relaxed) {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+        let now =
+            u64::try_from(Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?).as_millis()).ok()?;
+        if now < self.0.ask_again.load(Ordering::Relaxed) {
             return None;
         }
-        let opened = self.commons(words);
-        self.0.no_commons.store(matches!(opened, Err(Error::BadTable { .. })), Ordering::Relaxed);
+        let opened = self.commons_within(words, Wait::No);
+        // What the system refuses now it may grant at once.
+        if matches!(opened, Err(Error::BadTable { .. })) {
+            self.0.ask_again.store(now + ASK_AGAIN, Ordering::Relaxed);
+        }
         opened.ok()
     }
 
@@ -218,22 +284,15 @@ pub(crate) fn endpoint_name((pid, tag): Who, suffix: &str) -> String {
     format!("{pid}-{tag:08x}{suffix}")
 }
 
-/// The name that it has before it listens.
-pub(crate) fn birth_name(who: Who, suffix: &str) -> String {
-    format!("new-{}", endpoint_name(who, suffix))
-}
-
-/// The process that a name made by [`endpoint_name`] or [`birth_name`] is of.
+/// The process that a name made by [`endpoint_name`] is of.
 pub(crate) fn parse_name(name: &str) -> Option<Who> {
     split_name(name).map(|(who, _)| who)
 }
 
 /// The same, and the suffix.
 pub(crate) fn split_name(name: &str) -> Option<(Who, &str)> {
-    let rest = name.strip_prefix("new-").unwrap_or(name);
-    let (pid, rest) = rest.split_once('-')?;
+    let (pid, rest) = name.split_once('-')?;
     let (tag, suffix) = rest.split_at_checked(8)?;
-    (matches!(suffix, "" | "-claims" | "-hand-off") || suffix.starts_with("-child-") || suffix.starts_with("-events-"))
-        .then_some(())?;
+    (matches!(suffix, "" | "-claims" | "-hand-off") || suffix.starts_with("-events-")).then_some(())?;
     Some(((pid.parse().ok()?, u32::from_str_radix(tag, 16).ok()?), suffix))
 }

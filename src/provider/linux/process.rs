@@ -163,6 +163,24 @@ impl AsFd for Handle {
     }
 }
 
+/// Whether the process with the id `pid` in this PID namespace has ended. What cannot be found out is no end.
+pub(crate) fn has_ended(pid: u32) -> bool {
+    match Handle::open(pid) {
+        Ok(handle) => handle.has_ended(),
+        Err(errno) => errno == Errno::SRCH,
+    }
+}
+
+/// Whether `process` may live. One of another PID namespace may not, for all that is asked about here.
+pub(crate) fn may_live(process: &Process) -> bool {
+    let Ok(me) = Process::current() else { return true };
+    if me.namespace != process.namespace || has_ended(process.pid()) {
+        return false;
+    }
+    // Another process may have its id by now, where that can be seen.
+    Process::from_pid(process.pid()).map_or(true, |found| found == *process)
+}
+
 /// Who is at the other end of a link, or listens there: what the kernel noted when the link was made.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -328,6 +346,20 @@ mod tests {
         assert_eq!((handle.look(), find(child.id())), (Ok(Seen::Ended), Err(Error::NoSuchProcess { pid: child.id() })));
         child.wait().unwrap();
         assert_eq!(handle.look(), Ok(Seen::Ended));
+    }
+
+    #[test]
+    fn a_process_has_ended_when_the_kernel_says_so() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let process = Process::from_pid(child.id()).unwrap();
+        assert!(!has_ended(child.id()) && may_live(&process));
+        let another = Process::from_parts(process.pid(), 1, process.namespace);
+        let elsewhere = Process::from_parts(process.pid(), 1, process.namespace + 1);
+        assert!(!may_live(&another) && !may_live(&elsewhere));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(has_ended(child.id()) && !may_live(&process));
+        assert!(has_ended(0) && has_ended(u32::MAX));
     }
 
     #[test]

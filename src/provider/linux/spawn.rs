@@ -3,27 +3,31 @@
 use super::mailbox::Mailbox;
 use crate::error::{Error, Result};
 use crate::process::Process;
-use crate::provider::linux::mail::{BIRTH_VARIABLE, Listener, MOST_LINKS, Purpose};
-use crate::provider::linux::place::endpoint_name;
+use crate::provider::linux::mail::{BIRTH_VARIABLE, MOST_LINKS, Unborn};
 use crate::provider::linux::sys::{beyond_standard, spawn_listening};
+use std::os::fd::AsRawFd;
 use std::process::{Child, Command};
 
-/// Spawns a child that takes over a listener which was made for it.
+/// Spawns a child that takes over listeners which were made for it.
 pub(crate) fn spawn_with_endpoint(command: &mut Command, mailbox: &Mailbox) -> Result<Child> {
     let refused = Error::system("making a child's endpoint");
     let (domain, me) = mailbox.with_live(|live| Ok((live.domain.clone(), live.me)))?;
-    let unborn = Listener::unborn(&domain, &me)?;
-    let socket = beyond_standard(&**unborn.descriptor()).map_err(&refused)?;
-    let cookie = rustix::net::sockopt::socket_cookie(&socket).map_err(&refused)?;
-    let number = std::os::fd::AsRawFd::as_raw_fd(&socket);
-    command.env(BIRTH_VARIABLE, format!("{number}:{cookie}:{}:{}", domain.digest(), unborn.name()));
+    let unborn = Unborn::new(&domain, &me)?;
+    let [mail, hand_off] = unborn.sockets();
+    let [mail, hand_off] = [beyond_standard(mail).map_err(&refused)?, beyond_standard(hand_off).map_err(&refused)?];
+    command.env(BIRTH_VARIABLE, unborn.describe([mail.as_raw_fd(), hand_off.as_raw_fd()])?);
     let backlog = i32::try_from(MOST_LINKS).unwrap_or(i32::MAX);
-    let spawned = spawn_listening(command, &socket, backlog).map_err(Error::io("spawning a child"));
+    let spawned = spawn_listening(command, [&mail, &hand_off], backlog).map_err(Error::io("spawning a child"));
     command.env_remove(BIRTH_VARIABLE);
-    let child = spawned?;
-    // One that ended already needs no name, and one that was faster has it.
+    let mut child = spawned?;
+    // One that ended already needs no names.
     if let Ok(process) = Process::from_pid(child.id()) {
-        unborn.pass_on(&endpoint_name(process.who(), Purpose::Mail.suffix()));
+        if let Err(error) = unborn.pass_on(&process) {
+            // Nobody could reach it.
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(error);
+        }
     }
     Ok(child)
 }

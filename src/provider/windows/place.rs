@@ -26,14 +26,14 @@ impl Place {
         let local = set("LOCALAPPDATA").or_else(|| Some(set("USERPROFILE")?.join("AppData").join("Local")));
         let missing = Error::UntrustedDomain {
             path: PathBuf::from(r"%LOCALAPPDATA%\sharesock"),
-            why: "this user has no profile: set SHARESOCK_DOMAIN to a directory of its own",
+            why: "this user has no profile: set SHARESOCK_DOMAIN to a directory of its own".into(),
         };
         Self::open(local.ok_or(missing)?.join("sharesock"))
     }
 
     pub(crate) fn open(path: PathBuf) -> Result<Self> {
         let refused = Error::io("opening the domain's directory");
-        let untrusted = |why| Error::UntrustedDomain { path: path.clone(), why };
+        let untrusted = |why: &'static str| Error::UntrustedDomain { path: path.clone(), why: why.into() };
         let absolute = std::path::absolute(&path).map_err(&refused)?;
         let me = user().map_err(Error::io("asking who this user is"))?;
         // Protected from what the directory above would hand down; its own files inherit it.

@@ -27,6 +27,7 @@ pub(super) struct Greeted {
     pub(super) uid: u32,
     /// Nothing when who it is rests on nothing that the kernel says.
     pub(super) source: Option<Process>,
+    /// The end of its queue.
     pub(super) queue: Link,
 }
 
@@ -66,7 +67,6 @@ impl Greeting {
         if !could_be_a_queue(&queue) {
             return Ok(Heard::Refused);
         }
-        // If it goes no further, its sender is told by that it is shut down.
         let queue = closer.guard_link(queue.into_owned());
         if !peer.is(&process, me) {
             return Ok(Heard::Refused);

@@ -15,6 +15,8 @@ use std::os::fd::OwnedFd;
 #[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) queue: Link,
+    /// The sender sees by it that this process receives, and is told over it what the program wants.
+    link: Link,
     /// Who is at the other end, and its user.
     pub(super) opener: (Process, u32),
     source: Option<Process>,
@@ -42,9 +44,10 @@ pub(super) enum Taken {
 }
 
 impl Incoming {
-    pub(super) fn new(greeted: Greeted) -> Self {
+    pub(super) fn new(link: Link, greeted: Greeted) -> Self {
         Incoming {
             queue: greeted.queue,
+            link,
             opener: (greeted.process, greeted.uid),
             source: greeted.source,
             told: 1,
@@ -149,7 +152,7 @@ impl Incoming {
         let Ok(parcels) = u32::try_from(appetite) else { return };
         self.most_told = self.most_told.max(appetite);
         // If there is no room for it, it is told next time.
-        if send_rights(&self.queue, &[IoSlice::new(&Frame::Appetite(parcels).to_bytes())], &[]).is_ok() {
+        if send_rights(&self.link, &[IoSlice::new(&Frame::Appetite(parcels).to_bytes())], &[]).is_ok() {
             self.told = appetite;
         }
     }

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::hand_off::{Parcel, Receiver};
 use crate::process::Process;
 use crate::provider::Mailbox;
+use crate::provider::linux::closer::Link;
 use crate::provider::linux::mail::{Frame, Listener, Purpose, Quota, at_end};
 use crate::provider::linux::mailbox::Live;
 use crate::provider::linux::sys::{ForkMark, send_rights};
@@ -280,23 +281,25 @@ impl State {
             Heard::Nothing => {}
             Heard::Refused => self.close(epoll, id),
             Heard::Greeted(greeted) => {
-                self.close(epoll, id);
-                self.admit(epoll, greeted)?;
+                if let Some(greeting) = self.greetings.remove(&id) {
+                    let _ = epoll::delete(epoll, &greeting.link);
+                    self.admit(epoll, greeting.link, greeted)?;
+                }
             }
         }
         Ok(())
     }
 
-    fn admit(&mut self, epoll: &OwnedFd, greeted: Greeted) -> Result<()> {
+    fn admit(&mut self, epoll: &OwnedFd, link: Link, greeted: Greeted) -> Result<()> {
         let open = self.queues.values().map(|queue| queue.opener);
         if !Quota::here(OF_A_PROCESS).admits((greeted.process, greeted.uid), open) {
-            let _ = send_rights(&greeted.queue, &[IoSlice::new(&Frame::TooMany.to_bytes())], &[]);
+            let _ = send_rights(&link, &[IoSlice::new(&Frame::TooMany.to_bytes())], &[]);
             return Ok(());
         }
         self.last += 1;
         epoll::add(epoll, &greeted.queue, EventData::new_u64(self.last), EventFlags::IN)
             .map_err(Error::system("accepting a sender"))?;
-        let mut queue = Incoming::new(greeted);
+        let mut queue = Incoming::new(link, greeted);
         queue.tell(self.appetite);
         self.queues.insert(self.last, queue);
         self.due.push_back(self.last);

@@ -8,14 +8,15 @@ use crate::hand_off::{Parcel, Refused, Sender};
 use crate::process::Process;
 use crate::provider::Mailbox;
 use crate::provider::linux::closer::{Closer, Link};
-use crate::provider::linux::mail::{Addressee, Frame, Life, Purpose, connect, hung_up, make_queue, read_frame};
+use crate::provider::linux::mail::{Addressee, Frame, Purpose, Sometimes, connect, make_queue, read_frame};
 use crate::provider::linux::mailbox::Live;
+use crate::provider::linux::process::Peer;
 use crate::provider::linux::sys::{
     Exclusive, ForkMark, Look, gates_left, new_gate, peek_first, send_rights, take_gates,
 };
 use rustix::buffer::spare_capacity;
-use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, IoSlice, ioctl_fionread};
 use rustix::net::{Shutdown, shutdown};
 use std::collections::VecDeque;
@@ -38,7 +39,11 @@ pub(crate) struct Outlet {
     target: Process,
     mark: ForkMark,
     closer: Closer,
-    /// Parcels go in here, and over it the target says what it wants.
+    /// Where the target was greeted, says what it wants, and hangs up when it closes its receiver or becomes another program.
+    link: Link,
+    /// The target: it tells its end although children that it forked have its descriptors still.
+    peer: Peer,
+    /// Parcels go in here.
     queue: Link,
     /// A second descriptor of the end at which they come out.
     back: OwnedFd,
@@ -49,7 +54,7 @@ pub(crate) struct Outlet {
 
 #[derive(Debug)]
 struct State {
-    life: Life,
+    asked: Sometimes,
     sent: Sent,
     /// How many parcels of one message the target takes at a time.
     appetite: usize,
@@ -71,23 +76,30 @@ impl Outlet {
         let (queue, back) = make_queue(&target).map_err(&refused)?;
         let closer = live.domain.closer();
         let addressee = Addressee::Process(&target);
-        let (_, peer) = connect(&live.domain, &live.me, addressee, Purpose::HandOff, &[back.as_fd()])?;
-        let life = Life::of(peer);
+        let (link, peer) = connect(&live.domain, &live.me, addressee, Purpose::HandOff, &[back.as_fd()])?;
         let watch = epoll::create(CreateFlags::CLOEXEC).map_err(&refused)?;
         let nothing = EventData::new_u64(0);
         // That it hangs up is told without being asked for.
-        epoll::add(&watch, &queue, nothing, EventFlags::empty()).map_err(&refused)?;
-        if let Some(descriptor) = life.descriptor() {
-            epoll::add(&watch, descriptor, nothing, EventFlags::IN).map_err(&refused)?;
+        epoll::add(&watch, &link, nothing, EventFlags::empty()).map_err(&refused)?;
+        if let Some(handle) = &peer.handle {
+            epoll::add(&watch, handle, nothing, EventFlags::IN).map_err(&refused)?;
         }
-        let state =
-            State { life, sent: Sent::default(), appetite: 1, over: false, turned_away: false, head: Vec::new() };
+        let state = State {
+            asked: Sometimes::default(),
+            sent: Sent::default(),
+            appetite: 1,
+            over: false,
+            turned_away: false,
+            head: Vec::new(),
+        };
         Ok(Outlet {
             target,
             mark: ForkMark::new().map_err(Error::system("marking a sender"))?,
             queue: closer.guard_link(queue),
             back,
             closer,
+            link,
+            peer,
             watch,
             state: Mutex::new(state),
         })
@@ -183,7 +195,7 @@ impl Outlet {
 
     /// Sends one message, whose head was written.
     fn send(&self, state: &mut State, bytes: &[&[u8]], descriptors: &[BorrowedFd<'_>], parcels: usize) -> Result<()> {
-        if state.over || state.life.is_over() {
+        if state.over || state.asked.is(|| is_readable(&self.watch)) {
             return Err(self.gone(state));
         }
         if self.room(state) == 0 {
@@ -279,7 +291,7 @@ impl Outlet {
         let mut state = self.lock();
         state.over = true;
         let _ = shutdown(&self.queue, Shutdown::Both);
-        let alone = state.life.has_ended();
+        let alone = self.peer.has_ended();
         let _settled = if alone { None } else { self.settle() };
         let mut reader = Reader::new(self.closer.clone());
         let mut back = Vec::new();
@@ -351,14 +363,14 @@ impl Outlet {
     }
 
     fn is_over(&self, state: &mut State) -> bool {
-        state.over |= state.life.has_ended() || hung_up(&self.queue);
+        state.over |= is_readable(&self.watch);
         state.over
     }
 
     /// Takes what the target says.
     fn listen(&self, state: &mut State) {
         for _ in 0..BUDGET {
-            match read_frame(&self.queue, &self.closer, false) {
+            match read_frame(&self.link, &self.closer, false) {
                 Ok(Some((Frame::Appetite(parcels), _))) => {
                     state.appetite = usize::try_from(parcels).unwrap_or(1).clamp(1, MOST_TOGETHER);
                 }
@@ -395,11 +407,16 @@ impl Outlet {
     }
 }
 
+fn is_readable(watch: &OwnedFd) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(poll(&mut [PollFd::new(watch, PollFlags::IN)], Some(&now)), Ok(1..))
+}
+
 impl Drop for Outlet {
     fn drop(&mut self) {
         // A target that lives has the queue, with all that is on its way. Of one that has ended, this is the last
         // descriptor of it.
-        if self.mark.is_mine() && self.lock().life.has_ended() {
+        if self.mark.is_mine() && self.peer.has_ended() {
             self.closer.discard(&self.back);
         }
     }

@@ -41,38 +41,24 @@ struct Table {
 #[derive(Debug)]
 struct Outgoing {
     link: Link,
-    life: Life,
-}
-
-/// Whether a process lives, asked of the kernel no more often than makes sense.
-#[derive(Debug)]
-pub(crate) struct Life {
+    /// It tells its end although children that it forked have the link still.
     peer: Peer,
-    asked: Option<Instant>,
+    asked: Sometimes,
 }
 
-impl Life {
-    pub(crate) fn of(peer: Peer) -> Self {
-        Life { peer, asked: None }
-    }
+/// A question to the kernel that is asked no more often than makes sense.
+#[derive(Debug, Default)]
+pub(crate) struct Sometimes(Option<Instant>);
 
-    /// Whether it has ended, as far as the kernel tells. It does although children that it forked have its links still.
-    pub(crate) fn is_over(&mut self) -> bool {
+impl Sometimes {
+    /// What `ask` says; `false` when it said so a moment ago.
+    pub(crate) fn is(&mut self, ask: impl FnOnce() -> bool) -> bool {
         let now = Instant::now();
-        if self.asked.is_some_and(|asked| now.saturating_duration_since(asked) < SURE_FOR) {
+        if self.0.is_some_and(|asked| now.saturating_duration_since(asked) < SURE_FOR) {
             return false;
         }
-        self.asked = Some(now);
-        self.has_ended()
-    }
-
-    pub(crate) fn has_ended(&self) -> bool {
-        self.peer.has_ended()
-    }
-
-    /// Readable when it has ended; nothing where the kernel has no such descriptor.
-    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.peer.handle.as_ref().map(AsFd::as_fd)
+        self.0 = Some(now);
+        ask()
     }
 }
 
@@ -80,10 +66,10 @@ impl Table {
     /// Keeps a link that was opened, in the place of those that have come to their end.
     fn keep(&mut self, target: &Process, (link, peer): (Link, Peer)) -> &mut Outgoing {
         if self.links.len() >= self.tidy_at {
-            self.links.retain(|_, outgoing| !outgoing.life.has_ended() && !hung_up(&outgoing.link));
+            self.links.retain(|_, outgoing| !outgoing.peer.has_ended() && !hung_up(&outgoing.link));
             self.tidy_at = (2 * self.links.len()).max(FEW_LINKS);
         }
-        self.links.entry(*target).insert_entry(Outgoing { link, life: Life::of(peer) }).into_mut()
+        self.links.entry(*target).insert_entry(Outgoing { link, peer, asked: Sometimes::default() }).into_mut()
     }
 }
 
@@ -91,7 +77,7 @@ impl Outgoing {
     /// # Errors
     /// `PIPE` or `CONNRESET` when the link is at its end, `SRCH` when its process is.
     fn send(&mut self, frame: &[u8], descriptors: &[BorrowedFd<'_>]) -> rustix::io::Result<()> {
-        if self.life.is_over() {
+        if self.asked.is(|| self.peer.has_ended()) {
             return Err(Errno::SRCH);
         }
         send_rights(&self.link, &[IoSlice::new(frame)], descriptors)
@@ -225,16 +211,11 @@ fn reach(domain: &Domain, me: &Process, addressee: Addressee<'_>, purpose: Purpo
     if let Err(errno) = connect_to(&link, domain, &name) {
         return Err(match errno {
             Errno::NOENT => Error::no_endpoint(who.0, domain),
-            Errno::CONNREFUSED => {
-                domain.remove(&name);
-                match addressee {
-                    // It cannot be seen from here, but it did not remove its name, as whoever closes its endpoint does.
-                    Addressee::Process(process) if process.namespace != me.namespace => {
-                        Error::NoSuchProcess { pid: who.0 }
-                    }
-                    _ => Error::no_endpoint(who.0, domain),
-                }
-            }
+            Errno::CONNREFUSED => match addressee {
+                // It cannot be seen from here, but it did not remove its name, as whoever closes its endpoint does.
+                Addressee::Process(process) if process.namespace != me.namespace => Error::NoSuchProcess { pid: who.0 },
+                _ => Error::no_endpoint(who.0, domain),
+            },
             Errno::AGAIN => Error::QueueFull { pid: who.0 },
             errno => refused(errno),
         });

@@ -1,15 +1,17 @@
 //! Where others reach this process: a listening socket with a name in the domain.
 
+use super::birth::inherited_receiver;
 use super::link::{connect_to, seqpacket};
 use super::{MOST_LINKS, Purpose};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::process::{Process, Who};
 use crate::provider::linux::closer::Link;
-use crate::provider::linux::place::{birth_name, endpoint_name, parse_name};
+use crate::provider::linux::place::{Presence, endpoint_name, parse_name};
+use crate::provider::linux::private::PrivateDirectory;
 use crate::provider::linux::sys::ForkMark;
 use rustix::io::Errno;
-use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -20,26 +22,37 @@ pub(crate) struct Listener {
     domain: Domain,
     name: String,
     mark: ForkMark,
+    /// The name under which sockets are handed off to this process since its birth, whether it opens a receiver or not.
+    receiver: Option<String>,
 }
 
 impl Listener {
     /// Listens in the domain under the name of this process, and removes the names of processes that have ended.
     pub(crate) fn open(domain: &Domain, me: &Process, purpose: Purpose) -> Result<Self> {
         let refused = Error::system("opening an endpoint");
-        if purpose == Purpose::Mail {
-            sweep(domain, me);
-        }
         let name = endpoint_name(me.who(), purpose.suffix());
-        // This process may have executed another program since, which closed what it had there.
-        if domain.names().contains(&name) && !refuses(domain, &name) {
-            return Err(Error::System { doing: purpose.opening_again(), os_code: Errno::EXIST.raw_os_error() });
+        match purpose {
+            Purpose::Mail => sweep(domain, me),
+            Purpose::Claims => {}
+            Purpose::HandOff => {
+                if let Some(socket) = inherited_receiver(domain, &name) {
+                    return Self::of(socket, domain, name);
+                }
+            }
         }
         let socket = seqpacket().map_err(&refused)?;
-        let unborn = Self::bind(domain, socket, birth_name(me.who(), purpose.suffix()))?;
+        let private = PrivateDirectory::new(domain)?;
+        bind(domain, &private, &socket, &name)?;
         let backlog = i32::try_from(MOST_LINKS).unwrap_or(i32::MAX);
-        net::listen(&*unborn.socket, backlog).map_err(&refused)?;
-        domain.publish(&unborn.name, &name)?;
-        Ok(unborn.renamed(name))
+        net::listen(&socket, backlog).map_err(&refused)?;
+        // This process may have executed another program since, which closed what it had there: then its name gives way.
+        domain.publish(&private, &name, &name).map_err(|error| match error {
+            Error::System { os_code, .. } if os_code == Errno::EXIST.raw_os_error() => {
+                Error::System { doing: purpose.opening_again(), os_code }
+            }
+            error => error,
+        })?;
+        Self::of(socket, domain, name)
     }
 
     /// A socket for datagrams by which others wake owner `number` of registrations in this process.
@@ -47,50 +60,23 @@ impl Listener {
         let refused = Error::system("making a place to be woken at");
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).map_err(&refused)?;
-        let unborn = Self::bind(domain, socket, birth_name(me.who(), &bell_suffix(number)))?;
         let name = endpoint_name(me.who(), &bell_suffix(number));
-        domain.publish(&unborn.name, &name)?;
-        Ok(unborn.renamed(name))
-    }
-
-    /// A socket for a child that is yet to be born: its name says that it is this process's to remove.
-    pub(crate) fn unborn(domain: &Domain, me: &Process) -> Result<Self> {
-        let refused = Error::system("making a child's endpoint");
-        let socket = seqpacket().map_err(&refused)?;
-        let cookie = sockopt::socket_cookie(&socket).map_err(&refused)?;
-        Self::bind(domain, socket, birth_name(me.who(), &format!("-child-{cookie}")))
-    }
-
-    fn bind(domain: &Domain, socket: OwnedFd, born: String) -> Result<Self> {
-        let refused = Error::system("opening an endpoint");
-        domain.remove(&born);
-        let address = SocketAddrUnix::new(domain.short_path(&born)).map_err(&refused)?;
-        net::bind(&socket, &address).map_err(&refused)?;
-        Self::of(socket, domain, born)
-    }
-
-    /// Gives the socket's name to the child that listens on it.
-    pub(crate) fn pass_on(self, name: &str) {
-        let _ = self.domain.publish(&self.name, name);
-        let socket = self.socket.clone();
-        drop(self);
-        // It is the child's: this process closes its descriptor, and does not end it.
-        drop(Arc::into_inner(socket).map(Link::into_owned));
-    }
-
-    fn renamed(mut self, name: String) -> Self {
-        self.name = name;
-        self
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+        let private = PrivateDirectory::new(domain)?;
+        bind(domain, &private, &socket, &name)?;
+        domain.publish(&private, &name, &name)?;
+        Self::of(socket, domain, name)
     }
 
     /// Takes over a socket that listens under `name` already.
     pub(crate) fn of(socket: OwnedFd, domain: &Domain, name: String) -> Result<Self> {
         let mark = ForkMark::new().map_err(Error::system("marking an endpoint"))?;
-        Ok(Listener { socket: Arc::new(domain.closer().guard_link(socket)), domain: domain.clone(), name, mark })
+        let socket = Arc::new(domain.closer().guard_link(socket));
+        Ok(Listener { socket, domain: domain.clone(), name, mark, receiver: None })
+    }
+
+    /// Takes care of the socket that listens for a receiver which may never be opened.
+    pub(super) fn expects_receiver(&mut self, name: String) {
+        self.receiver = Some(name);
     }
 
     /// Readable when another process has opened a link.
@@ -117,7 +103,22 @@ impl Drop for Listener {
         if self.mark.is_mine() {
             self.domain.remove(&self.name);
         }
+        if let Some(name) = &self.receiver {
+            // Nothing when a receiver has it.
+            let unopened = self.domain.take_newborn();
+            if unopened.is_some() && self.mark.is_mine() {
+                self.domain.remove(name);
+            }
+        }
     }
+}
+
+/// Binds a socket to `name` in a private directory, for the members of the domain.
+pub(super) fn bind(domain: &Domain, private: &PrivateDirectory, socket: &OwnedFd, name: &str) -> Result<()> {
+    let refused = Error::system("opening an endpoint");
+    let address = SocketAddrUnix::new(private.short_path(name)).map_err(&refused)?;
+    net::bind(socket, &address).map_err(&refused)?;
+    domain.admit(private, name).map_err(&refused)
 }
 
 /// What the name of such a place ends with.
@@ -125,12 +126,23 @@ pub(crate) fn bell_suffix(number: u32) -> String {
     format!("-events-{number}")
 }
 
-/// Removes the names that processes left when they ended: those whose socket nobody listens on.
+/// Removes what processes left when they ended: names whose socket nobody listens on, and private directories that nobody
+/// holds. What is being made is in a directory that is held.
 fn sweep(domain: &Domain, me: &Process) {
+    let mut private = None;
     for name in domain.names() {
+        if PrivateDirectory::has_name(&name) {
+            PrivateDirectory::sweep(domain, &name);
+        }
         let Some(who) = parse_name(&name) else { continue };
-        if who != me.who() && living(who).is_none() && refuses(domain, &name) {
-            domain.remove(&name);
+        if who == me.who() || living(who).is_some() || domain.presence(&name) != Presence::Refuses {
+            continue;
+        }
+        if private.is_none() {
+            private = PrivateDirectory::new(domain).ok();
+        }
+        if let Some(private) = &private {
+            let _ = private.bury(&name);
         }
     }
 }

@@ -34,7 +34,7 @@ fn select<S: Sink>(socket: &Socket, set: &WatchSet<S>, events: NetworkEvents, id
 
 pub(crate) fn cancel_select(socket: &Socket) -> Result<()> {
     let Some(domain) = socket.domain() else { return Ok(()) };
-    let table = Table::of(domain)?;
+    let Some(table) = Table::if_made(domain)? else { return Ok(()) };
     let Some(slot) = table.find(socket.id()?.as_u64()) else { return Ok(()) };
     let mark = arrivals(socket.as_fd());
     let mut watch = socket.join_domain(domain)?.watch();
@@ -59,7 +59,7 @@ pub(crate) fn enum_network_events(socket: &Socket, event: Option<&EventObject>) 
         event.check()?;
     }
     let table = match socket.domain() {
-        Some(domain) => Some(Table::of(domain)?),
+        Some(domain) => Table::if_made(domain)?,
         None => None,
     };
     let id = socket.id()?;
@@ -91,19 +91,13 @@ pub(crate) fn enum_network_events(socket: &Socket, event: Option<&EventObject>) 
 
 pub(crate) fn registration(socket: &Socket) -> Result<Option<Registration>> {
     // Who only asks does not make the table.
-    let Some(domain) = socket.domain().filter(|domain| domain.has_commons()) else { return Ok(None) };
-    let table = Table::of(domain)?;
+    let Some(domain) = socket.domain() else { return Ok(None) };
+    let Some(table) = Table::if_made(domain)? else { return Ok(None) };
     let Some(slot) = table.find(socket.id()?.as_u64()) else { return Ok(None) };
     let Some(record) = slot.load().filter(Record::is_registered) else { return Ok(None) };
-    match table.owner(record.owner).filter(|_| table.owner_lives(record.owner)) {
-        Some(owner) => {
-            Ok(Some(Registration { process: owner.process, events: record.mask, messages: record.messages }))
-        }
-        None => {
-            slot.release_if(|owner| owner == record.owner);
-            Ok(None)
-        }
-    }
+    // Who only asks changes nothing: what the dead had is freed by those who need it.
+    let owner = table.owner(record.owner).filter(|_| !table.is_gone(record.owner));
+    Ok(owner.map(|owner| Registration { process: owner.process, events: record.mask, messages: record.messages }))
 }
 
 pub(crate) fn set_nonblocking(socket: &Socket, nonblocking: bool) -> Result<()> {

@@ -2,6 +2,7 @@
 //! domain writes into it.
 
 use super::cell::Cell;
+use super::claim::cookie_in;
 use super::table::{CODE, COOKIE, INSERTED, SLOTS, Table, WORD};
 use super::word::Record;
 use crate::domain::Domain;
@@ -134,6 +135,36 @@ fn data_that_arrives_while_urgent_data_is_received_does_not_hide_the_next() {
 }
 
 #[test]
+fn urgent_data_that_was_told_and_not_received_is_not_told_again() {
+    let place = Place::new("urgent-once");
+    let [event, second] = [0, 1].map(|_| Event::manual(&place.0).unwrap());
+    let (client, socket) = connection();
+    socket.event_select(&event, READ | WRITE | OOB).unwrap();
+    let client = socket2::Socket::from(client);
+    client.send_out_of_band(b"!").unwrap();
+    all_told(&socket, &event, WRITE | OOB);
+    let told = |event: &Event| socket.enum_network_events(Some(event)).unwrap().events();
+    let quiet = |event: &Event| !event.is_set().unwrap() && told(event).is_empty();
+    // Registered again: with the same object, another one, after a cancellation, and when data has come meanwhile.
+    for (round, object) in [&event, &second, &event].into_iter().enumerate() {
+        socket.event_select(object, READ | OOB).unwrap();
+        assert!(quiet(object), "round {round}");
+    }
+    socket.cancel_select().unwrap();
+    client.send(b"data").unwrap();
+    while !socket.as_socket().peek(&mut [std::mem::MaybeUninit::uninit()]).is_ok_and(|length| length > 0) {}
+    socket.event_select(&event, READ | OOB).unwrap();
+    all_told(&socket, &event, READ);
+    assert!(quiet(&event));
+    // Once received, the next is told.
+    socket.taking(OOB, |inner| Ok(rustix::net::recv(inner, &mut [0_u8; 1], rustix::net::RecvFlags::OOB)?.0)).unwrap();
+    assert!(!told(&event).contains(OOB));
+    client.send_out_of_band(b"?").unwrap();
+    all_told(&socket, &event, OOB);
+    assert!(told(&event).is_empty());
+}
+
+#[test]
 fn a_code_that_is_none_panics_nobody() {
     let place = Place::new("code");
     let event = Event::manual(&place.0).unwrap();
@@ -168,7 +199,7 @@ fn a_slot_that_was_not_counted_is_found_by_those_who_looked_before() {
     let slot = table.insert(cookie).unwrap();
     slot.field(WORD).store(Record { moving: true, ..Record::default() }.pack(), Ordering::SeqCst);
     table.word(INSERTED).store(before, Ordering::SeqCst);
-    assert_eq!(slot.field(COOKIE).load(Ordering::SeqCst), cookie);
+    assert_eq!(cookie_in(slot.field(COOKIE).load(Ordering::SeqCst)), cookie);
 
     socket.event_select(&event, READ).unwrap();
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -193,7 +224,7 @@ fn a_socket_whose_slot_was_given_away_can_be_registered_again() {
     let table = Table::of(&place.0).unwrap();
     let cookie = socket.id().unwrap().as_u64();
     let slot = table.find(cookie).unwrap();
-    assert!(slot.vacate());
+    slot.vacate();
     slot.field(COOKIE).store(cookie + SLOTS as u64, Ordering::SeqCst);
     let owner = table.add_owner(&crate::Process::current().unwrap(), false, |_| Ok(())).unwrap().0;
     slot.field(WORD).store(Record { owner, ..Record::default() }.pack(), Ordering::SeqCst);

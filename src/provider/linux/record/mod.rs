@@ -1,9 +1,10 @@
 //! The record of network events that every underlying socket has, for all processes of a domain.
 //!
-//! `word` is the record and its changes, `cell` how they are made, `table` and `owners` where it lies,
-//! and `observe` what the kernel says of a socket.
+//! `word` is the record and its changes, `cell` how they are made, `table` and `owners` where it lies, `claim` how a socket
+//! gets its place there, and `observe` what the kernel says of a socket.
 
 mod cell;
+mod claim;
 #[cfg(test)]
 mod full;
 #[cfg(test)]
@@ -12,6 +13,8 @@ mod interleavings;
 mod mishaps;
 mod observe;
 mod owners;
+#[cfg(test)]
+mod racing_claims;
 #[cfg(test)]
 mod reference;
 mod table;

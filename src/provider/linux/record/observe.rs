@@ -114,7 +114,8 @@ pub(crate) fn observe(socket: BorrowedFd<'_>, record: &Record, flags: EventFlags
     let ended = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
     holds.set(NetworkEvents::READ, flags.contains(EventFlags::IN) && (!ended || has_data(socket)));
     holds.set(NetworkEvents::WRITE, flags.contains(EventFlags::OUT) && !flags.contains(EventFlags::HUP));
-    if flags.contains(EventFlags::PRI) && !has(NetworkEvents::OOB) {
+    // It holds until it is received, told or not. What is reported may have been received since.
+    if flags.contains(EventFlags::PRI) && polls(socket, PollFlags::PRI) {
         holds.set(NetworkEvents::OOB, sockopt::socket_oobinline(socket) == Ok(false));
     }
     if ended && !has(NetworkEvents::CLOSE) {

@@ -4,15 +4,16 @@ use super::table::{EACH, Slot, Table};
 use super::word::OWNERS;
 use crate::error::{Error, Result};
 use crate::process::Process;
-use crate::provider::linux::commons::{HEADER, InsertLock};
+use crate::provider::linux::commons::HEADER;
 use crate::provider::linux::mail::bell_suffix;
-use crate::provider::linux::place::endpoint_name;
+use crate::provider::linux::place::{Presence, endpoint_name};
+use crate::provider::linux::process::may_live;
 use rustix::io::Errno;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// So many owners are freed at a time.
-const MOST_RECLAIMED: usize = 1024;
+/// So many owners are freed at a time: as many stay claimed when a process is killed meanwhile.
+const MOST_RECLAIMED: usize = 128;
 
 /// Words of the table: how many owners there ever were, and how many of them are free.
 const FRESH: usize = HEADER + 1;
@@ -26,8 +27,12 @@ const STATE: usize = 0;
 const NAME: usize = 1;
 const WISHES: usize = 4;
 const UNHEARD: usize = 5;
+/// States, in the lowest bits; above them it is counted how often the owner was given away.
+const STATES: u64 = 0xff;
+const NEVER_USED: u64 = 0;
 const USED: u64 = 1;
 const UNUSED: u64 = 2;
+const CLAIMED: u64 = 3;
 
 /// An owner of registrations: a process, and which of its event objects and message queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,58 +46,94 @@ impl<'a> Table<'a> {
         self.word(OWNERS_AT + usize::from(owner) * EACH + word)
     }
 
-    /// Makes an owner; `prepare` makes the place at which it is woken, which must be there before others know of it.
+    /// Makes an owner; `prepare` makes the place with this number at which it is woken, before others know of the owner.
     pub(crate) fn add_owner<T>(
         &self,
         process: &Process,
         hears: bool,
-        prepare: impl FnOnce(u32) -> Result<T>,
+        prepare: impl FnMut(u32) -> Result<T>,
     ) -> Result<(u16, T)> {
-        let _lock = InsertLock::take(self.domain)?;
-        let fresh = self.word(FRESH).load(Ordering::Acquire).min(u64::from(OWNERS - 1));
-        let fresh = u16::try_from(fresh).unwrap_or(0);
-        let owners = 1..=fresh;
-        let state = |owner: &u16| self.owner_word(*owner, STATE).load(Ordering::Acquire);
-        let freed = match self.word(FREED).load(Ordering::Acquire) {
-            0 => None,
-            _ => owners.clone().find(|owner| state(owner) == UNUSED),
-        };
-        let owner = match freed {
-            Some(owner) => owner,
-            None if fresh + 1 < OWNERS => fresh + 1,
-            None => self.reclaim_owners()?,
-        };
-        // Owners are told apart by their index within a process, too: another name could still be there.
-        let number = u32::from(owner);
-        let prepared = prepare(number)?;
+        let (number, prepared) = name_bell(prepare)?;
+        let owner = self.claim_owner()?;
         for (at, value) in (NAME..).zip(to_words(process, number)) {
-            self.owner_word(owner, at).store(value, Ordering::Release);
+            self.owner_word(owner, at).store(value, Ordering::SeqCst);
         }
-        self.owner_word(owner, WISHES).store(hears.into(), Ordering::Release);
-        self.owner_word(owner, UNHEARD).store(0, Ordering::Release);
-        self.owner_word(owner, STATE).store(USED, Ordering::Release);
-        if freed.is_some() {
-            let less = |freed: u64| freed.checked_sub(1);
-            let _ = self.word(FREED).fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
-        }
-        self.word(FRESH).store(fresh.max(owner).into(), Ordering::Release);
+        self.owner_word(owner, WISHES).store(hears.into(), Ordering::SeqCst);
+        self.owner_word(owner, UNHEARD).store(0, Ordering::SeqCst);
+        self.set_state(owner, USED);
         Ok((owner, prepared))
+    }
+
+    fn state(&self, owner: u16) -> u64 {
+        self.owner_word(owner, STATE).load(Ordering::SeqCst)
+    }
+
+    /// Sets the state of an owner that is this process's alone.
+    fn set_state(&self, owner: u16, state: u64) {
+        self.owner_word(owner, STATE).store((self.state(owner) & !STATES) | state, Ordering::SeqCst);
+    }
+
+    /// Makes an owner this process's, if it still is in the state that was found.
+    fn try_claim(&self, owner: u16, found: u64) -> bool {
+        let claimed = ((found & !STATES).wrapping_add(STATES + 1)) | CLAIMED;
+        self.owner_word(owner, STATE).compare_exchange(found, claimed, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// One that nobody else has: freed, never used, or of a process that is gone.
+    fn claim_owner(&self) -> Result<u16> {
+        let freed = self.word(FREED).load(Ordering::SeqCst);
+        if freed > 0 {
+            let fresh = self.word(FRESH).load(Ordering::SeqCst).min(u64::from(OWNERS - 1));
+            let free = |owner: &u16| {
+                let found = self.state(*owner);
+                found & STATES == UNUSED && self.try_claim(*owner, found)
+            };
+            if let Some(owner) = (1..=u16::try_from(fresh).unwrap_or(0)).find(free) {
+                let less = |freed: u64| freed.checked_sub(1);
+                let _ = self.word(FREED).fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+                return Ok(owner);
+            }
+            // It was counted by somebody who was killed before it took one, or others were faster.
+            let _ = self.word(FREED).compare_exchange(freed, 0, Ordering::SeqCst, Ordering::SeqCst);
+        }
+        let more = |fresh: u64| (fresh < u64::from(OWNERS - 1)).then(|| fresh + 1);
+        while let Ok(before) = self.word(FRESH).fetch_update(Ordering::SeqCst, Ordering::SeqCst, more) {
+            let owner = u16::try_from(before + 1).unwrap_or(0);
+            let found = self.state(owner);
+            if found & STATES == NEVER_USED && self.try_claim(owner, found) {
+                return Ok(owner);
+            }
+        }
+        self.reclaim_owners()
     }
 
     /// Frees owners whose processes have ended, with their registrations; one of them.
     fn reclaim_owners(&self) -> Result<u16> {
-        let mut known = HashMap::new();
-        let mut lives = |owner: u16| match self.owner(owner) {
-            Some(Owner { process, .. }) => *known.entry(process).or_insert_with(|| self.owner_lives(owner)),
-            None => false,
-        };
-        let dead: HashSet<u16> = (1..OWNERS).filter(|owner| !lives(*owner)).take(MOST_RECLAIMED).collect();
-        let one = *dead.iter().next().ok_or(Error::TableFull { what: "event objects and message queues" })?;
-        self.all_slots().for_each(|slot: Slot<'_>| slot.release_if(|owner| dead.contains(&owner)));
-        for owner in dead.into_iter().filter(|owner| *owner != one) {
-            self.remove_owner(owner);
+        let mut dead = HashSet::new();
+        for owner in 1..OWNERS {
+            let found = self.state(owner);
+            match found & STATES {
+                NEVER_USED | UNUSED if self.try_claim(owner, found) => return Ok(self.free_all(&dead, owner)),
+                USED if self.is_gone(owner) && self.try_claim(owner, found) => drop(dead.insert(owner)),
+                _ => {}
+            }
+            if dead.len() == MOST_RECLAIMED {
+                break;
+            }
         }
-        Ok(one)
+        let one = *dead.iter().next().ok_or(Error::TableFull { what: "event objects and message queues" })?;
+        Ok(self.free_all(&dead, one))
+    }
+
+    /// Ends the registrations of owners that are this process's to free, and frees them, save one.
+    fn free_all(&self, dead: &HashSet<u16>, one: u16) -> u16 {
+        if !dead.is_empty() {
+            self.all_slots().for_each(|slot: Slot<'_>| slot.release_if(|owner| dead.contains(&owner)));
+        }
+        for owner in dead.iter().filter(|owner| **owner != one) {
+            self.remove_owner(*owner);
+        }
+        one
     }
 
     /// Has `process` be every owner but one.
@@ -102,33 +143,36 @@ impl<'a> Table<'a> {
             for (at, value) in (NAME..).zip(to_words(process, owner.into())) {
                 self.owner_word(owner, at).store(value, Ordering::Release);
             }
-            self.owner_word(owner, STATE).store(USED, Ordering::Release);
+            self.set_state(owner, USED);
         }
         self.word(FRESH).store(u64::from(OWNERS) - 1, Ordering::Release);
     }
 
     /// The owner has cancelled its registrations, and has no more.
     pub(crate) fn remove_owner(&self, owner: u16) {
-        self.owner_word(owner, STATE).store(UNUSED, Ordering::Release);
-        self.word(FREED).fetch_add(1, Ordering::AcqRel);
+        self.set_state(owner, UNUSED);
+        self.word(FREED).fetch_add(1, Ordering::SeqCst);
     }
 
     /// Who an owner is.
     pub(crate) fn owner(&self, owner: u16) -> Option<Owner> {
-        if owner == 0 || self.owner_word(owner, STATE).load(Ordering::Acquire) != USED {
+        let state = self.state(owner);
+        if owner == 0 || state & STATES != USED {
             return None;
         }
-        from_words([NAME, NAME + 1, NAME + 2].map(|at| self.owner_word(owner, at).load(Ordering::Acquire)))
+        let words = [NAME, NAME + 1, NAME + 2].map(|at| self.owner_word(owner, at).load(Ordering::SeqCst));
+        // It may have become another's while it was read.
+        from_words(words).filter(|_| self.state(owner) == state)
     }
 
-    /// Whether an owner's process lives, as far as this one can see.
-    pub(crate) fn owner_lives(&self, owner: u16) -> bool {
-        let Some(Owner { process, number }) = self.owner(owner) else { return false };
-        let ours = Process::current().is_ok_and(|me| me.namespace == process.namespace);
-        match ours {
-            true => Process::from_pid(process.pid()) == Ok(process),
-            // An empty ring wakes nobody up, and finds out whether anybody is there.
-            false => !is_gone(self.domain.send_to(&bell_of(&process, number), &[])),
+    /// Whether an owner is gone, by the kernel's word. What this process cannot see or ask is no proof.
+    pub(crate) fn is_gone(&self, owner: u16) -> bool {
+        let Some(Owner { process, number }) = self.owner(owner) else { return true };
+        match self.domain.presence(&bell_of(&process, number)) {
+            Presence::There | Presence::Unknown => false,
+            Presence::Refuses => true,
+            // It was removed by its owner, or when it refused; unless somebody removes what is in use.
+            Presence::NoName => !may_live(&process),
         }
     }
 
@@ -160,17 +204,31 @@ impl<'a> Table<'a> {
             }
             sent => sent,
         };
-        is_gone(sent) && !self.owner_lives(owner)
+        match sent {
+            Err(Errno::CONNREFUSED) => true,
+            Err(Errno::NOENT) => self.is_gone(owner),
+            _ => false,
+        }
+    }
+}
+
+/// Picks a number that nobody can know before: then nobody can have taken the name that it is in.
+fn name_bell<T>(mut prepare: impl FnMut(u32) -> Result<T>) -> Result<(u32, T)> {
+    let refused = Error::system("making a place to be woken at");
+    let mut attempt = || {
+        let mut random = [0; 4];
+        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).map_err(&refused)?;
+        let number = u32::from_le_bytes(random);
+        Ok((number, prepare(number)?))
+    };
+    match attempt() {
+        Err(Error::NameTaken { .. }) => attempt(),
+        made => made,
     }
 }
 
 fn bell_of(process: &Process, number: u32) -> String {
     endpoint_name(process.who(), &bell_suffix(number))
-}
-
-/// Whether a datagram did not arrive because nobody is there.
-fn is_gone(sent: std::result::Result<(), Errno>) -> bool {
-    matches!(sent, Err(Errno::CONNREFUSED | Errno::NOENT))
 }
 
 fn to_words(process: &Process, number: u32) -> [u64; 3] {

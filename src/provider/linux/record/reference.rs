@@ -13,10 +13,11 @@ enum Event {
     Connect,
     Read,
     Write,
+    Oob,
     Close,
 }
 
-const EVENTS: [Event; 4] = [Event::Connect, Event::Read, Event::Write, Event::Close];
+const EVENTS: [Event; 5] = [Event::Connect, Event::Read, Event::Write, Event::Oob, Event::Close];
 
 /// How a socket is registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,8 @@ struct Reference {
     /// What the kernel knows.
     connected: bool,
     unread: u32,
+    /// Urgent data that was not received.
+    urgent: bool,
     room: bool,
     ended: bool,
     /// What is remembered.
@@ -52,6 +55,7 @@ impl Reference {
         Reference {
             connected: false,
             unread: 0,
+            urgent: false,
             room: true,
             ended: false,
             registration: Registration::Nobody,
@@ -90,6 +94,14 @@ impl Reference {
         }
     }
 
+    /// Urgent data is an event once until it is received: there is one at a time, and more takes its place.
+    fn urgent_arrives(&mut self) {
+        if self.connected && !self.ended && !self.urgent {
+            self.urgent = true;
+            self.happens(Event::Oob);
+        }
+    }
+
     /// The other side ends the connection: an event at once, with data unread or not, and once.
     fn ends(&mut self) {
         if self.connected && !self.ended {
@@ -106,6 +118,13 @@ impl Reference {
         if self.unread > 0 {
             self.happens(Event::Read);
         }
+    }
+
+    /// Receiving urgent data re-enables it: nothing of it is left.
+    fn receive_urgent(&mut self) {
+        self.urgent = false;
+        self.pending.remove(&Event::Oob);
+        self.posted.remove(&Event::Oob);
     }
 
     /// Somebody receives everything past the library, while nobody is registered.
@@ -132,7 +151,8 @@ impl Reference {
         }
     }
 
-    /// What was recorded, still holds and was not reported is due at once; the event object is never reset by this.
+    /// What was recorded, still holds and was not reported is due at once; what was reported is not, though it was not
+    /// received. The event object is never reset by this.
     fn select_events(&mut self, mask: HashSet<Event>) {
         if self.unread == 0 {
             self.pending.remove(&Event::Read);
@@ -146,8 +166,12 @@ impl Reference {
         self.registration = Registration::Messages(mask);
         self.pending.clear();
         self.posted.clear();
-        let holds =
-            [(Event::Read, self.unread > 0), (Event::Write, self.connected && self.room), (Event::Close, self.ended)];
+        let holds = [
+            (Event::Read, self.unread > 0),
+            (Event::Write, self.connected && self.room),
+            (Event::Oob, self.urgent),
+            (Event::Close, self.ended),
+        ];
         holds.into_iter().filter(|(_, holds)| *holds).for_each(|(event, _)| self.happens(event));
         if self.connected && self.room {
             self.blocked = false;
@@ -185,6 +209,7 @@ fn bit(event: Event) -> NetworkEvents {
         Event::Connect => NetworkEvents::CONNECT,
         Event::Read => NetworkEvents::READ,
         Event::Write => NetworkEvents::WRITE,
+        Event::Oob => NetworkEvents::OOB,
         Event::Close => NetworkEvents::CLOSE,
     }
 }
@@ -200,6 +225,7 @@ impl Recorded {
         holds.set(NetworkEvents::CONNECT, kernel.connected);
         holds.set(NetworkEvents::READ, kernel.unread > 0);
         holds.set(NetworkEvents::WRITE, kernel.connected && kernel.room);
+        holds.set(NetworkEvents::OOB, kernel.urgent);
         holds.set(NetworkEvents::CLOSE, kernel.ended);
         Seen { holds, ..Seen::default() }
     }
@@ -229,8 +255,10 @@ impl Recorded {
 enum Step {
     Connects,
     DataArrives,
+    UrgentArrives,
     Ends,
     Receive,
+    ReceiveUrgent,
     TakenPast,
     SendBlocks,
     RoomIsMade,
@@ -241,12 +269,14 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let mask = || proptest::sample::subsequence(EVENTS.to_vec(), 1..=4).prop_map(HashSet::from_iter);
+    let mask = || proptest::sample::subsequence(EVENTS.to_vec(), 1..=5).prop_map(HashSet::from_iter);
     let step = prop_oneof![
         10 => Just(Step::Connects),
         20 => Just(Step::DataArrives),
+        5 => Just(Step::UrgentArrives),
         1 => Just(Step::Ends),
         15 => Just(Step::Receive),
+        3 => Just(Step::ReceiveUrgent),
         5 => Just(Step::TakenPast),
         10 => Just(Step::SendBlocks),
         10 => Just(Step::RoomIsMade),
@@ -284,6 +314,15 @@ proptest! {
                     let remains = registered && reference.unread > 0;
                     let due = recorded.record.take(NetworkEvents::READ, &looked, remains);
                     recorded.set |= due.is_some_and(|due| !due.is_empty());
+                }
+                Step::UrgentArrives => {
+                    reference.urgent_arrives();
+                    recorded.reported(&reference, false);
+                }
+                Step::ReceiveUrgent => {
+                    reference.receive_urgent();
+                    let looked = recorded.record;
+                    recorded.record.take(NetworkEvents::OOB, &looked, false);
                 }
                 Step::TakenPast => reference.taken_past(),
                 Step::SendBlocks => {

@@ -1,14 +1,15 @@
 //! The table of a domain: the record of every socket that has or had a registration.
 
-use super::cell::{Cell, update};
+use super::cell::update;
+use super::claim::{Row, claim, cookie_in, find};
 use super::owners;
 use super::word::{Record, Seen};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
-use crate::provider::linux::commons::{Commons, HEADER, InsertLock, Watcher};
+use crate::provider::linux::commons::{Commons, HEADER, Watcher};
 use rustix::io::Errno;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// So many sockets can have a record at a time.
 pub(super) const SLOTS: usize = 1 << 17;
@@ -46,6 +47,12 @@ impl<'a> Table<'a> {
         Ok(Table { domain, commons: domain.commons(WORDS)? })
     }
 
+    /// The same if somebody has made it.
+    pub(crate) fn if_made(domain: &'a Domain) -> Result<Option<Self>> {
+        Ok(domain.commons_if_made(WORDS)?.map(|commons| Table { domain, commons }))
+    }
+
+    /// The same for those who do well without.
     pub(crate) fn if_any(domain: &'a Domain) -> Option<Self> {
         Some(Table { domain, commons: domain.commons_if_any(WORDS)? })
     }
@@ -61,10 +68,8 @@ impl<'a> Table<'a> {
 
     /// The slot of the socket with this cookie, if it has one.
     pub(crate) fn find(self, cookie: u64) -> Option<Slot<'a>> {
-        let cookies =
-            places(cookie).map(|index| (index, self.slot(index, cookie).field(COOKIE).load(Ordering::Acquire)));
-        let mut taken = cookies.take_while(|(_, found)| *found != 0);
-        taken.find(|(_, found)| *found == cookie).map(|(index, _)| self.slot(index, cookie))
+        let row = Places { table: self, cookie };
+        find(&row, cookie).map(|step| row.slot(step))
     }
 
     /// All slots, whosever they are.
@@ -79,34 +84,9 @@ impl<'a> Table<'a> {
 
     /// The slot of the socket with this cookie, made if it has none.
     pub(crate) fn insert(self, cookie: u64) -> Result<Slot<'a>> {
-        let whole = |slot: &Slot<'_>| !slot.peek().moving;
-        if let Some(slot) = self.find(cookie).filter(whole) {
-            return Ok(slot);
-        }
-        let _lock = InsertLock::take(self.domain)?;
-        let found = self.find(cookie);
-        if let Some(slot) = found.filter(whole) {
-            return Ok(slot);
-        }
-        let slots = || places(cookie).map(|index| self.slot(index, cookie));
-        // One that was found was left by a process that died while it inserted.
-        let free = found.or_else(|| slots().find(|slot| slot.field(COOKIE).load(Ordering::Acquire) == 0));
-        let slot = match free.or_else(|| slots().find(|slot| slot.vacate())) {
-            Some(slot) => slot,
-            None => slots()
-                .find(|slot| !self.owner_lives(slot.peek().owner) && slot.vacate_from_dead())
-                .ok_or(Error::TableFull { what: "registered sockets" })?,
-        };
-        slot.field(CODE).store(0, Ordering::Relaxed);
-        slot.field(MARK).store(0, Ordering::Relaxed);
-        // Whoever dies in between leaves a slot that is moving, which the next one finishes. Who looked in vain before
-        // the cookie was there looks again, for then it was not counted yet.
-        let epoch = (slot.peek().epoch + 1) & 0xfff;
-        slot.field(WORD).store(Record { epoch, moving: true, ..Record::default() }.pack(), Ordering::SeqCst);
-        slot.field(COOKIE).store(cookie, Ordering::SeqCst);
-        self.word(INSERTED).fetch_add(1, Ordering::SeqCst);
-        slot.field(WORD).store(Record { epoch, ..Record::default() }.pack(), Ordering::SeqCst);
-        Ok(slot)
+        let row = Places { table: self, cookie };
+        let step = claim(&row, cookie).ok_or(Error::TableFull { what: "registered sockets" })?;
+        Ok(row.slot(step))
     }
 
     /// From now on `watcher` is found in this process as `owner`.
@@ -124,12 +104,12 @@ impl<'a> Table<'a> {
     }
 }
 
-impl Slot<'_> {
+impl<'a> Slot<'a> {
     pub(crate) fn index(&self) -> u32 {
         self.index
     }
 
-    pub(super) fn field(&self, field: usize) -> &AtomicU64 {
+    pub(super) fn field(&self, field: usize) -> &'a AtomicU64 {
         self.table.word(SLOTS_AT + self.index as usize * EACH + field)
     }
 
@@ -142,12 +122,13 @@ impl Slot<'_> {
         let record = self.peek();
         // A slot that is given to another socket gets another epoch first: so a change of the record that was loaded
         // before the cookie was compared fails.
-        (!record.moving && self.field(COOKIE).load(Ordering::SeqCst) == self.cookie).then_some(record)
+        (!record.moving && cookie_in(self.field(COOKIE).load(Ordering::SeqCst)) == cookie_in(self.cookie))
+            .then_some(record)
     }
 
     /// Changes the record; nothing when the slot is another's by now, or when `change` declines.
     pub(crate) fn update<T>(&self, mut change: impl FnMut(&mut Record) -> Option<T>) -> Option<T> {
-        let is_ours = || self.field(COOKIE).load(Ordering::SeqCst) == self.cookie;
+        let is_ours = || cookie_in(self.field(COOKIE).load(Ordering::SeqCst)) == cookie_in(self.cookie);
         update(self.field(WORD), |record| if record.moving || !is_ours() { None } else { change(record) })
     }
 
@@ -157,10 +138,6 @@ impl Slot<'_> {
             change(record);
             Some(record.owner)
         })
-    }
-
-    fn replace(&self, old: Record, new: Record) -> bool {
-        self.field(WORD).replace(old.pack(), new.pack())
     }
 
     /// Records what is seen of the socket, whoever its owner is, and wakes that one.
@@ -211,22 +188,57 @@ impl Slot<'_> {
         self.field(MARK).store(mark, Ordering::SeqCst);
     }
 
-    /// Takes the slot from a socket that has no registration.
-    pub(super) fn vacate(&self) -> bool {
-        let old = self.peek();
-        let new = Record { moving: true, epoch: (old.epoch + 1) & 0xfff, ..Record::default() };
-        old.owner == 0 && self.replace(old, new)
-    }
-
-    fn vacate_from_dead(&self) -> bool {
-        let dead = self.peek().owner;
-        self.release_if(|owner| owner == dead);
-        self.vacate()
+    /// As if a process had been killed while it gave the slot to another socket.
+    #[cfg(test)]
+    pub(super) fn vacate(&self) {
+        let epoch = (self.peek().epoch + 1) & 0xfff;
+        self.field(WORD).store(Record { moving: true, epoch, ..Record::default() }.pack(), Ordering::SeqCst);
     }
 }
 
-/// Where the slot of a socket may be, in order.
-fn places(cookie: u64) -> impl Iterator<Item = u32> {
-    let slots = SLOTS as u64;
-    (0..REACH as u64).filter_map(move |step| u32::try_from((cookie % slots + step) % slots).ok())
+/// The slots that a socket may have, beginning with its own place.
+struct Places<'a> {
+    table: Table<'a>,
+    cookie: u64,
+}
+
+impl<'a> Places<'a> {
+    fn slot(&self, step: usize) -> Slot<'a> {
+        let index = (cookie_in(self.cookie) % SLOTS as u64 + step as u64) % SLOTS as u64;
+        self.table.slot(u32::try_from(index).unwrap_or(0), self.cookie)
+    }
+}
+
+impl Row for Places<'_> {
+    type Cell = AtomicU64;
+
+    fn length(&self) -> usize {
+        REACH
+    }
+
+    fn word(&self, at: usize) -> &AtomicU64 {
+        self.slot(at).field(WORD)
+    }
+
+    fn cookie(&self, at: usize) -> &AtomicU64 {
+        self.slot(at).field(COOKIE)
+    }
+
+    fn clear(&self, at: usize) {
+        let slot = self.slot(at);
+        slot.field(CODE).store(0, Ordering::SeqCst);
+        slot.field(MARK).store(0, Ordering::SeqCst);
+    }
+
+    fn count(&self) {
+        self.table.word(INSERTED).fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn is_gone(&self, owner: u16) -> bool {
+        self.table.is_gone(owner)
+    }
+
+    fn fence(&self) {
+        fence(Ordering::SeqCst);
+    }
 }

@@ -8,6 +8,9 @@ use crate::network_events::NetworkEvents;
 /// What can be looked at again: when it does not hold any more, it was consumed.
 const LEVELS: NetworkEvents = NetworkEvents::READ.union(NetworkEvents::OOB).union(NetworkEvents::ACCEPT);
 
+/// What every arrival tells anew. Urgent data is one at a time, and told once until it is received.
+const ARRIVALS: NetworkEvents = NetworkEvents::READ.union(NetworkEvents::ACCEPT);
+
 /// A record, unpacked.
 ///
 /// | bits | what |
@@ -110,7 +113,7 @@ impl Record {
         self.pending -= over;
         self.recorded -= over;
         if missed {
-            self.recorded -= LEVELS;
+            self.recorded -= ARRIVALS;
         }
         if messages {
             self.pending = NetworkEvents::empty();
@@ -133,7 +136,7 @@ impl Record {
     /// accepted is recorded even if it was before; otherwise an event is recorded once until it is re-enabled.
     pub(crate) fn see(&mut self, seen: &Seen, arrived: bool) -> NetworkEvents {
         let again = match arrived && !self.messages {
-            true => NetworkEvents::READ | NetworkEvents::ACCEPT,
+            true => ARRIVALS,
             false => NetworkEvents::empty(),
         };
         if seen.holds.intersects(LEVELS) {

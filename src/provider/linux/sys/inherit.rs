@@ -1,4 +1,4 @@
-//! A listening socket that a child process inherits, and listens on in its own name.
+//! Listening sockets that a child process inherits, and listens on in its own name.
 #![allow(unsafe_code)]
 
 use super::peer::peer_credentials;
@@ -16,23 +16,24 @@ pub(crate) fn beyond_standard(socket: impl AsFd) -> rustix::io::Result<OwnedFd> 
     fcntl_dupfd_cloexec(socket, 3)
 }
 
-/// Spawns a child that inherits `socket` and listens on it, so that the kernel names the child as the listener.
-pub(crate) fn spawn_listening(command: &mut Command, socket: &OwnedFd, backlog: i32) -> io::Result<Child> {
+/// Spawns a child that inherits `sockets` and listens on them, so that the kernel names the child as the listener.
+pub(crate) fn spawn_listening(command: &mut Command, sockets: [&OwnedFd; 2], backlog: i32) -> io::Result<Child> {
     // A command keeps what is to run in its children: in later ones there is nothing to do.
-    let number = Arc::new(AtomicI32::new(socket.as_raw_fd()));
-    let in_child = number.clone();
+    let numbers = Arc::new(sockets.map(|socket| AtomicI32::new(socket.as_raw_fd())));
+    let in_child = numbers.clone();
     let listen = move || {
-        let number = in_child.load(Ordering::SeqCst);
-        // SAFETY: the descriptor was open when the child was forked, and nothing in the child closes it before this.
-        if number >= 0 && unsafe { libc::fcntl(number, libc::F_SETFD, 0) | libc::listen(number, backlog) } < 0 {
-            return Err(io::Error::last_os_error());
+        for number in in_child.iter().map(|number| number.load(Ordering::SeqCst)) {
+            // SAFETY: the descriptor was open when the child was forked, and nothing in the child closes it before this.
+            if number >= 0 && unsafe { libc::fcntl(number, libc::F_SETFD, 0) | libc::listen(number, backlog) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
         }
         Ok(())
     };
-    // SAFETY: it makes two system calls that may be made after `fork`, and neither allocates nor locks.
+    // SAFETY: it makes system calls that may be made after `fork`, and neither allocates nor locks.
     unsafe { command.pre_exec(listen) };
     let child = command.spawn();
-    number.store(-1, Ordering::SeqCst);
+    numbers.iter().for_each(|number| number.store(-1, Ordering::SeqCst));
     child
 }
 

@@ -22,7 +22,7 @@ pub(crate) use gate::{gate_is_open, gates_left, is_gate, new_gate, take_gate, ta
 pub(crate) use headroom::Headroom;
 pub(crate) use inherit::{adopt_listening, beyond_standard, spawn_listening};
 pub(crate) use interest::Interest;
-pub(crate) use lock::{lock_range, try_lock_range, try_share_range, unlock_range};
+pub(crate) use lock::{lock_range, locked_by_others, try_lock_range, try_share_range, unlock_range};
 pub(crate) use memory::ForkMark;
 pub(crate) use peer::{Credentials, lingers, peer_credentials, peer_pidfd};
 pub(crate) use receive::receive_from;

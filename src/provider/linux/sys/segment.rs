@@ -102,7 +102,7 @@ impl Drop for Segment {
 }
 
 /// Removes segments of this library and of this size whose creator was killed before anybody else could attach them.
-pub(crate) fn remove_abandoned_segments(words: usize, lives: impl Fn(u32) -> bool) {
+pub(crate) fn remove_abandoned_segments(words: usize, has_ended: impl Fn(u32) -> bool) {
     // SAFETY: for `SHM_INFO` the kernel fills a `shm_info`, which is smaller than the `shmid_ds` given here.
     let mut last = unsafe { std::mem::zeroed::<libc::shmid_ds>() };
     // SAFETY: as above; `last` outlives the call.
@@ -114,7 +114,7 @@ pub(crate) fn remove_abandoned_segments(words: usize, lives: impl Fn(u32) -> boo
         let number = unsafe { libc::shmctl(index, SHM_STAT, &raw mut status) };
         let ours = number != -1 && status.shm_segsz == words * 8 && status.shm_perm.__key >> 16 == KEY >> 16;
         // A creator in another PID namespace has the id 0 here: nobody can say that it has ended.
-        let may_live = u32::try_from(status.shm_cpid).is_ok_and(|pid| pid == 0 || lives(pid));
+        let may_live = u32::try_from(status.shm_cpid).is_ok_and(|pid| pid == 0 || !has_ended(pid));
         if ours && status.shm_nattch == 0 && !may_live {
             remove(number);
         }
@@ -174,9 +174,9 @@ mod tests {
         // SAFETY: plain numbers.
         let number = unsafe { libc::shmget(KEY | 0x7777, WORDS * 8, libc::IPC_CREAT | 0o600) };
         assert!(status(number).is_ok());
-        remove_abandoned_segments(WORDS, |_| true);
-        assert!(status(number).is_ok());
         remove_abandoned_segments(WORDS, |_| false);
+        assert!(status(number).is_ok());
+        remove_abandoned_segments(WORDS, |_| true);
         assert!(status(number).is_err());
     }
 }
