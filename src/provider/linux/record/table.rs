@@ -1,6 +1,7 @@
 //! The table of a domain: the record of every socket that has or had a registration.
 
 use super::cell::{Cell, update};
+use super::observe::Observed;
 use super::owners;
 use super::word::{Record, Seen};
 use crate::domain::Domain;
@@ -25,6 +26,7 @@ pub(super) const WORD: usize = 0;
 pub(super) const COOKIE: usize = 1;
 pub(super) const CODE: usize = 2;
 const MARK: usize = 3;
+const URGENT: usize = 4;
 
 /// The table of a domain, attached.
 #[derive(Debug, Clone, Copy)]
@@ -99,6 +101,7 @@ impl<'a> Table<'a> {
         };
         slot.field(CODE).store(0, Ordering::Relaxed);
         slot.field(MARK).store(0, Ordering::Relaxed);
+        slot.field(URGENT).store(0, Ordering::Relaxed);
         // Whoever dies in between leaves a slot that is moving, which the next one finishes. Who looked in vain before
         // the cookie was there looks again, for then it was not counted yet.
         let epoch = (slot.peek().epoch + 1) & 0xfff;
@@ -200,6 +203,26 @@ impl Slot<'_> {
     /// To be kept before the failure is recorded.
     pub(crate) fn keep_code(&self, errno: Errno) {
         self.field(CODE).store(u64::try_from(errno.raw_os_error()).unwrap_or(0), Ordering::SeqCst);
+    }
+
+    /// Keeps what must be known before what was observed is recorded.
+    pub(crate) fn keep(&self, observed: &Observed) {
+        if let Some(errno) = observed.failure {
+            self.keep_code(errno);
+        }
+        if observed.urgent {
+            self.note_urgent();
+        }
+    }
+
+    /// Urgent data was seen, or somebody tries to receive some.
+    pub(crate) fn note_urgent(&self) {
+        self.field(URGENT).store(1, Ordering::SeqCst);
+    }
+
+    /// Whether urgent data may ever have come: a receive stops before it, though there is more behind.
+    pub(crate) fn had_urgent(&self) -> bool {
+        self.field(URGENT).load(Ordering::SeqCst) != 0
     }
 
     /// What was in the socket's queue when it was last looked at by an owner; 0 is not known.
