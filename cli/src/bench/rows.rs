@@ -77,7 +77,7 @@ pub(crate) fn all(bench: &Bench) -> Result<Vec<Row>> {
     let endpoint = bench.endpoint()?;
     let socket = Socket::from(UdpSocket::bind("127.0.0.1:0")?);
     type Measure<'a> = &'a dyn Fn(&'static str) -> Result<Row>;
-    let rows: [(_, Measure<'_>); 17] = [
+    let rows: [(_, Measure<'_>); 18] = [
         ("hand off, one socket a message", &|work| single(bench, work, &endpoint, &socket)),
         ("hand off, 253 sockets a message", &|work| batch(bench, work, &endpoint, &socket)),
         ("connections through a front to 2 workers, 1 client", &|work| connections::served(bench, work, 1)),
@@ -88,7 +88,8 @@ pub(crate) fn all(bench: &Bench) -> Result<Vec<Row>> {
         ("duplicate, 628 bytes through a pipe, redeem", &|work| redeem(bench, work, &endpoint, &socket)),
         ("send, then recv through a shared descriptor", &|work| io(bench, work, &endpoint)),
         ("recv of a socket for which nobody is registered", &|work| events::unregistered(bench, work, &endpoint)),
-        ("wait, enumerate, recv", &|work| events::harvest(bench, work)),
+        ("wait, enumerate, recv", &|work| events::harvest(bench, work, events::ROOM, (1.15, 1.10))),
+        ("wait, enumerate, recv that fills its buffer", &|work| events::harvest(bench, work, 1, (1.25, 1.10))),
         ("the same with 10,000 sockets on one event object", &|work| events::many(bench, work)),
         ("registering a socket", &|work| events::registering(bench, work)),
         ("taking a registration over from another process", &|work| events::taking_over(bench, work, &endpoint)),
