@@ -79,7 +79,7 @@ fn a_worker_may_be_ready_when_it_accepts() {
     let supervisor = Setup::new(&[&WEB[..], &accepts].concat()).play("silent").start();
     assert_eq!(number(&supervisor.ask("who")["pid"]), supervisor.workers()[0]);
     supervisor.do_it(&["reload"]);
-    assert_eq!(supervisor.ask("who")["generation"], 2);
+    supervisor.until_served_by(2);
     supervisor.end();
     assert!(not_ready("connect", "deaf").contains("it accepted no connection made to 127.0.0.1:"));
 }

@@ -28,7 +28,7 @@ fn all_workers_are_replaced() {
     assert_eq!(reloaded["generation"], 2);
     let reloaded = supervisor.wait_for("reloaded");
     assert_eq!(reloaded["generation"], 3);
-    until("an answer of the third", || supervisor.ask("who")["generation"] == 3);
+    supervisor.until_served_by(3);
     let status = supervisor.status();
     assert_eq!((&status["reloads"], &status["restarts"]), (&2.into(), &0.into()));
     let ready: Value = serde_json::from_slice(&std::fs::read(supervisor.path("ready.json")).unwrap()).unwrap();
@@ -58,7 +58,7 @@ fn one_that_is_asked_for_before_the_first_is_ready_waits_for_it() {
     supervisor.wait_for("worker_started");
     supervisor.do_it(&["reload"]);
     supervisor.wait_for("ready");
-    assert_eq!(supervisor.ask("who")["generation"], 2);
+    supervisor.until_served_by(2);
     supervisor.end();
 }
 
@@ -153,7 +153,7 @@ fn an_old_worker_finishes_what_it_has() {
     supervisor.do_it(&["reload"]);
     let status = supervisor.status();
     assert!(status["workers"].as_array().unwrap().iter().any(|worker| worker["state"] == "draining"));
-    assert_eq!(supervisor.ask("who")["generation"], 3);
+    supervisor.until_served_by(3);
     assert!(held.into_iter().map(Connection::let_go).all(|answer| answer["generation"] == 1));
     until("their end", || generations(&supervisor) == [3, 3]);
     supervisor.end();
@@ -171,7 +171,7 @@ fn listeners_come_and_go_with_the_file() {
 
     write(&["web=127.0.0.1:0", &local]);
     supervisor.do_it(&["reload"]);
-    assert_eq!(running::ask(&web, "who")["generation"], 2, "it kept its port");
+    until("an answer at the same port", || running::ask(&web, "who")["generation"] == 2);
     assert_eq!(running::ask(&supervisor.address("local"), "environment")["LISTEN_FDNAMES"], "web:local");
     until("nobody to listen there", || std::net::TcpStream::connect(&gone).is_err());
 
@@ -183,11 +183,11 @@ fn listeners_come_and_go_with_the_file() {
     assert!(path.exists() && !other.exists());
     std::fs::write(&file, "listen = 3 = 4").unwrap();
     assert!(supervisor.fail(&["reload"], 3).contains("app.toml:1"));
-    assert_eq!(running::ask(&web, "who")["generation"], 2);
+    until("an answer of the second", || running::ask(&web, "who")["generation"] == 2);
 
     write(&["web=127.0.0.1:0"]);
     supervisor.do_it(&["reload"]);
     assert!(!path.exists());
-    assert_eq!(supervisor.ask("environment")["LISTEN_FDNAMES"], "web");
+    until("one listener alone", || supervisor.ask("environment")["LISTEN_FDNAMES"] == "web");
     supervisor.end();
 }

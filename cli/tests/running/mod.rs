@@ -105,6 +105,11 @@ impl Supervisor {
         Connection::open(&self.address("web"))
     }
 
+    /// Workers of before answer, too, until they have heard that they shall end.
+    pub(crate) fn until_served_by(&self, generation: u64) {
+        until(&format!("an answer of generation {generation}"), || self.ask("who")["generation"] == generation);
+    }
+
     pub(crate) fn ask(&self, question: &str) -> Value {
         self.connect().ask(question)
     }
