@@ -56,6 +56,30 @@ fn an_arrival_while_a_send_blocks_is_told() {
 }
 
 #[test]
+fn what_lies_behind_urgent_data_is_told() {
+    let (_place, _, event) = stage("er-urgent");
+    for taken in [false, true] {
+        let (client, socket) = accepted();
+        rustix::net::send(&client, b"ab", rustix::net::SendFlags::empty()).unwrap();
+        rustix::net::send(&client, b"!", rustix::net::SendFlags::OOB).unwrap();
+        rustix::net::send(&client, b"cd", rustix::net::SendFlags::empty()).unwrap();
+        socket.event_select(&event, READ).unwrap();
+        expect(&socket, &event, READ);
+        // Whatever the kernel has to report of it is reported.
+        nothing(&socket, &event);
+        if taken {
+            assert_eq!(socket.recv_oob(&mut [0]).unwrap(), 1);
+        }
+        // It stops before the urgent byte, so that it gets less than it asks for.
+        assert_eq!(socket.recv(&mut [0; 100]).unwrap(), 2);
+        expect(&socket, &event, READ);
+        assert_eq!(socket.recv(&mut [0; 100]).unwrap(), 2);
+        nothing(&socket, &event);
+        socket.cancel_select().unwrap();
+    }
+}
+
+#[test]
 fn connecting_again_loses_and_repeats_nothing() {
     let (_place, _, event) = stage("er-again");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

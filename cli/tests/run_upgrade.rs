@@ -33,7 +33,8 @@ fn the_process_its_workers_and_its_listeners_stay() {
     supervisor.do_it(&["reload"]);
     until("the second", || supervisor.ask("who")["generation"] == 2);
     assert_eq!(supervisor.ask("listeners"), cookies, "nothing was bound again");
-    assert_eq!(running::ask(&supervisor.address("local"), "who")["generation"], 2);
+    let local = supervisor.address("local");
+    until("the second there", || running::ask(&local, "who")["generation"] == 2);
     assert!(path.exists());
     supervisor.end();
 }

@@ -1,5 +1,6 @@
 """The programs that are needed: built, or looked for."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -38,6 +39,16 @@ def cargo(package, program):
     if not os.environ.get("SHARESOCK_PROOF_BUILT"):
         _run(["cargo", "build", "-q", "--release", "--locked", "-p", package], cwd=ROOT)
     return built
+
+
+def test(package, name):
+    """Builds a test program of the package, and gives back its path."""
+    built = _run(
+        ["cargo", "test", "--release", "--locked", "--no-run", "--message-format", "json", "-p", package, "--test", name],
+        cwd=ROOT,
+    )
+    programs = [json.loads(line).get("executable") for line in built.splitlines() if line.startswith("{")]
+    return pathlib.Path([program for program in programs if program][-1])
 
 
 def sharesock():

@@ -48,7 +48,7 @@ impl Socket {
     /// # Errors
     /// The system's own; `EAGAIN` when a non-blocking socket has nothing.
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.taking(NetworkEvents::READ, |mut socket| socket.read(buffer))
+        provider::recv(self, buffer)
     }
 
     /// Receives one datagram: how many bytes, and from where (`recvfrom`). Re-enables [`NetworkEvents::READ`].

@@ -23,6 +23,13 @@ impl Figure {
     }
 }
 
+/// The smallest of the times that at least this part of them does not exceed.
+pub(crate) fn quantile(mut times: Vec<f64>, part: f64) -> f64 {
+    times.sort_by(f64::total_cmp);
+    let below = times.iter().enumerate().find(|(index, _)| (index + 1) as f64 >= part * times.len() as f64);
+    below.map_or(f64::NAN, |(_, time)| *time)
+}
+
 /// Microseconds an operation took when `count` of them took `time`.
 pub(crate) fn each(time: Duration, count: u32) -> f64 {
     time.as_secs_f64() * 1e6 / f64::from(count)
@@ -59,5 +66,12 @@ mod tests {
         let figure = Figure::of(vec![3.0, 1.0, 2.0]);
         assert_eq!((figure.median_us, figure.lowest_us, figure.highest_us), (2.0, 1.0, 3.0));
         assert_eq!(Figure::of(vec![1.0, 4.0, 2.0, 3.0]).median_us, 2.5);
+    }
+
+    #[test]
+    fn a_quantile_is_one_of_the_times() {
+        let times: Vec<f64> = (1..=100).rev().map(f64::from).collect();
+        assert_eq!([0.0, 0.5, 0.99, 1.0].map(|part| quantile(times.clone(), part)), [1.0, 50.0, 99.0, 100.0]);
+        assert!(quantile(Vec::new(), 0.5).is_nan());
     }
 }

@@ -1,5 +1,6 @@
 //! `sharesock bench`: what sharing costs, beside the same system calls made bare, in the same run.
 
+pub(crate) mod connections;
 mod events;
 mod idle;
 pub(crate) mod measure;

@@ -3,7 +3,7 @@
 //! A role says `ready` when it can begin and `done` when it has finished; bytes and descriptors reach it over its
 //! standard input.
 
-use super::events;
+use super::{connections, events};
 use crate::system::floors;
 use anyhow::{Context, Result, bail};
 use sharesock::{Domain, Endpoint, ProtocolInfo};
@@ -18,8 +18,10 @@ pub(crate) enum Role {
     FloorSink,
     /// The same, with 628 bytes from a pipe before each; the link is its standard error.
     FloorRedeem,
-    /// Receives so many parcels.
+    /// Receives so many parcels, one at a time.
     Sink,
+    /// Receives so many parcels, as many at a time as go into one message.
+    SinkMany,
     /// Redeems so many protocol infos that come over its standard input.
     Redeem,
     /// As `Redeem`, and keeps the sockets until its input ends.
@@ -36,19 +38,43 @@ pub(crate) enum Role {
     Told,
     /// Says whenever a byte comes over standard input.
     FloorTold,
+    /// Accepts connections and hands each off to one of two workers in turn; their ids come over standard input.
+    Front,
+    /// Receives connections and answers each.
+    Serve,
+    /// As `Front`, by bare system calls; the links to the workers are its standard input and standard error.
+    FloorFront,
+    /// As `Serve`, by bare system calls from the link that is its standard input.
+    FloorServe,
+    /// Accepts connections from the listener that is its standard input, and answers each.
+    FloorAccept,
 }
+
+/// The most sockets in one message.
+pub(super) const MOST_A_MESSAGE: usize = 253;
 
 /// Plays a role to its end.
 pub(crate) fn play(role: Role, count: u32, folder: &Path) -> Result<()> {
     let say = |word: &str| writeln!(std::io::stdout(), "{word}").context("reporting");
     match role {
         Role::FloorSink | Role::FloorRedeem | Role::FloorAnswer => floors::play(role, count, say)?,
+        Role::FloorFront | Role::FloorServe | Role::FloorAccept => floors::play(role, count, say)?,
+        Role::Front | Role::Serve => connections::play(role, folder, say)?,
         Role::Sink => {
             let endpoint = Endpoint::open(&Domain::at(folder)?)?;
             let receiver = endpoint.receiver()?;
             say("ready")?;
             for _ in 0..count {
                 drop(receiver.receive()?);
+            }
+        }
+        Role::SinkMany => {
+            let endpoint = Endpoint::open(&Domain::at(folder)?)?;
+            let receiver = endpoint.receiver()?;
+            say("ready")?;
+            let mut left = count as usize;
+            while left > 0 {
+                left = left.saturating_sub(receiver.receive_many(MOST_A_MESSAGE)?.len());
             }
         }
         Role::Redeem | Role::Keep => {
@@ -138,10 +164,16 @@ impl Actor {
         self.child.stdin.take().context("a process without input")
     }
 
-    /// Waits until the process says `word`.
-    pub(crate) fn expect(&mut self, word: &str) -> Result<()> {
+    /// The next line that the process says.
+    pub(crate) fn line(&mut self) -> Result<String> {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
+        Ok(line)
+    }
+
+    /// Waits until the process says `word`.
+    pub(crate) fn expect(&mut self, word: &str) -> Result<()> {
+        let line = self.line()?;
         match line.trim_end() == word {
             true => Ok(()),
             false => bail!("a process of the benchmark said {line:?} instead of {word:?}"),

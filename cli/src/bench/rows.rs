@@ -1,8 +1,8 @@
 //! The rows of the table: each measures its floor and the library in turn, so that both see the same machine.
 
 use super::measure::{Figure, each};
-use super::roles::{Actor, Role};
-use super::{Bench, events};
+use super::roles::{Actor, MOST_A_MESSAGE, Role};
+use super::{Bench, connections, events};
 use crate::system::floors;
 use anyhow::{Context, Result};
 use sharesock::{Domain, Endpoint, Parcel, Socket};
@@ -26,6 +26,15 @@ pub(crate) struct Row {
     pub(crate) ratio: Option<f64>,
     /// What the ratio must not exceed, and what is aimed at.
     pub(crate) bound: Option<(f64, f64)>,
+    /// The same work done in other ways, for comparison.
+    pub(crate) beside: Vec<Beside>,
+}
+
+/// Another way to do the work of a row.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Beside {
+    pub(crate) way: &'static str,
+    pub(crate) figure: Figure,
 }
 
 /// A measurement of one round: microseconds for one operation.
@@ -59,7 +68,7 @@ impl Bench {
         }
         let (floor, ours) = (floors::MEASURED.then(|| Figure::of(times)), Figure::of(figures));
         let ratio = floor.as_ref().map(|floor| ours.median_us / floor.median_us);
-        Ok(Row { work: work.to_owned(), floor, floor_is, ours, ratio, bound: Some(bound) })
+        Ok(Row { work: work.to_owned(), floor, floor_is, ours, ratio, bound: Some(bound), beside: Vec::new() })
     }
 }
 
@@ -68,13 +77,19 @@ pub(crate) fn all(bench: &Bench) -> Result<Vec<Row>> {
     let endpoint = bench.endpoint()?;
     let socket = Socket::from(UdpSocket::bind("127.0.0.1:0")?);
     type Measure<'a> = &'a dyn Fn(&'static str) -> Result<Row>;
-    let rows: [(_, Measure<'_>); 12] = [
+    let rows: [(_, Measure<'_>); 18] = [
         ("hand off, one socket a message", &|work| single(bench, work, &endpoint, &socket)),
         ("hand off, 253 sockets a message", &|work| batch(bench, work, &endpoint, &socket)),
+        ("connections through a front to 2 workers, 1 client", &|work| connections::served(bench, work, 1)),
+        ("connections through a front to 2 workers, 8 clients", &|work| connections::served(bench, work, 8)),
+        ("connections through a front to 2 workers, 64 clients", &|work| connections::served(bench, work, 64)),
+        ("worker's close to client's end of stream, median", &|work| connections::ending(bench, work, 0.5)),
+        ("worker's close to client's end, 99th percentile", &|work| connections::ending(bench, work, 0.99)),
         ("duplicate, 628 bytes through a pipe, redeem", &|work| redeem(bench, work, &endpoint, &socket)),
         ("send, then recv through a shared descriptor", &|work| io(bench, work, &endpoint)),
         ("recv of a socket for which nobody is registered", &|work| events::unregistered(bench, work, &endpoint)),
-        ("wait, enumerate, recv", &|work| events::harvest(bench, work)),
+        ("wait, enumerate, recv", &|work| events::harvest(bench, work, events::ROOM, (1.15, 1.10))),
+        ("wait, enumerate, recv that fills its buffer", &|work| events::harvest(bench, work, 1, (1.25, 1.10))),
         ("the same with 10,000 sockets on one event object", &|work| events::many(bench, work)),
         ("registering a socket", &|work| events::registering(bench, work)),
         ("taking a registration over from another process", &|work| events::taking_over(bench, work, &endpoint)),
@@ -105,11 +120,11 @@ fn single(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Re
 
 fn batch(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Result<Row> {
     let messages = bench.count(4000);
-    let count = messages * 253;
-    let copies = || (0..253).map(|_| socket.try_clone()).collect::<Result<Vec<_>, _>>();
+    let count = messages * u32::try_from(MOST_A_MESSAGE)?;
+    let copies = || (0..MOST_A_MESSAGE).map(|_| socket.try_clone()).collect::<Result<Vec<_>, _>>();
     let floor = || floors::batch(bench, messages, socket);
     let ours = || {
-        let mut sink = Actor::start(Role::Sink, count, bench.domain(), Stdio::null(), None)?;
+        let mut sink = Actor::start(Role::SinkMany, count, bench.domain(), Stdio::null(), None)?;
         let sender = endpoint.sender(sink.pid())?;
         let started = Instant::now();
         for _ in 0..messages {
@@ -190,6 +205,7 @@ fn crowd(bench: &Bench, work: &str, endpoint: &Endpoint, processes: u32, sockets
         ours,
         ratio,
         bound: floors::MEASURED.then_some((1.20, 1.0)),
+        beside: Vec::new(),
     })
 }
 

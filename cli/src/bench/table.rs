@@ -47,6 +47,9 @@ pub(crate) fn print(Measured { rows, idle, neighbours, calls }: &Measured) {
         if row.floor.is_some() {
             let _ = writeln!(text, "  floor: {}", row.floor_is);
         }
+        for beside in &row.beside {
+            let _ = writeln!(text, "  {:<50} {:>22}", beside.way, show(&beside.figure));
+        }
     }
     if !crate::system::floors::MEASURED && !rows.is_empty() {
         let _ = writeln!(

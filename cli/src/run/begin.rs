@@ -56,7 +56,9 @@ pub(crate) fn tell_if_candidate(why: &anyhow::Error) {
 
 /// Begins anew, or where another has stopped.
 pub(crate) async fn begin(options: Options) -> Result<ExitCode> {
-    // Until a signal is watched for, it ends this process.
+    // Until a signal is watched for, it ends this process. Held meanwhile: one that came after its handler was installed
+    // and before that is told of us would be lost.
+    signals::hold();
     let ears = Ears::open()?;
     // A successor was started with them held.
     signals::release();

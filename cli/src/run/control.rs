@@ -152,3 +152,38 @@ pub(crate) fn ask(
         line.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    /// Asks a supervisor that has said this before it is asked; `hear` is called with how it goes, and the supervisor's end.
+    fn ask_after(said: &[Answer], mut hear: impl FnMut(&str, &mut StdStream)) -> String {
+        let (client, supervisor) = StdStream::pair().unwrap();
+        let supervisor = RefCell::new(supervisor);
+        said.iter().for_each(|answer| say(&mut supervisor.borrow_mut(), answer));
+        let answer = ask(client, &Request::Reload {}, None, &mut |text| hear(text, &mut supervisor.borrow_mut()));
+        let Ok(Answer::Done(text)) = answer else { panic!("{answer:?}") };
+        text
+    }
+
+    fn say(supervisor: &mut StdStream, answer: &Answer) {
+        supervisor.write_all((serde_json::to_string(answer).unwrap() + "\n").as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn how_it_goes_is_told_only_to_a_client_that_has_to_wait() {
+        let progress = ["none is ready", "one is ready"].map(|text| Answer::Progress(text.to_owned()));
+        let done = Answer::Done("all are ready".to_owned());
+        let at_once = [&progress[..], std::slice::from_ref(&done)].concat();
+        assert_eq!(ask_after(&at_once, |text, _| panic!("{text:?} was told")), "all are ready");
+        let mut told = Vec::new();
+        let later = ask_after(&progress, |text, supervisor| {
+            told.push(text.to_owned());
+            say(supervisor, &done);
+        });
+        assert_eq!(later, "all are ready");
+        assert_eq!(told, ["one is ready"], "the latest of it alone");
+    }
+}

@@ -37,7 +37,7 @@ pub(crate) enum Link {
     /// It has not opened its receiver yet.
     Awaited,
     HandOff {
-        sender: Sender,
+        sender: Box<Sender>,
         given: VecDeque<Instant>,
     },
     /// To its standard input. What is not whole yet waits.
@@ -54,7 +54,7 @@ impl Link {
     }
 
     pub(crate) fn hand_off(sender: Sender) -> Self {
-        Link::HandOff { sender, given: VecDeque::new() }
+        Link::HandOff { sender: Box::new(sender), given: VecDeque::new() }
     }
 
     /// What was given and not taken yet.

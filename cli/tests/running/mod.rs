@@ -105,6 +105,11 @@ impl Supervisor {
         Connection::open(&self.address("web"))
     }
 
+    /// Workers of before answer, too, until they have heard that they shall end.
+    pub(crate) fn until_served_by(&self, generation: u64) {
+        until(&format!("an answer of generation {generation}"), || self.ask("who")["generation"] == generation);
+    }
+
     pub(crate) fn ask(&self, question: &str) -> Value {
         self.connect().ask(question)
     }
@@ -120,11 +125,11 @@ impl Supervisor {
         self.command(words).output().unwrap()
     }
 
-    /// The same, and it must succeed.
+    /// The same, and it must succeed; what it prints, save how it goes, which it tells on standard error if it takes long.
     pub(crate) fn do_it(&self, words: &[&str]) -> String {
         let output = self.call(words);
-        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "{words:?} failed: {said}\n{}", self.story());
+        let (said, errors) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{words:?} failed: {said}{errors}\n{}", self.story());
         said
     }
 

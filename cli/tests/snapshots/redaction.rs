@@ -12,6 +12,10 @@ const PIDS: &str = r#"(?x)
 #[derive(Debug)]
 pub(crate) struct Redaction(Vec<(Regex, String)>);
 
+/// How a command goes is printed only when it takes long, as on a busy machine.
+const PROGRESS: &str =
+    r"^2\| sharesock: (generation \d+ is starting: \d+ of \d+ workers are ready|waiting for \d+ workers to finish)$";
+
 impl Redaction {
     /// What varies anywhere: the folder, the version, ports that the system picked.
     pub(crate) fn of(folder: &Path) -> Self {
@@ -33,7 +37,8 @@ impl Redaction {
             true => line.to_owned(),
             false => processes.name_all(&self.0.iter().fold(line.to_owned(), replace)),
         };
-        text.lines().map(line).map(|line| line + "\n").collect()
+        let progress = Regex::new(PROGRESS).unwrap();
+        text.lines().filter(|line| !progress.is_match(line)).map(line).map(|line| line + "\n").collect()
     }
 }
 
@@ -62,6 +67,14 @@ impl Processes {
             |found: &Captures<'_>| format!("{}{}", &found["before"], number.replace_all(&found["pids"], &mut name));
         places.replace_all(line, named).into_owned()
     }
+}
+
+#[test]
+fn how_a_command_goes_is_left_out() {
+    let text = "$ sharesock reload app\n2| sharesock: generation 2 is starting: 0 of 1 workers are ready\n\
+        2| sharesock: starting generation 2\n2| sharesock: waiting for 1 workers to finish\n1| done\n";
+    let expected = "$ sharesock reload app\n2| sharesock: starting generation 2\n1| done\n";
+    assert_eq!(Redaction::of(Path::new("/nowhere")).apply(text), expected);
 }
 
 #[test]

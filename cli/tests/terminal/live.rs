@@ -150,16 +150,19 @@ fn a_panic_gives_the_terminal_back_before_it_is_told() {
 
 #[test]
 fn it_does_not_outlive_its_terminal() {
-    let (_answers, terminal) = shown();
-    assert_eq!(terminal.hang_up().signal(), Some(Signal::HUP.as_raw()));
-
-    // Not even if it is told not to mind.
-    let answers = Answers::new(&json(&busy(0)));
-    let player = std::env::current_exe().unwrap();
-    let command = Command::new("env").arg("--ignore-signal=HUP").arg(player).args(PLAY);
-    let mut terminal = Terminal::run(command.env(ANSWERS, answers.0.path()), 80, 24);
-    terminal.until("the view", |text| text.contains("q quit"));
-    assert_eq!(terminal.hang_up().code(), Some(0));
+    // `nohup` lets the program ignore the signal: then it notices that its terminal is gone.
+    for (disposition, ends) in
+        [("--default-signal=HUP", (Some(Signal::HUP.as_raw()), None)), ("--ignore-signal=HUP", (None, Some(0)))]
+    {
+        let answers = Answers::new(&json(&busy(0)));
+        let player = std::env::current_exe().unwrap();
+        // Whatever the test itself was started with.
+        let command = Command::new("env").arg(disposition).arg(player).args(PLAY);
+        let mut terminal = Terminal::run(command.env(ANSWERS, answers.0.path()), 80, 24);
+        terminal.until("the view", |text| text.contains("q quit"));
+        let ended = terminal.hang_up();
+        assert_eq!((ended.signal(), ended.code()), ends, "{disposition}");
+    }
 }
 
 #[test]

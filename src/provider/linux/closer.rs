@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_domain;
 use rustix::net::{AddressFamily, RecvFlags, Shutdown, SocketFlags, accept_with, recv, shutdown};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -46,6 +46,13 @@ pub(crate) type Foreign = Entrusted<Closer>;
 
 /// Our end of a link to a stranger, who may have put anything into its queue.
 pub(crate) type Link = Entrusted<LinkCloser>;
+
+/// The end of a queue at which this process receives, and from which its sender may take back what is left.
+pub(crate) type Queue = Entrusted<QueueCloser>;
+
+/// Closes such an end, and leaves what is in it.
+#[derive(Debug, Clone)]
+pub(crate) struct QueueCloser(Closer);
 
 /// Closes ends of links: here, when nothing is in their queue.
 #[derive(Debug, Clone)]
@@ -82,6 +89,10 @@ impl Closer {
         Entrusted::new(link, LinkCloser(self.clone()))
     }
 
+    pub(crate) fn guard_queue(&self, queue: OwnedFd) -> Queue {
+        Entrusted::new(queue, QueueCloser(self.clone()))
+    }
+
     /// Closes a socket of the program's own, at once if that cannot wait for its peer.
     pub(crate) fn close_own(&self, socket: OwnedFd) {
         match lingers(&socket) {
@@ -98,23 +109,26 @@ impl Closer {
         }
     }
 
-    /// Closes all that is in the queue of a socket which is closed next.
-    pub(crate) fn discard(&self, socket: &OwnedFd) {
-        self.empty(socket);
-        if has_message(socket) {
-            // Then this close is not the last.
-            let _ = socket.try_clone().map(|again| self.close_elsewhere(again));
+    /// Closes all that is in the queue of a socket which is closed next, and which nobody else has.
+    pub(crate) fn discard(&self, socket: impl AsFd) {
+        if !self.0.mark.is_mine() {
+            return;
+        }
+        self.empty(&socket);
+        if has_message(&socket) {
+            // Then that close is not the last.
+            let _ = socket.as_fd().try_clone_to_owned().map(|again| self.close_elsewhere(again));
         }
     }
 
     /// Closes what is in the queue of a socket into which nobody puts anything any more, if that is not much.
-    fn empty(&self, socket: &OwnedFd) {
+    fn empty(&self, socket: impl AsFd) {
         let mut headroom = Headroom::new();
         for _ in 0..BATCH {
             // Without room, what is received would be closed on the way.
-            let has_room = has_message(socket) && headroom.is_ample(MOST_RIGHTS);
+            let has_room = has_message(&socket) && headroom.is_ample(MOST_RIGHTS);
             if !has_room
-                || receive_rights(socket, &mut [0; 1], |descriptor| self.close(descriptor), Look::Take).is_err()
+                || receive_rights(&socket, &mut [0; 1], |descriptor| self.close(descriptor), Look::Take).is_err()
             {
                 return;
             }
@@ -212,6 +226,16 @@ impl Bury for LinkCloser {
     }
 }
 
+impl Bury for QueueCloser {
+    fn bury(&self, queue: OwnedFd) {
+        if self.0.0.mark.is_mine() {
+            // Whoever sends is refused from now on.
+            let _ = shutdown(&queue, Shutdown::Both);
+        }
+        drop(queue);
+    }
+}
+
 /// What is first in the queue of a socket.
 enum Next {
     Nothing,
@@ -219,7 +243,7 @@ enum Next {
     Link(OwnedFd),
 }
 
-fn has_message(socket: &OwnedFd) -> bool {
+fn has_message(socket: impl AsFd) -> bool {
     matches!(recv(socket, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((_, 1..)))
 }
 

@@ -40,7 +40,9 @@ pub(crate) use place::Place;
 pub(crate) use polled::Polled;
 pub(crate) use revoker::Revoker;
 pub use socket::RawDescriptor;
-pub(crate) use socket::{Shared, bind, connect, connection, join, raw, recv_from, recv_oob, sending, shutdown, taking};
+pub(crate) use socket::{
+    Shared, bind, connect, connection, join, raw, recv, recv_from, recv_oob, sending, shutdown, taking,
+};
 pub(crate) use spawn::spawn_with_endpoint;
 
 /// Reads bytes as a frame, of which nothing comes back but what we would have written.

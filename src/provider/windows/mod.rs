@@ -37,7 +37,9 @@ pub(crate) use polled::Polled;
 pub use port::SocketExt;
 pub(crate) use revoker::Revoker;
 pub use socket::RawDescriptor;
-pub(crate) use socket::{Shared, bind, connect, connection, join, raw, recv_from, recv_oob, sending, shutdown, taking};
+pub(crate) use socket::{
+    Shared, bind, connect, connection, join, raw, recv, recv_from, recv_oob, sending, shutdown, taking,
+};
 pub(crate) use spawn::spawn_with_endpoint;
 
 /// Reads bytes as whatever another process can write into the domain.

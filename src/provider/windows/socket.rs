@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::network_events::NetworkEvents;
 use crate::socket::Socket;
 use socket2::SockAddr;
-use std::io;
+use std::io::{self, Read};
 use std::net::Shutdown;
 use std::os::windows::io::{AsRawSocket, RawSocket};
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
@@ -106,6 +106,10 @@ pub(crate) fn sending(
     act: impl FnOnce(&socket2::Socket) -> io::Result<usize>,
 ) -> io::Result<usize> {
     act(socket.as_socket())
+}
+
+pub(crate) fn recv(socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
+    socket.as_socket().read(buffer)
 }
 
 pub(crate) fn recv_from(socket: &Socket, buffer: &mut [u8]) -> io::Result<(usize, SockAddr)> {

@@ -1,11 +1,12 @@
 //! The work of the benchmark with bare calls: not measured here, for Winsock's own calls are what the library makes.
 
+use crate::bench::connections::Service;
 use crate::bench::{Bench, Role};
 use anyhow::{Result, bail};
 use sharesock::Socket;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Each measurement does so many times less: a call costs more here, and much more under Wine.
 pub(crate) const LESS: u32 = 50;
@@ -29,6 +30,14 @@ pub(crate) fn redeem(_: &Bench, _: u32, _: &Socket) -> Result<f64> {
 }
 
 pub(crate) fn answered(_: &Bench, _: u32, _: &Socket, _: impl Read) -> Result<Instant> {
+    none()
+}
+
+pub(crate) fn handing(_: &Bench) -> Result<Service> {
+    none()
+}
+
+pub(crate) fn accepting(_: &Bench) -> Result<Service> {
     none()
 }
 
@@ -56,6 +65,12 @@ impl Watch {
     pub(crate) fn wait(&self) -> Result<()> {
         none()
     }
+}
+
+/// Nanoseconds of a clock that all processes of the machine share.
+pub(crate) fn clock() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Two ends of a stream.

@@ -5,8 +5,8 @@ use super::queue::{Read, Reader, drop_first, first_count};
 use crate::error::Result;
 use crate::hand_off::Parcel;
 use crate::process::Process;
-use crate::provider::linux::closer::Link;
-use crate::provider::linux::mail::Frame;
+use crate::provider::linux::closer::{Closer, Link, Queue};
+use crate::provider::linux::mail::{Frame, hung_up};
 use crate::provider::linux::sys::{Exclusive, Look, send_rights, take_gate};
 use rustix::io::IoSlice;
 use std::collections::VecDeque;
@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 
 #[derive(Debug)]
 pub(super) struct Incoming {
-    pub(super) queue: Link,
+    pub(super) queue: Queue,
     /// The sender sees by it that this process receives, and is told over it what the program wants.
     link: Link,
     /// Who is at the other end, and its user.
@@ -25,6 +25,7 @@ pub(super) struct Incoming {
     most_told: usize,
     /// The first message in the queue, of which the program has taken some.
     begun: Option<Begun>,
+    closer: Closer,
 }
 
 #[derive(Debug)]
@@ -43,8 +44,17 @@ pub(super) enum Taken {
     Over,
 }
 
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // A sender that lives takes back what is left. Of one that has ended, this is the last descriptor of the queue.
+        if hung_up(&self.link) {
+            self.closer.discard(&self.queue);
+        }
+    }
+}
+
 impl Incoming {
-    pub(super) fn new(link: Link, greeted: Greeted) -> Self {
+    pub(super) fn new(link: Link, greeted: Greeted, closer: Closer) -> Self {
         Incoming {
             queue: greeted.queue,
             link,
@@ -53,6 +63,7 @@ impl Incoming {
             told: 1,
             most_told: 1,
             begun: None,
+            closer,
         }
     }
 

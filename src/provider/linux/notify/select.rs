@@ -71,9 +71,7 @@ pub(crate) fn enum_network_events(socket: &Socket, event: Option<&EventObject>) 
         let watcher = table.and_then(|table| table.watcher(record.owner));
         if !watcher.is_some_and(|watcher| watcher.gather(slot.index())) {
             let observed = look(socket.as_fd(), &record, is_datagram(socket.as_fd()));
-            if let Some(errno) = observed.failure {
-                slot.keep_code(errno);
-            }
+            slot.keep(&observed);
             slot.update(|record| Some(record.see(&observed.seen, false)));
         }
     }

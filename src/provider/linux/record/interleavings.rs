@@ -83,6 +83,11 @@ impl World {
             kernel.queue = kernel.queue.saturating_sub(1);
             kernel.taken += 1;
         }
+        self.look();
+    }
+
+    /// Looks whether something is left after a receive.
+    fn look(&self) {
         loop {
             let looked = self.record();
             let remains = looked.is_registered() && self.kernel().queue > 0;
@@ -93,6 +98,20 @@ impl World {
                 }
                 return;
             }
+        }
+    }
+
+    /// Receives with room for all there is, which tells that nothing is left: then nobody looks for it.
+    fn receive_all(&self) {
+        let looked = self.record();
+        {
+            let mut kernel = self.kernel();
+            kernel.queue = 0;
+            kernel.taken += 1;
+        }
+        let taken = looked.is_registered().then(|| update(&self.word, |record| record.take(READ, &looked, false)));
+        if taken.flatten().is_none() {
+            self.look();
         }
     }
 
@@ -228,6 +247,40 @@ fn two_that_receive_and_an_arrival() {
         arriving.join().unwrap();
         receiving.join().unwrap();
         world.settle(A);
+        assert_told(&world, None);
+    });
+}
+
+#[test]
+fn receiving_all_while_something_arrives_and_is_reported() {
+    loom::model(|| {
+        let kernel = Kernel { queue: 1, watch_in: vec![A], ..Kernel::default() };
+        let world = World::new(owned_by(A, READ, READ), kernel);
+        let (one, two) = (world.clone(), world.clone());
+        let arriving = thread::spawn(move || one.arrive());
+        let receiving = thread::spawn(move || two.receive_all());
+        world.gather(A);
+        arriving.join().unwrap();
+        receiving.join().unwrap();
+        world.settle(A);
+        assert_told(&world, None);
+    });
+}
+
+#[test]
+fn receiving_all_while_something_arrives_and_another_registers() {
+    loom::model(|| {
+        let kernel = Kernel { queue: 1, watch_in: vec![A], ..Kernel::default() };
+        let world = World::new(owned_by(A, READ, READ), kernel);
+        let receiving = {
+            let world = world.clone();
+            thread::spawn(move || world.receive_all())
+        };
+        world.register(B);
+        world.arrive();
+        world.gather(B);
+        receiving.join().unwrap();
+        world.settle(B);
         assert_told(&world, None);
     });
 }

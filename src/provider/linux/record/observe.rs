@@ -16,6 +16,8 @@ pub(crate) struct Observed {
     pub(crate) seen: Seen,
     /// Why an attempt to connect failed.
     pub(crate) failure: Option<Errno>,
+    /// Urgent data is there, or was.
+    pub(crate) urgent: bool,
 }
 
 /// What there is to be seen of `socket` now.
@@ -66,7 +68,8 @@ fn has_data(socket: BorrowedFd<'_>) -> bool {
 
 /// What `flags`, which the kernel has reported, mean for a socket with this record.
 pub(crate) fn observe(socket: BorrowedFd<'_>, record: &Record, flags: EventFlags, datagrams: bool) -> Observed {
-    let mut observed = Observed { seen: Seen::default(), failure: None };
+    let urgent = flags.contains(EventFlags::PRI);
+    let mut observed = Observed { seen: Seen::default(), failure: None, urgent };
     let holds = &mut observed.seen.holds;
     let has = |event: NetworkEvents| record.recorded.contains(event);
     if datagrams {

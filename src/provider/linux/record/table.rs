@@ -2,6 +2,7 @@
 
 use super::cell::update;
 use super::claim::{Row, claim, cookie_in, find};
+use super::observe::Observed;
 use super::owners;
 use super::word::{Record, Seen};
 use crate::domain::Domain;
@@ -26,6 +27,7 @@ pub(super) const WORD: usize = 0;
 pub(super) const COOKIE: usize = 1;
 pub(super) const CODE: usize = 2;
 const MARK: usize = 3;
+const URGENT: usize = 4;
 
 /// The table of a domain, attached.
 #[derive(Debug, Clone, Copy)]
@@ -179,6 +181,26 @@ impl<'a> Slot<'a> {
         self.field(CODE).store(u64::try_from(errno.raw_os_error()).unwrap_or(0), Ordering::SeqCst);
     }
 
+    /// Keeps what must be known before what was observed is recorded.
+    pub(crate) fn keep(&self, observed: &Observed) {
+        if let Some(errno) = observed.failure {
+            self.keep_code(errno);
+        }
+        if observed.urgent {
+            self.note_urgent();
+        }
+    }
+
+    /// Urgent data was seen, or somebody tries to receive some.
+    pub(crate) fn note_urgent(&self) {
+        self.field(URGENT).store(1, Ordering::SeqCst);
+    }
+
+    /// Whether urgent data may ever have come: a receive stops before it, though there is more behind.
+    pub(crate) fn had_urgent(&self) -> bool {
+        self.field(URGENT).load(Ordering::SeqCst) != 0
+    }
+
     /// What was in the socket's queue when it was last looked at by an owner; 0 is not known.
     pub(crate) fn mark(&self) -> u64 {
         self.field(MARK).load(Ordering::SeqCst)
@@ -228,6 +250,7 @@ impl Row for Places<'_> {
         let slot = self.slot(at);
         slot.field(CODE).store(0, Ordering::SeqCst);
         slot.field(MARK).store(0, Ordering::SeqCst);
+        slot.field(URGENT).store(0, Ordering::SeqCst);
     }
 
     fn count(&self) {

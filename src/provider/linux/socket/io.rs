@@ -6,9 +6,9 @@ use crate::provider::linux::record::{Record, Seen, Slot, begins_attempt, is_data
 use crate::provider::linux::sys::receive_from;
 use crate::socket::Socket;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv, sockopt};
+use rustix::net::{RecvFlags, sockopt};
 use socket2::SockAddr;
-use std::io;
+use std::io::{self, Read};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 
@@ -36,6 +36,9 @@ pub(crate) fn taking<T>(
     event: NetworkEvents,
     act: impl FnOnce(&socket2::Socket) -> io::Result<T>,
 ) -> io::Result<T> {
+    if event == NetworkEvents::OOB {
+        socket.slot().into_iter().for_each(|slot| slot.note_urgent());
+    }
     let result = act(&socket.socket);
     if let Some(slot) = socket.slot() {
         if let Err(error) = &result {
@@ -100,12 +103,31 @@ fn change(socket: &Socket, change: impl Fn(&mut Record)) {
     }
 }
 
+pub(crate) fn recv(socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
+    let wanted = buffer.len();
+    // Loaded first: what comes in after the receive is noticed by its stamp.
+    let looked = socket.slot().and_then(|slot| slot.load()).filter(Record::is_registered);
+    let result = (&socket.socket).read(buffer);
+    let Some(looked) = looked else { return taking(socket, NetworkEvents::READ, |_| result) };
+    let emptied = match &result {
+        Ok(count) => 0 < *count && *count < wanted,
+        Err(error) => wanted > 0 && error.kind() == io::ErrorKind::WouldBlock,
+    };
+    if let Some(slot) = socket.slot().filter(|slot| emptied && socket.is_tcp() && !slot.had_urgent()) {
+        // A stream that gives less than was asked for has no more (epoll(7)), so it need not be asked.
+        if slot.update(|record| record.take(NetworkEvents::READ, &looked, false)).is_some() {
+            return result;
+        }
+    }
+    taking(socket, NetworkEvents::READ, |_| result)
+}
+
 pub(crate) fn recv_from(socket: &Socket, buffer: &mut [u8]) -> io::Result<(usize, SockAddr)> {
     taking(socket, NetworkEvents::READ, |socket| receive_from(socket, buffer))
 }
 
 pub(crate) fn recv_oob(socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
-    taking(socket, NetworkEvents::OOB, |socket| Ok(recv(socket, buffer, RecvFlags::OOB)?.0))
+    taking(socket, NetworkEvents::OOB, |socket| Ok(rustix::net::recv(socket, buffer, RecvFlags::OOB)?.0))
 }
 
 pub(crate) fn connect(socket: &Socket, address: &SockAddr) -> io::Result<()> {

@@ -6,9 +6,10 @@ use crate::error::{Error, Result};
 use crate::provider::linux::commons::Watcher;
 use crate::provider::linux::record::{Slot, Table};
 use crate::socket::Socket;
+use rustix::net::{ipproto, sockopt};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// What is remembered of the table.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(crate) struct Joined {
     looked: AtomicU64,
     /// This side has ended its receiving, through this `Socket`.
     deaf: AtomicBool,
+    tcp: OnceLock<bool>,
     watch: Mutex<Option<Watch>>,
     /// Connections that were accepted and could not be given to the program.
     kept: Mutex<VecDeque<Connection>>,
@@ -43,6 +45,7 @@ impl Joined {
             slot: AtomicU32::new(NONE),
             looked: AtomicU64::new(u64::MAX),
             deaf: AtomicBool::new(false),
+            tcp: OnceLock::new(),
             watch: Mutex::default(),
             kept: Mutex::default(),
         }
@@ -86,6 +89,11 @@ impl Socket {
         if let Some(slot) = self.slot() {
             slot.change(|record| record.deaf = true);
         }
+    }
+
+    /// Whether this is a socket of TCP.
+    pub(super) fn is_tcp(&self) -> bool {
+        *self.joined().tcp.get_or_init(|| sockopt::socket_protocol(&self.socket) == Ok(Some(ipproto::TCP)))
     }
 
     /// Keeps a connection for the next who accepts.

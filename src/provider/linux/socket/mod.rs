@@ -4,7 +4,7 @@ mod convert;
 mod io;
 mod joined;
 
-pub(crate) use io::{bind, connect, recv_from, recv_oob, sending, shutdown, taking};
+pub(crate) use io::{bind, connect, recv, recv_from, recv_oob, sending, shutdown, taking};
 pub(crate) use joined::{Watch, join};
 
 use crate::catalog::CatalogEntry;

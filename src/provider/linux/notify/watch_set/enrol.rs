@@ -103,9 +103,7 @@ impl<S: Sink> WatchSet<S> {
         let socket = socket.id()?;
         let mut entry = Entry { interest, socket, number, epoch: 0, datagrams, known: Some(arrived), id };
         let observed = look(descriptor, &known, datagrams);
-        if let Some(errno) = observed.failure {
-            slot.keep_code(errno);
-        }
+        slot.keep(&observed);
         let registered = slot.update(|record| {
             let former = record.owner;
             let due = record.register(owner, mask, S::MESSAGES, &observed.seen, !exact);

@@ -290,9 +290,7 @@ impl<S: Sink> WatchSet<S> {
         };
         let record = slot.load().unwrap_or_default();
         let observed = observe(entry.interest.socket(), &record, flags, entry.datagrams);
-        if let Some(errno) = observed.failure {
-            slot.keep_code(errno);
-        }
+        slot.keep(&observed);
         let recorded =
             slot.update(|record| entry.is_mine(record, owner).then(|| (record.see(&observed.seen, arrived), *record)));
         match recorded {

@@ -1,5 +1,9 @@
 //! The work of the benchmark with bare system calls: what nothing built on them can be faster than.
 
+mod served;
+
+pub(crate) use served::{accepting, handing};
+
 use crate::bench::measure::each;
 use crate::bench::roles::Actor;
 use crate::bench::{Bench, Role};
@@ -165,6 +169,7 @@ pub(crate) fn play(role: Role, count: u32, say: impl Fn(&str) -> Result<()>) -> 
                 answer(&link)?;
             }
         }
+        Role::FloorFront | Role::FloorServe | Role::FloorAccept => served::play(role, say)?,
         _ => bail!("this is no floor"),
     }
     Ok(())
@@ -192,6 +197,12 @@ impl Watch {
         epoll::wait(&self.0, &mut events[..], None)?;
         Ok(())
     }
+}
+
+/// Nanoseconds of a clock that all processes of the machine share.
+pub(crate) fn clock() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
 /// Two ends of a stream.

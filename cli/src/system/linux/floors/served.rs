@@ -1,0 +1,70 @@
+//! Connections served by two workers, with bare system calls.
+
+use super::{link, receive_each, send};
+use crate::bench::Bench;
+use crate::bench::connections::{self, Service, WORKERS, stated_port};
+use crate::bench::roles::{Actor, Role};
+use anyhow::{Context, Result};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Stdio;
+
+/// A front process that sends each connection to a worker by SCM_RIGHTS, and closes it at once.
+pub(crate) fn handing(bench: &Bench) -> Result<Service> {
+    let mut links = Vec::new();
+    let mut workers = Vec::new();
+    for _ in 0..WORKERS {
+        let (front, worker) = link()?;
+        workers.push(Actor::start(Role::FloorServe, 0, bench.domain(), worker, None)?);
+        links.push(Stdio::from(front));
+    }
+    let second = links.pop();
+    let first = links.pop().context("a front without workers")?;
+    let mut front = Actor::start(Role::FloorFront, 0, bench.domain(), first, second)?;
+    let port = stated_port(&mut front)?;
+    Ok(Service::new(port, front, workers))
+}
+
+/// No front: both workers accept from one listener.
+pub(crate) fn accepting(bench: &Bench) -> Result<Service> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let port = listener.local_addr()?.port();
+    let worker = || -> Result<Actor> {
+        let listener = OwnedFd::from(listener.try_clone()?);
+        Actor::start(Role::FloorAccept, 0, bench.domain(), listener, None)
+    };
+    let workers = (1..WORKERS).map(|_| worker()).collect::<Result<_>>()?;
+    Ok(Service::new(port, worker()?, workers))
+}
+
+/// The processes of these; they end when they are killed.
+pub(super) fn play(role: Role, say: impl Fn(&str) -> Result<()>) -> Result<()> {
+    let input = std::io::stdin().as_fd().try_clone_to_owned()?;
+    say("ready")?;
+    match role {
+        Role::FloorFront => {
+            let links = [input, std::io::stderr().as_fd().try_clone_to_owned()?];
+            let listener = TcpListener::bind("127.0.0.1:0")?;
+            say(&listener.local_addr()?.port().to_string())?;
+            for (connection, link) in listener.incoming().zip(links.iter().cycle()) {
+                send(link, &[0; 12], &[connection?.as_fd()])?;
+            }
+        }
+        Role::FloorServe => {
+            let mut served = Ok(());
+            while served.is_ok() && receive_each(&input, &mut [0; 64], |one| served = serve(one.into()))? > 0 {}
+            served?;
+        }
+        _ => {
+            let listener = TcpListener::from(input);
+            for connection in listener.incoming() {
+                serve(connection?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn serve(connection: TcpStream) -> Result<()> {
+    connections::answer(&connection)
+}
