@@ -9,7 +9,7 @@ use crate::process::{Process, Who};
 use crate::provider::linux::closer::Link;
 use crate::provider::linux::place::{Presence, endpoint_name, parse_name};
 use crate::provider::linux::private::PrivateDirectory;
-use crate::provider::linux::sys::ForkMark;
+use crate::provider::linux::sys::{ForkMark, refuse_descriptors};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::os::fd::OwnedFd;
@@ -41,6 +41,10 @@ impl Listener {
             }
         }
         let socket = seqpacket().map_err(&refused)?;
+        if purpose == Purpose::Claims {
+            // Links that are accepted there have it from here.
+            refuse_descriptors(&socket);
+        }
         let private = PrivateDirectory::new(domain)?;
         bind(domain, &private, &socket, &name)?;
         let backlog = i32::try_from(MOST_LINKS).unwrap_or(i32::MAX);
@@ -60,6 +64,7 @@ impl Listener {
         let refused = Error::system("making a place to be woken at");
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).map_err(&refused)?;
+        refuse_descriptors(&socket);
         let name = endpoint_name(me.who(), &bell_suffix(number));
         let private = PrivateDirectory::new(domain)?;
         bind(domain, &private, &socket, &name)?;

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// `SO_PEERPIDFD`, since Linux 6.5.
 const PEER_PIDFD: libc::c_int = 77;
+const PASS_RIGHTS: libc::c_int = 83;
 
 /// Ids of the process at the other end, or that listens, as the kernel noted them when the link was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,14 @@ pub(crate) fn peer_pidfd(link: impl AsFd) -> rustix::io::Result<OwnedFd> {
     let number: RawFd = ask(link, PEER_PIDFD, -1)?;
     // SAFETY: the kernel made this descriptor for us a moment ago, and nobody else knows of it.
     if number >= 0 { Ok(unsafe { OwnedFd::from_raw_fd(number) }) } else { Err(Errno::BADF) }
+}
+
+/// Has the kernel refuse messages with descriptors to this socket (`SO_PASSRIGHTS`, since Linux 6.16), where it can.
+pub(crate) fn refuse_descriptors(socket: impl AsFd) {
+    let (socket, no): (_, libc::c_int) = (socket.as_fd().as_raw_fd(), 0);
+    let length = libc::socklen_t::try_from(size_of_val(&no)).unwrap_or(0);
+    // SAFETY: the descriptor is open while it is borrowed, and the kernel reads `length` bytes of `no`.
+    unsafe { libc::setsockopt(socket, libc::SOL_SOCKET, PASS_RIGHTS, (&raw const no).cast(), length) };
 }
 
 /// Whether the last `close` of a socket may wait for its peer (`SO_LINGER`).

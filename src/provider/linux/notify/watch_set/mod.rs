@@ -11,7 +11,7 @@ use crate::network_events::NetworkEvents;
 use crate::process::Process;
 use crate::provider::linux::mail::Listener;
 use crate::provider::linux::record::{NOTHING, Record, Slot, Table, UNKNOWN, arrivals, observe};
-use crate::provider::linux::sys::{ForkMark, Interest};
+use crate::provider::linux::sys::{ForkMark, Interest, Look, receive_few};
 use crate::socket::SocketId;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 
 /// So many reports are taken from the kernel at a time.
 const REPORTS: usize = 64;
+/// So many rings of the bell are heard before sockets get their turn.
+const RINGS: usize = 256;
 /// What the kernel says of the lamp and of the bell; sockets have a slot below and a number above.
 const LAMP: u64 = u64::MAX;
 const BELL: u64 = u64::MAX - 1;
@@ -311,12 +313,17 @@ impl<S: Sink> WatchSet<S> {
 
     /// Reads the bell: others name the slots of which something may be due.
     fn answer(&self, watched: &mut Watched, table: Table<'_>, place: &Place) {
-        let mut bytes = [0_u8; 4];
-        while let Ok((length, _)) =
-            rustix::net::recv(&**place.bell.descriptor(), &mut bytes, rustix::net::RecvFlags::DONTWAIT)
-        {
-            if length == bytes.len() {
-                self.look_at(watched, table, place.owner, u32::from_le_bytes(bytes));
+        let (mut bytes, closer) = ([0_u8; 4], self.domain.closer());
+        // What is left wakes the next look: nobody keeps this one by ringing all the time.
+        for _ in 0..RINGS {
+            // Anybody in the domain can ring, and send descriptors with it.
+            let ring = receive_few(&**place.bell.descriptor(), &mut bytes, |sent| closer.close(sent), Look::Take);
+            match ring {
+                Ok(Some(ring)) if ring.length == bytes.len() => {
+                    self.look_at(watched, table, place.owner, u32::from_le_bytes(bytes));
+                }
+                Ok(_) => {}
+                Err(_) => break,
             }
         }
         if table.missed_rings(place.owner) {
