@@ -51,7 +51,7 @@ pub(crate) enum Role {
 }
 
 /// The most sockets in one message.
-pub(super) const MOST_A_MESSAGE: usize = 253;
+pub(super) const MOST_A_MESSAGE: usize = 252;
 
 /// Plays a role to its end.
 pub(crate) fn play(role: Role, count: u32, folder: &Path) -> Result<()> {

@@ -79,7 +79,7 @@ pub(crate) fn all(bench: &Bench) -> Result<Vec<Row>> {
     type Measure<'a> = &'a dyn Fn(&'static str) -> Result<Row>;
     let rows: [(_, Measure<'_>); 18] = [
         ("hand off, one socket a message", &|work| single(bench, work, &endpoint, &socket)),
-        ("hand off, 253 sockets a message", &|work| batch(bench, work, &endpoint, &socket)),
+        ("hand off, 252 sockets a message", &|work| batch(bench, work, &endpoint, &socket)),
         ("connections through a front to 2 workers, 1 client", &|work| connections::served(bench, work, 1)),
         ("connections through a front to 2 workers, 8 clients", &|work| connections::served(bench, work, 8)),
         ("connections through a front to 2 workers, 64 clients", &|work| connections::served(bench, work, 64)),
@@ -89,7 +89,7 @@ pub(crate) fn all(bench: &Bench) -> Result<Vec<Row>> {
         ("send, then recv through a shared descriptor", &|work| io(bench, work, &endpoint)),
         ("recv of a socket for which nobody is registered", &|work| events::unregistered(bench, work, &endpoint)),
         ("wait, enumerate, recv", &|work| events::harvest(bench, work, events::ROOM, (1.15, 1.10))),
-        ("wait, enumerate, recv that fills its buffer", &|work| events::harvest(bench, work, 1, (1.25, 1.10))),
+        ("wait, enumerate, recv that fills its buffer", &|work| events::harvest(bench, work, 1, (1.15, 1.10))),
         ("the same with 10,000 sockets on one event object", &|work| events::many(bench, work)),
         ("registering a socket", &|work| events::registering(bench, work)),
         ("taking a registration over from another process", &|work| events::taking_over(bench, work, &endpoint)),
@@ -115,7 +115,7 @@ fn single(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Re
         Ok(each(started.elapsed(), count))
     };
     let floor_is = "dup, sendmsg, close | recvmsg, close";
-    bench.row(work, floor_is, (1.25, 1.10), &floor, &ours)
+    bench.row(work, floor_is, (1.10, 1.05), &floor, &ours)
 }
 
 fn batch(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Result<Row> {
@@ -134,8 +134,8 @@ fn batch(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Res
         sink.expect("done")?;
         Ok(each(started.elapsed(), count))
     };
-    let floor_is = "253 a message: dup, sendmsg, close | recvmsg, close";
-    bench.row(work, floor_is, (1.15, 1.05), &floor, &ours)
+    let floor_is = "252 a message: dup, sendmsg, close | recvmsg, close";
+    bench.row(work, floor_is, (1.05, 1.02), &floor, &ours)
 }
 
 fn redeem(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Result<Row> {
@@ -143,7 +143,7 @@ fn redeem(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Re
     let floor = || floors::redeem(bench, count, socket);
     let ours = || redeem_round(bench, endpoint, socket, count);
     let floor_is = "sendmsg, write 628 | read 628, recvmsg, getsockopt SO_COOKIE, close";
-    bench.row(work, floor_is, (1.30, 1.15), &floor, &ours)
+    bench.row(work, floor_is, (1.20, 1.15), &floor, &ours)
 }
 
 fn io(bench: &Bench, work: &str, endpoint: &Endpoint) -> Result<Row> {

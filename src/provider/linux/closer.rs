@@ -93,12 +93,13 @@ impl Closer {
         Entrusted::new(queue, QueueCloser(self.clone()))
     }
 
-    /// Closes a socket of the program's own, at once if that cannot wait for its peer.
-    pub(crate) fn close_own(&self, socket: OwnedFd) {
-        match lingers(&socket) {
-            true => self.close_elsewhere(socket),
-            false => drop(socket),
+    /// Closes a socket of the program's own, at once unless it lingers: whether it does.
+    pub(crate) fn close_own(&self, socket: OwnedFd) -> bool {
+        let lingers = lingers(&socket);
+        if lingers {
+            self.close_elsewhere(socket);
         }
+        lingers
     }
 
     /// Closes a stranger's descriptor, at once if that cannot wait for anybody.
@@ -289,7 +290,7 @@ mod tests {
             let (client, socket) = sticky();
             clients.push(client);
             match n % 3 {
-                0 => closer.close_own(socket),
+                0 => assert!(closer.close_own(socket)),
                 1 => closer.close(socket),
                 _ => drop(closer.guard(socket)),
             }

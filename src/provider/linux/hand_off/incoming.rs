@@ -86,38 +86,37 @@ impl Incoming {
         if !split {
             return Ok(Taken::TooMany);
         }
-        match reader.read(&self.queue, Look::Peek, self.source)? {
-            Read::Parcels(message) => {
-                let Some(gate) = message.gate else { return Ok(Taken::Over) };
-                self.begun = Some(Begun { parcels: message.parcels, gate });
+        let mut parcels = Vec::new();
+        match reader.read(&self.queue, Look::Peek, self.source, &mut parcels)? {
+            Read::Message(Some(gate)) => {
+                self.begun = Some(Begun { parcels: parcels.into(), gate });
                 Ok(self.go_on(wanted, reader, taken))
             }
-            Read::Nothing => Ok(Taken::Nothing),
+            // It was taken back meanwhile, and another is there: the next look sees it.
+            Read::Message(None) | Read::Nothing => Ok(Taken::Nothing),
             Read::Over => Ok(Taken::Over),
         }
     }
 
     /// Takes a message whole.
     fn take_message(&mut self, wanted: usize, reader: &mut Reader, taken: &mut Vec<Parcel>) -> Result<Taken> {
+        let before = taken.len();
         let read = if reader.has_room(wanted) {
-            reader.read(&self.queue, Look::Take, self.source)?
+            reader.read(&self.queue, Look::Take, self.source, taken)?
         } else {
             // Taken at once, a full table would make the kernel throw away what the message has. Its sender does not take
             // it back in between.
             let Ok(_settled) = Exclusive::take(&self.queue) else { return Ok(Taken::Nothing) };
-            let read = reader.read(&self.queue, Look::Peek, self.source)?;
-            if matches!(read, Read::Parcels(_)) {
+            let read = reader.read(&self.queue, Look::Peek, self.source, taken)?;
+            if matches!(read, Read::Message(_)) {
                 drop_first(&self.queue);
             }
             read
         };
         match read {
-            Read::Parcels(message) if message.parcels.len() <= wanted => {
-                taken.extend(message.parcels);
-                Ok(Taken::Some)
-            }
-            Read::Parcels(message) => {
-                message.parcels.into_iter().for_each(|parcel| reader.closer.close(parcel.socket.into()));
+            Read::Message(_) if taken.len() - before <= wanted => Ok(Taken::Some),
+            Read::Message(_) => {
+                taken.drain(before..).for_each(|parcel| reader.closer.close(parcel.socket.into()));
                 Ok(Taken::Over)
             }
             Read::Nothing => Ok(Taken::Nothing),

@@ -12,11 +12,12 @@ use crate::provider::linux::closer::Link;
 use crate::provider::linux::mail::{Frame, Listener, Purpose, Quota, at_end};
 use crate::provider::linux::mailbox::Live;
 use crate::provider::linux::sys::{ForkMark, send_rights};
+use foldhash::{HashMap, HashMapExt};
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::{Errno, IoSlice};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -59,6 +60,8 @@ struct State {
     reader: Reader,
     /// How many parcels of one message the program takes.
     appetite: usize,
+    /// Where one parcel is put, before it is handed out.
+    one: Vec<Parcel>,
 }
 
 impl Mailbox {
@@ -82,6 +85,7 @@ impl Intake {
             last: LISTENER,
             reader: Reader::new(live.domain.closer()),
             appetite: 1,
+            one: Vec::new(),
         };
         let mark = ForkMark::new().map_err(&refused)?;
         Ok(Intake { epoll, mark, me: live.me, domain: live.domain.clone(), state: Mutex::new(state) })
@@ -156,9 +160,11 @@ impl Intake {
     }
 
     fn take_one(&self, state: &mut State) -> Result<Option<Parcel>> {
-        let mut taken = Vec::new();
-        state.take(&self.epoll, &self.me, 1, true, &mut taken)?;
-        let parcel = taken.pop();
+        let mut one = std::mem::take(&mut state.one);
+        let taken = state.take(&self.epoll, &self.me, 1, true, &mut one);
+        let parcel = one.pop();
+        state.one = one;
+        taken?;
         if let Some(parcel) = &parcel {
             parcel.socket.share_in(&self.domain);
         }
@@ -217,7 +223,7 @@ impl State {
                 self.accept(epoll, me)?;
                 continue;
             }
-            if self.greetings.contains_key(&id) {
+            if !self.greetings.is_empty() && self.greetings.contains_key(&id) {
                 self.greet(epoll, me, id)?;
                 continue;
             }

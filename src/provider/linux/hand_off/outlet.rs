@@ -8,7 +8,7 @@ use crate::hand_off::{Parcel, Refused, Sender};
 use crate::process::Process;
 use crate::provider::Mailbox;
 use crate::provider::linux::closer::{Closer, Link};
-use crate::provider::linux::mail::{Addressee, Frame, Purpose, Sometimes, connect, make_queue, read_frame};
+use crate::provider::linux::mail::{Addressee, Frame, Purpose, connect, make_queue, read_frame};
 use crate::provider::linux::mailbox::Live;
 use crate::provider::linux::process::Peer;
 use crate::provider::linux::sys::{
@@ -21,6 +21,7 @@ use rustix::io::{Errno, IoSlice, ioctl_fionread};
 use rustix::net::{Shutdown, shutdown};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,18 @@ const PAUSE: Duration = Duration::from_millis(10);
 const SETTLED_WITHIN: Duration = Duration::from_millis(100);
 /// So much of what a target says is read at a time.
 const BUDGET: usize = 16;
+
+/// That a target receives is asked again after this: one that ended within it could as well have ended after.
+const SURE_FOR: Duration = Duration::from_micros(50);
+/// No target takes a parcel and closes its socket, while its sender goes on without a break, before the sender has closed
+/// its own descriptor: that takes no longer than this after sending began, and for some more sockets each.
+const SWIFT: Duration = Duration::from_micros(4);
+const SWIFT_EACH: Duration = Duration::from_nanos(2500);
+const SOME: usize = 8;
+/// Of so many sockets one is asked whether it lingers, as long as none does.
+const SAMPLE: u32 = 16;
+/// So many are asked at first.
+const FIRST: u32 = 64;
 
 /// The sending end of a queue for parcels.
 #[derive(Debug)]
@@ -49,12 +62,13 @@ pub(crate) struct Outlet {
     back: OwnedFd,
     /// Readable when the target has ended or closed its receiver.
     watch: OwnedFd,
+    lingering: Lingering,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    asked: Sometimes,
+    asked: Option<Instant>,
     sent: Sent,
     /// How many parcels of one message the target takes at a time.
     appetite: usize,
@@ -62,6 +76,28 @@ struct State {
     over: bool,
     turned_away: bool,
     head: Vec<u8>,
+}
+
+/// Whether sockets that are handed off linger, so that closing one waits if its target was faster: to ask costs as much as
+/// to close.
+#[derive(Debug, Default)]
+struct Lingering {
+    seen: AtomicBool,
+    count: AtomicU32,
+}
+
+impl Lingering {
+    /// Closes a socket that was sent; `late` when its target may have been faster.
+    fn close(&self, closer: &Closer, socket: OwnedFd, late: bool) {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let ask = late || count < FIRST || count % SAMPLE == 0 || self.seen.load(Ordering::Relaxed);
+        if !ask {
+            return drop(socket);
+        }
+        if closer.close_own(socket) {
+            self.seen.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Mailbox {
@@ -85,7 +121,7 @@ impl Outlet {
             epoll::add(&watch, handle, nothing, EventFlags::IN).map_err(&refused)?;
         }
         let state = State {
-            asked: Sometimes::default(),
+            asked: None,
             sent: Sent::default(),
             appetite: 1,
             over: false,
@@ -101,6 +137,7 @@ impl Outlet {
             link,
             peer,
             watch,
+            lingering: Lingering::default(),
             state: Mutex::new(state),
         })
     }
@@ -134,8 +171,8 @@ impl Outlet {
             }
         };
         match sent {
-            Ok(()) => {
-                self.closer.close_own(socket.into());
+            Ok(sent) => {
+                self.lingering.close(&self.closer, socket.into(), sent + SWIFT < Instant::now());
                 Ok(())
             }
             Err(error) => Err(Box::new(Refused { error, parcel: Parcel { socket, bytes, source } })),
@@ -188,14 +225,35 @@ impl Outlet {
         let descriptors: Vec<_> = gate.iter().map(AsFd::as_fd).chain(sockets).collect();
         self.send(state, &bytes, &descriptors, count)?;
         drop(locked);
+        // The target, too, needs its time for each.
+        let mut expected = Instant::now() + SWIFT;
+        let mut late = false;
         // Not under the lock: an event registration that was made through it ends here, too.
-        parcels.drain(..count).for_each(|parcel| self.closer.close_own(parcel.socket.into()));
+        for (n, parcel) in parcels.drain(..count).enumerate() {
+            if n % SOME == 0 {
+                late |= expected < Instant::now();
+                expected += SWIFT_EACH;
+            }
+            self.lingering.close(&self.closer, parcel.socket.into(), late);
+        }
         Ok(count)
     }
 
-    /// Sends one message, whose head was written.
-    fn send(&self, state: &mut State, bytes: &[&[u8]], descriptors: &[BorrowedFd<'_>], parcels: usize) -> Result<()> {
-        if state.over || state.asked.is(|| is_readable(&self.watch)) {
+    /// Sends one message, whose head was written; when that began.
+    fn send(
+        &self,
+        state: &mut State,
+        bytes: &[&[u8]],
+        descriptors: &[BorrowedFd<'_>],
+        parcels: usize,
+    ) -> Result<Instant> {
+        let now = Instant::now();
+        let is_sure = |asked| now.saturating_duration_since(asked) < SURE_FOR;
+        if !state.asked.is_some_and(is_sure) {
+            state.asked = Some(now);
+            state.over |= is_readable(&self.watch);
+        }
+        if state.over {
             return Err(self.gone(state));
         }
         if self.room(state) == 0 {
@@ -210,7 +268,7 @@ impl Outlet {
         match sent {
             Ok(()) => {
                 state.sent.push(length as u64, parcels);
-                Ok(())
+                Ok(now)
             }
             Err(Errno::AGAIN | Errno::TOOMANYREFS | Errno::NOBUFS | Errno::NOMEM) => Err(self.full()),
             Err(Errno::PIPE | Errno::CONNRESET) => Err(self.gone(state)),
@@ -326,20 +384,14 @@ impl Outlet {
                 os_code: Errno::MFILE.raw_os_error(),
             });
         }
-        let Read::Parcels(message) = reader.read(&self.back, look, None)? else { return Ok(None) };
-        let count = message.parcels.len();
-        let left = message.gate.map_or(count, |gate| take_gates(gate, count));
+        let mut parcels = Vec::new();
+        let Read::Message(gate) = reader.read(&self.back, look, None, &mut parcels)? else { return Ok(None) };
+        let count = parcels.len();
+        let left = gate.map_or(count, |gate| take_gates(gate, count));
         if alone {
             drop_first(&self.back);
         }
-        let taken = count - left;
-        let mut parcels = Vec::with_capacity(left);
-        for (n, parcel) in message.parcels.into_iter().enumerate() {
-            match n < taken {
-                true => self.closer.close_own(parcel.socket.into()),
-                false => parcels.push(parcel),
-            }
-        }
+        parcels.drain(..count - left).for_each(|parcel| _ = self.closer.close_own(parcel.socket.into()));
         Ok(Some(parcels))
     }
 

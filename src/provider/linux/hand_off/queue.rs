@@ -11,7 +11,6 @@ use crate::provider::linux::closer::Closer;
 use crate::provider::linux::sys::{Headroom, Look, Message, is_gate, receive_bytes, receive_rights};
 use crate::socket::Socket;
 use rustix::io::Errno;
-use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// The most parcels in one message: the kernel passes one descriptor more, and that is the gate.
@@ -26,17 +25,11 @@ pub(super) struct Reader {
     descriptors: Vec<OwnedFd>,
 }
 
-/// The parcels of a message, and its gate if it has one.
-#[derive(Debug)]
-pub(super) struct Parcels {
-    pub(super) parcels: VecDeque<Parcel>,
-    pub(super) gate: Option<OwnedFd>,
-}
-
 /// What is in a queue.
 #[derive(Debug)]
 pub(super) enum Read {
-    Parcels(Parcels),
+    /// A message, whose parcels were appended; and its gate if it has one.
+    Message(Option<OwnedFd>),
     /// Nothing now.
     Nothing,
     /// Nothing, and nothing will come: its other end is closed. Or it was none of our messages.
@@ -53,12 +46,18 @@ impl Reader {
         self.headroom.is_ample(parcels + 1)
     }
 
-    /// Takes a message, or looks at it; `source` is who sent it.
+    /// Takes a message, or looks at it, and appends its parcels; `source` is who sent it.
     ///
     /// # Errors
     /// [`Error::System`] with `EMFILE` when no descriptor is free for what the message has. A message that was only looked at
     /// is in the queue still.
-    pub(super) fn read(&mut self, queue: impl AsFd, look: Look, source: Option<Process>) -> Result<Read> {
+    pub(super) fn read(
+        &mut self,
+        queue: impl AsFd,
+        look: Look,
+        source: Option<Process>,
+        parcels: &mut Vec<Parcel>,
+    ) -> Result<Read> {
         let Reader { closer, buffer, descriptors, .. } = self;
         let message = loop {
             match receive_rights(&queue, buffer, |descriptor| descriptors.push(descriptor), look) {
@@ -69,11 +68,11 @@ impl Reader {
                 Ok(Some(message)) => break message,
             }
         };
-        let parcels = if message.lacking { None } else { parse(&message, buffer, descriptors, source) };
+        let gate = if message.lacking { None } else { parse(&message, buffer, descriptors, source, parcels) };
         // What is left here is a stranger's, or in the queue still.
         descriptors.drain(..).for_each(|descriptor| closer.close(descriptor));
-        match parcels {
-            Some(parcels) => Ok(Read::Parcels(parcels)),
+        match gate {
+            Some(gate) => Ok(Read::Message(gate)),
             None if message.lacking => Err(Error::System {
                 doing: "receiving what was handed off (no descriptor is free for it)",
                 os_code: Errno::MFILE.raw_os_error(),
@@ -83,7 +82,14 @@ impl Reader {
     }
 }
 
-fn parse(message: &Message, buffer: &[u8], descriptors: &mut Vec<OwnedFd>, source: Option<Process>) -> Option<Parcels> {
+/// Appends the parcels of a message; its gate. Nothing when it is none of ours.
+fn parse(
+    message: &Message,
+    buffer: &[u8],
+    descriptors: &mut Vec<OwnedFd>,
+    source: Option<Process>,
+    parcels: &mut Vec<Parcel>,
+) -> Option<Option<OwnedFd>> {
     let count = parcels_of(buffer)?;
     let gated = usize::from(count > 1);
     let parts = load::read(buffer.get(..message.length)?, descriptors.len().checked_sub(gated)?)?;
@@ -97,7 +103,8 @@ fn parse(message: &Message, buffer: &[u8], descriptors: &mut Vec<OwnedFd>, sourc
         bytes: bytes.to_vec(),
         source,
     };
-    Some(Parcels { parcels: descriptors.zip(parts).map(parcel).collect(), gate })
+    parcels.extend(descriptors.zip(parts).map(parcel));
+    Some(gate)
 }
 
 /// How many parcels the message has that begins so.

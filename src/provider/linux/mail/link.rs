@@ -8,20 +8,18 @@ use crate::provider::linux::closer::Link;
 use crate::provider::linux::place::endpoint_name;
 use crate::provider::linux::process::Peer;
 use crate::provider::linux::sys::send_rights;
+use foldhash::HashMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, IoSlice};
 use rustix::net::{self, AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt};
-use std::collections::HashMap;
+use rustix::time::{ClockId, clock_gettime};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 /// The kernel's bound on what waits unread on a link, in bytes; it takes what `wmem_max` allows.
 const SEND_BUFFER: usize = 4 << 20;
 /// A link that is turned away before its greeting came is opened again, so often.
 const ATTEMPTS: usize = 4;
-/// That a process lives is asked again after this: one that ended within it could as well have ended after.
-const SURE_FOR: Duration = Duration::from_micros(20);
 
 /// What the names of queues begin with.
 pub(crate) const QUEUE_NAME: &str = "sharesock/";
@@ -43,23 +41,8 @@ struct Outgoing {
     link: Link,
     /// It tells its end although children that it forked have the link still.
     peer: Peer,
-    asked: Sometimes,
-}
-
-/// A question to the kernel that is asked no more often than makes sense.
-#[derive(Debug, Default)]
-pub(crate) struct Sometimes(Option<Instant>);
-
-impl Sometimes {
-    /// What `ask` says; `false` when it said so a moment ago.
-    pub(crate) fn is(&mut self, ask: impl FnOnce() -> bool) -> bool {
-        let now = Instant::now();
-        if self.0.is_some_and(|asked| now.saturating_duration_since(asked) < SURE_FOR) {
-            return false;
-        }
-        self.0 = Some(now);
-        ask()
-    }
+    /// When that was asked last, by a clock of a few milliseconds: what ended since could as well have ended after.
+    asked: Timespec,
 }
 
 impl Table {
@@ -69,7 +52,7 @@ impl Table {
             self.links.retain(|_, outgoing| !outgoing.peer.has_ended() && !hung_up(&outgoing.link));
             self.tidy_at = (2 * self.links.len()).max(FEW_LINKS);
         }
-        self.links.entry(*target).insert_entry(Outgoing { link, peer, asked: Sometimes::default() }).into_mut()
+        self.links.entry(*target).insert_entry(Outgoing { link, peer, asked: Timespec::default() }).into_mut()
     }
 }
 
@@ -77,7 +60,8 @@ impl Outgoing {
     /// # Errors
     /// `PIPE` or `CONNRESET` when the link is at its end, `SRCH` when its process is.
     fn send(&mut self, frame: &[u8], descriptors: &[BorrowedFd<'_>]) -> rustix::io::Result<()> {
-        if self.asked.is(|| self.peer.has_ended()) {
+        let now = clock_gettime(ClockId::MonotonicCoarse);
+        if now != std::mem::replace(&mut self.asked, now) && self.peer.has_ended() {
             return Err(Errno::SRCH);
         }
         send_rights(&self.link, &[IoSlice::new(frame)], descriptors)

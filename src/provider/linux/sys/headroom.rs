@@ -4,21 +4,21 @@ use rustix::process::{Resource, getrlimit};
 use std::time::{Duration, Instant};
 
 /// No process opens descriptors faster than one in so many nanoseconds.
-const FASTEST: u128 = 50;
+const FASTEST: u64 = 50;
 /// So many are never counted on.
-const SPARE: u128 = 64;
+const SPARE: u64 = 64;
 /// Counting costs about a microsecond: when it found too few, it is not repeated before this.
 const PATIENCE: Duration = Duration::from_millis(1);
 
 /// The limit is asked again after this: it may have been lowered.
-const LIMIT_FOR: Duration = Duration::from_micros(20);
+const LIMIT_FOR: Duration = Duration::from_micros(50);
 
 /// What was counted, and when.
 #[derive(Debug)]
 pub(crate) struct Headroom {
-    limit: u128,
+    limit: u64,
     asked: Option<Instant>,
-    open: u128,
+    open: u64,
     counted: Option<Instant>,
 }
 
@@ -33,23 +33,28 @@ impl Headroom {
         let now = Instant::now();
         let since = |then: Option<Instant>| then.map_or(Duration::MAX, |then| now.saturating_duration_since(then));
         if since(self.asked) > LIMIT_FOR {
-            self.limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX).into();
+            self.limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
             self.asked = Some(now);
         }
-        let wanted = count as u128 + SPARE;
+        let wanted = count as u64 + SPARE;
         let passed = since(self.counted);
         let free = self.limit.saturating_sub(self.open);
-        if self.counted.is_some() && free.saturating_sub(passed.as_nanos() / FASTEST) >= wanted {
+        if self.counted.is_some() && free.saturating_sub(used_up(passed)) >= wanted {
             return true;
         }
         if free < 2 * wanted && passed < PATIENCE {
             return false;
         }
         // Before Linux 6.2 it does not count: then room is never ample.
-        self.open = open_descriptors().map_or(u128::MAX, u128::from);
+        self.open = open_descriptors().unwrap_or(u64::MAX);
         self.counted = Some(now);
         self.limit.saturating_sub(self.open) >= wanted
     }
+}
+
+/// How many descriptors can have been opened in that time.
+fn used_up(time: Duration) -> u64 {
+    time.as_secs().saturating_mul(1_000_000_000).saturating_add(time.subsec_nanos().into()) / FASTEST
 }
 
 /// How many descriptors this process has open, where the kernel counts them (since 6.2).

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use rustix::io::{Errno, IoSlice};
-use std::mem::size_of;
+use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// The most descriptors that the kernel takes in one message.
@@ -26,7 +26,9 @@ const fn space(count: usize) -> usize {
 
 /// Control messages, aligned as the kernel wants them.
 #[repr(C, align(8))]
-struct Control<const N: usize>([u8; N]);
+struct Control<T, const N: usize>([T; N]);
+
+type Unwritten<const N: usize> = Control<MaybeUninit<u8>, N>;
 
 /// Whether a message stays in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +109,7 @@ pub(crate) fn receive_rights(
     each: impl FnMut(OwnedFd),
     look: Look,
 ) -> rustix::io::Result<Option<Message>> {
-    let mut control = Control([0; LARGE + UNASKED]);
+    let mut control: Unwritten<{ LARGE + UNASKED }> = Control([MaybeUninit::uninit(); LARGE + UNASKED]);
     receive(link.as_fd(), buffer, &mut control.0, each, look)
 }
 
@@ -118,7 +120,7 @@ pub(crate) fn receive_few(
     each: impl FnMut(OwnedFd),
     look: Look,
 ) -> rustix::io::Result<Option<Message>> {
-    let mut control = Control([0; SMALL + UNASKED]);
+    let mut control: Unwritten<{ SMALL + UNASKED }> = Control([MaybeUninit::uninit(); SMALL + UNASKED]);
     receive(link.as_fd(), buffer, &mut control.0, each, look)
 }
 
@@ -131,7 +133,7 @@ pub(crate) fn receive_bytes(link: impl AsFd, buffer: &mut [u8], look: Look) -> r
 
 /// The first descriptor of the first message, which stays; nothing when there is none, or no place for it.
 pub(crate) fn peek_first(link: impl AsFd) -> Option<OwnedFd> {
-    let mut control = Control([0; space(1)]);
+    let mut control: Unwritten<{ space(1) }> = Control([MaybeUninit::uninit(); space(1)]);
     let mut first = None;
     receive(link.as_fd(), &mut [0; 1], &mut control.0, |descriptor| first = Some(descriptor), Look::Peek).ok()?;
     first
@@ -140,7 +142,7 @@ pub(crate) fn peek_first(link: impl AsFd) -> Option<OwnedFd> {
 fn receive(
     link: BorrowedFd<'_>,
     buffer: &mut [u8],
-    control: &mut [u8],
+    control: &mut [MaybeUninit<u8>],
     each: impl FnMut(OwnedFd),
     look: Look,
 ) -> rustix::io::Result<Option<Message>> {
@@ -168,7 +170,9 @@ fn receive(
     // Another type with musl.
     #[allow(clippy::useless_conversion)]
     let written = usize::try_from(message.msg_controllen).unwrap_or(0).min(control.len());
-    take_descriptors(control.get(..written).unwrap_or_default(), each);
+    // SAFETY: the kernel has written so many bytes, which are not more than there are.
+    let control = unsafe { std::slice::from_raw_parts(control.as_ptr().cast::<u8>(), written) };
+    take_descriptors(control, each);
     // A socket whose peer has closed gives nothing; a message of no bytes is none of ours.
     Ok((length > 0).then_some(Message { length, lacking: message.msg_flags & libc::MSG_CTRUNC != 0 }))
 }
