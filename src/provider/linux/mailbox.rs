@@ -210,9 +210,7 @@ impl Live {
             match inbox.take(&key)? {
                 Found::It(descriptor) => {
                     // That it has the promised cookie shows that it is a socket.
-                    let socket = Socket::from_trusted(descriptor);
-                    socket.share_in(&self.domain);
-                    return Ok(socket);
+                    return Ok(Socket::received(descriptor, &self.domain, token.cookie()));
                 }
                 Found::Perhaps => {
                     drop(inbox);

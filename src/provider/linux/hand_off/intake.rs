@@ -3,7 +3,6 @@
 use super::greeting::{Greeted, Greeting, Heard};
 use super::incoming::{Incoming, Taken};
 use super::queue::{MOST_TOGETHER, Reader};
-use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::hand_off::{Parcel, Receiver};
 use crate::process::Process;
@@ -42,7 +41,6 @@ pub(crate) struct Intake {
     epoll: OwnedFd,
     mark: ForkMark,
     me: Process,
-    domain: Domain,
     state: Mutex<State>,
 }
 
@@ -83,12 +81,12 @@ impl Intake {
             due: VecDeque::new(),
             current: None,
             last: LISTENER,
-            reader: Reader::new(live.domain.closer()),
+            reader: Reader::new(&live.domain),
             appetite: 1,
             one: Vec::new(),
         };
         let mark = ForkMark::new().map_err(&refused)?;
-        Ok(Intake { epoll, mark, me: live.me, domain: live.domain.clone(), state: Mutex::new(state) })
+        Ok(Intake { epoll, mark, me: live.me, state: Mutex::new(state) })
     }
 
     pub(crate) fn receive(&self) -> Result<Parcel> {
@@ -142,8 +140,6 @@ impl Intake {
                 }
             }
             if !parcels.is_empty() {
-                drop(state);
-                parcels.iter().for_each(|parcel| parcel.socket.share_in(&self.domain));
                 return Ok(parcels);
             }
             drop(state);
@@ -165,9 +161,6 @@ impl Intake {
         let parcel = one.pop();
         state.one = one;
         taken?;
-        if let Some(parcel) = &parcel {
-            parcel.socket.share_in(&self.domain);
-        }
         Ok(parcel)
     }
 

@@ -2,6 +2,7 @@
 
 use super::queue::{MOST_TOGETHER, Read, Reader, drop_first, first_count};
 use super::sent::Sent;
+use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::hand_off::load::{fitting, write_head};
 use crate::hand_off::{Parcel, Refused, Sender};
@@ -40,9 +41,10 @@ const SURE_FOR: Duration = Duration::from_micros(50);
 /// its own descriptor: that takes no longer than this after sending began, and for some more sockets each.
 const SWIFT: Duration = Duration::from_micros(4);
 const SWIFT_EACH: Duration = Duration::from_nanos(2500);
+const INSTALLED: Duration = Duration::from_nanos(80);
 const SOME: usize = 8;
 /// Of so many sockets one is asked whether it lingers, as long as none does.
-const SAMPLE: u32 = 16;
+const SAMPLE: u32 = 32;
 /// So many are asked at first.
 const FIRST: u32 = 64;
 
@@ -52,6 +54,7 @@ pub(crate) struct Outlet {
     target: Process,
     mark: ForkMark,
     closer: Closer,
+    domain: Domain,
     /// Where the target was greeted, says what it wants, and hangs up when it closes its receiver or becomes another program.
     link: Link,
     /// The target: it tells its end although children that it forked have its descriptors still.
@@ -134,6 +137,7 @@ impl Outlet {
             queue: closer.guard_link(queue),
             back,
             closer,
+            domain: live.domain.clone(),
             link,
             peer,
             watch,
@@ -225,8 +229,8 @@ impl Outlet {
         let descriptors: Vec<_> = gate.iter().map(AsFd::as_fd).chain(sockets).collect();
         self.send(state, &bytes, &descriptors, count)?;
         drop(locked);
-        // The target, too, needs its time for each.
-        let mut expected = Instant::now() + SWIFT;
+        // The target, too, needs its time for each; and first the kernel, to put all of them into its table.
+        let mut expected = Instant::now() + SWIFT + INSTALLED * u32::try_from(count).unwrap_or(0);
         let mut late = false;
         // Not under the lock: an event registration that was made through it ends here, too.
         for (n, parcel) in parcels.drain(..count).enumerate() {
@@ -351,7 +355,7 @@ impl Outlet {
         let _ = shutdown(&self.queue, Shutdown::Both);
         let alone = self.peer.has_ended();
         let _settled = if alone { None } else { self.settle() };
-        let mut reader = Reader::new(self.closer.clone());
+        let mut reader = Reader::new(&self.domain);
         let mut back = Vec::new();
         loop {
             match self.take_back(&mut reader, alone) {

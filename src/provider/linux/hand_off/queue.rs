@@ -4,6 +4,7 @@
 //! of them leaves the message in the queue until all are taken, and takes one from the gate for each. So whoever finds
 //! the message knows how many of its parcels are left: the last ones.
 
+use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::hand_off::{Parcel, load};
 use crate::process::Process;
@@ -20,6 +21,7 @@ pub(super) const MOST_TOGETHER: usize = load::MOST_PARCELS - 1;
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) closer: Closer,
+    domain: Domain,
     headroom: Headroom,
     buffer: Vec<u8>,
     descriptors: Vec<OwnedFd>,
@@ -37,8 +39,9 @@ pub(super) enum Read {
 }
 
 impl Reader {
-    pub(super) fn new(closer: Closer) -> Self {
-        Reader { closer, headroom: Headroom::new(), buffer: vec![0; load::MOST], descriptors: Vec::new() }
+    pub(super) fn new(domain: &Domain) -> Self {
+        let (domain, closer) = (domain.clone(), domain.closer());
+        Reader { closer, domain, headroom: Headroom::new(), buffer: vec![0; load::MOST], descriptors: Vec::new() }
     }
 
     /// Whether a message of so many parcels surely finds room for its descriptors.
@@ -58,7 +61,7 @@ impl Reader {
         source: Option<Process>,
         parcels: &mut Vec<Parcel>,
     ) -> Result<Read> {
-        let Reader { closer, buffer, descriptors, .. } = self;
+        let Reader { closer, domain, buffer, descriptors, .. } = self;
         let message = loop {
             match receive_rights(&queue, buffer, |descriptor| descriptors.push(descriptor), look) {
                 // Its other end closed while something of ours lay there; what lies here is there nevertheless.
@@ -68,7 +71,7 @@ impl Reader {
                 Ok(Some(message)) => break message,
             }
         };
-        let gate = if message.lacking { None } else { parse(&message, buffer, descriptors, source, parcels) };
+        let gate = if message.lacking { None } else { parse(&message, buffer, descriptors, (domain, source), parcels) };
         // What is left here is a stranger's, or in the queue still.
         descriptors.drain(..).for_each(|descriptor| closer.close(descriptor));
         match gate {
@@ -87,7 +90,7 @@ fn parse(
     message: &Message,
     buffer: &[u8],
     descriptors: &mut Vec<OwnedFd>,
-    source: Option<Process>,
+    (domain, source): (&Domain, Option<Process>),
     parcels: &mut Vec<Parcel>,
 ) -> Option<Option<OwnedFd>> {
     let count = parcels_of(buffer)?;
@@ -99,7 +102,7 @@ fn parse(
     let mut descriptors = descriptors.drain(..);
     let gate = (gated == 1).then(|| descriptors.next()).flatten();
     let parcel = |(descriptor, bytes): (_, &[u8])| Parcel {
-        socket: Socket::from_trusted(descriptor),
+        socket: Socket::received(descriptor, domain, 0),
         bytes: bytes.to_vec(),
         source,
     };

@@ -88,6 +88,12 @@ impl Socket {
         Self::from_parts(descriptor.into(), Shared::default())
     }
 
+    /// The same of one that came from another process; its identity is 0 if it is not known.
+    pub(crate) fn received(descriptor: OwnedFd, domain: &Domain, id: u64) -> Self {
+        let shared = Shared { domain: domain.clone().into(), id: id.into(), ..Shared::default() };
+        Self::from_parts(descriptor.into(), shared)
+    }
+
     /// A socket that was accepted from a listener which shares its events in `domain`.
     pub(crate) fn accepted(socket: socket2::Socket, domain: Option<&Domain>) -> Self {
         let accepted = Self::from_parts(socket, Shared { accepted: true, ..Shared::default() });
