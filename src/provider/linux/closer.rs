@@ -7,13 +7,14 @@
 //! answer; then others go on.
 
 use super::sys::{
-    Bury, Entrusted, ForkMark, Headroom, Look, MOST_RIGHTS, is_gate, keep_only, lingers, receive_rights, spawn_deaf,
+    Bury, Entrusted, ForkMark, Headroom, Look, MOST_RIGHTS, descriptors_in_queue, is_gate, keep_only, lingers,
+    receive_rights, spawn_deaf,
 };
 use crate::error::{Error, Result};
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_domain;
-use rustix::net::{AddressFamily, RecvFlags, Shutdown, SocketFlags, accept_with, recv, shutdown};
-use std::os::fd::{AsRawFd, OwnedFd};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, accept_with, shutdown};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -47,9 +48,16 @@ pub(crate) type Foreign = Entrusted<Closer>;
 /// Our end of a link to a stranger, who may have put anything into its queue.
 pub(crate) type Link = Entrusted<LinkCloser>;
 
+/// The receiving end of a queue for parcels. What is in it may be its sender's again, who has a descriptor of the same end.
+pub(crate) type Queue = Entrusted<QueueCloser>;
+
 /// Closes ends of links: here, when nothing is in their queue.
 #[derive(Debug, Clone)]
 pub(crate) struct LinkCloser(Closer);
+
+/// Closes ends of queues: here, when nothing is in them. It takes nothing out.
+#[derive(Debug, Clone)]
+pub(crate) struct QueueCloser(Closer);
 
 impl Closer {
     pub(crate) fn new() -> Result<Self> {
@@ -82,6 +90,11 @@ impl Closer {
         Entrusted::new(link, LinkCloser(self.clone()))
     }
 
+    /// The receiving end of a queue for parcels.
+    pub(crate) fn guard_queue(&self, queue: OwnedFd) -> Queue {
+        Entrusted::new(queue, QueueCloser(self.clone()))
+    }
+
     /// Closes a socket of the program's own, at once if that cannot wait for its peer.
     pub(crate) fn close_own(&self, socket: OwnedFd) {
         match lingers(&socket) {
@@ -98,23 +111,17 @@ impl Closer {
         }
     }
 
-    /// Closes all that is in the queue of a socket which is closed next.
-    pub(crate) fn discard(&self, socket: &OwnedFd) {
-        self.empty(socket);
-        if has_message(socket) {
-            // Then this close is not the last.
-            let _ = socket.try_clone().map(|again| self.close_elsewhere(again));
+    /// Closes what is in the queue of a socket out of which nobody else takes anything any more, if that is not much.
+    pub(crate) fn empty(&self, socket: impl AsFd) {
+        if !self.0.mark.is_mine() {
+            return;
         }
-    }
-
-    /// Closes what is in the queue of a socket into which nobody puts anything any more, if that is not much.
-    fn empty(&self, socket: &OwnedFd) {
         let mut headroom = Headroom::new();
         for _ in 0..BATCH {
             // Without room, what is received would be closed on the way.
-            let has_room = has_message(socket) && headroom.is_ample(MOST_RIGHTS);
+            let has_room = has_descriptors(&socket) && headroom.is_ample(MOST_RIGHTS);
             if !has_room
-                || receive_rights(socket, &mut [0; 1], |descriptor| self.close(descriptor), Look::Take).is_err()
+                || receive_rights(&socket, &mut [0; 1], |descriptor| self.close(descriptor), Look::Take).is_err()
             {
                 return;
             }
@@ -189,6 +196,15 @@ impl Bury for Closer {
     }
 }
 
+impl Bury for QueueCloser {
+    fn bury(&self, queue: OwnedFd) {
+        if self.0.0.mark.is_mine() && has_descriptors(&queue) {
+            return self.0.close_elsewhere(queue);
+        }
+        drop(queue);
+    }
+}
+
 impl Bury for LinkCloser {
     fn bury(&self, link: OwnedFd) {
         if self.0.0.mark.is_mine() {
@@ -204,7 +220,7 @@ impl Bury for LinkCloser {
                         self.0.close_elsewhere(first);
                         return self.0.close_elsewhere(link);
                     }
-                    Next::Message => return self.0.close_elsewhere(link),
+                    Next::Descriptors => return self.0.close_elsewhere(link),
                 }
             }
         }
@@ -214,13 +230,15 @@ impl Bury for LinkCloser {
 
 /// What is first in the queue of a socket.
 enum Next {
+    /// No descriptors.
     Nothing,
-    Message,
+    Descriptors,
     Link(OwnedFd),
 }
 
-fn has_message(socket: &OwnedFd) -> bool {
-    matches!(recv(socket, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((_, 1..)))
+/// Whether descriptors may be in the queue of a socket.
+fn has_descriptors(socket: impl AsFd) -> bool {
+    descriptors_in_queue(socket) != Some(0)
 }
 
 fn next(socket: &OwnedFd) -> Next {
@@ -229,13 +247,13 @@ fn next(socket: &OwnedFd) -> Next {
         Err(Errno::AGAIN) => Next::Nothing,
         // It does not listen.
         Err(Errno::INVAL | Errno::OPNOTSUPP) => {
-            if has_message(socket) {
-                Next::Message
+            if has_descriptors(socket) {
+                Next::Descriptors
             } else {
                 Next::Nothing
             }
         }
-        Err(_) => Next::Message,
+        Err(_) => Next::Descriptors,
     }
 }
 

@@ -5,8 +5,8 @@ use super::queue::{Read, Reader, drop_first, first_count};
 use crate::error::Result;
 use crate::hand_off::Parcel;
 use crate::process::Process;
-use crate::provider::linux::closer::Link;
-use crate::provider::linux::mail::Frame;
+use crate::provider::linux::closer::{Closer, Link, Queue};
+use crate::provider::linux::mail::{Frame, hung_up};
 use crate::provider::linux::sys::{Exclusive, Look, send_rights, take_gate};
 use rustix::io::IoSlice;
 use std::collections::VecDeque;
@@ -14,7 +14,8 @@ use std::os::fd::OwnedFd;
 
 #[derive(Debug)]
 pub(super) struct Incoming {
-    pub(super) queue: Link,
+    pub(super) queue: Queue,
+    closer: Closer,
     /// The sender sees by it that this process receives, and is told over it what the program wants.
     link: Link,
     /// Who is at the other end, and its user.
@@ -44,9 +45,10 @@ pub(super) enum Taken {
 }
 
 impl Incoming {
-    pub(super) fn new(link: Link, greeted: Greeted) -> Self {
+    pub(super) fn new(link: Link, greeted: Greeted, closer: &Closer) -> Self {
         Incoming {
             queue: greeted.queue,
+            closer: closer.clone(),
             link,
             opener: (greeted.process, greeted.uid),
             source: greeted.source,
@@ -154,6 +156,15 @@ impl Incoming {
         // If there is no room for it, it is told next time.
         if send_rights(&self.link, &[IoSlice::new(&Frame::Appetite(parcels).to_bytes())], &[]).is_ok() {
             self.told = appetite;
+        }
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // Otherwise its sender is there, and what was not taken is its own again.
+        if hung_up(&self.link) {
+            self.closer.empty(&self.queue);
         }
     }
 }

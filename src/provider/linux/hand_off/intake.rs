@@ -299,7 +299,7 @@ impl State {
         self.last += 1;
         epoll::add(epoll, &greeted.queue, EventData::new_u64(self.last), EventFlags::IN)
             .map_err(Error::system("accepting a sender"))?;
-        let mut queue = Incoming::new(link, greeted);
+        let mut queue = Incoming::new(link, greeted, &self.reader.closer);
         queue.tell(self.appetite);
         self.queues.insert(self.last, queue);
         self.due.push_back(self.last);
