@@ -200,11 +200,11 @@ fn duplicates_of_a_connection_that_lingers_are_given_up_without_waiting() {
     is_closed_in_order(&mut client);
 }
 
-/// Connects and closes, over and over.
-fn connect_and_close(path: &std::path::Path) {
+/// Connects and closes; `false` when so many such links wait already as there may.
+fn connect_and_close(path: &std::path::Path) -> bool {
     let link = stranger::seqpacket();
     rustix::io::ioctl_fionbio(&link, true).unwrap();
-    let _ = rustix::net::connect(&link, &rustix::net::SocketAddrUnix::new(path).unwrap());
+    rustix::net::connect(&link, &rustix::net::SocketAddrUnix::new(path).unwrap()).is_ok()
 }
 
 #[test]
@@ -213,8 +213,9 @@ fn a_flood_of_links_does_not_keep_a_search_from_ending() {
     let (_client, socket) = pair();
     let info = victim.endpoint.duplicate(&socket, victim.peer.pid()).unwrap();
     let path = name_of(&victim.place, victim.peer.pid(), "");
+    while connect_and_close(&path) {}
     during(
-        || connect_and_close(&path),
+        || _ = connect_and_close(&path),
         || {
             // What there is is found, and what there is not is not looked for without end.
             assert!(victim.peer.ask(&format!("redeem {}", forged(&info))).contains("no duplicate waits"));
@@ -232,8 +233,9 @@ fn a_flood_of_links_does_not_keep_a_receiver_from_receiving() {
     sender.hand_off(pair().1).unwrap();
     assert!(victim.peer.ask("receive").starts_with("ok"));
     let path = name_of(&victim.place, victim.peer.pid(), "-hand-off");
+    while connect_and_close(&path) {}
     during(
-        || connect_and_close(&path),
+        || _ = connect_and_close(&path),
         || {
             for _ in 0..20 {
                 let (mut client, socket) = pair();
@@ -244,7 +246,6 @@ fn a_flood_of_links_does_not_keep_a_receiver_from_receiving() {
             }
         },
     );
-    victim.is_well();
 }
 
 #[test]
