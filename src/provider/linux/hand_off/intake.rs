@@ -264,7 +264,7 @@ impl State {
             self.greetings.insert(self.last, Greeting::new(link));
             self.greet(epoll, me, self.last)?;
             while let Some((oldest, greeting)) = self.greetings.first_key_value() {
-                if self.greetings.len() <= MOST_SILENT && !greeting.is_late() {
+                if self.greetings.len() <= Quota::here(OF_A_PROCESS).silent(MOST_SILENT) && !greeting.is_late() {
                     break;
                 }
                 let oldest = *oldest;

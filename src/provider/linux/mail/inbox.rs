@@ -203,12 +203,16 @@ impl Inbox {
     /// Accepts links that others opened; `false` when there may be more of the backlog than is fair at once.
     fn accept(&mut self, backlog: &mut Backlog) -> Result<bool> {
         let most = Quota::here(OF_A_PROCESS).links;
-        for _ in 0..BUDGET {
+        for accepted in 0..BUDGET {
             if self.links.len() >= self.tidy_at {
                 self.tidy();
             }
             // More wait in the backlog, with all that was delivered over them.
             if self.links.len() >= most {
+                if accepted > 0 {
+                    // What came over these may show that some need not stay.
+                    return Ok(false);
+                }
                 return Err(Error::TooManyLinks { limit: most });
             }
             let Some(listener) = &self.listener else { return Ok(true) };
@@ -230,10 +234,11 @@ impl Inbox {
     /// Closes links that have not said for too long whose they are, and the oldest of too many such.
     fn hush(&mut self) {
         let silent = self.links.iter().filter(|incoming| incoming.source.is_none()).count();
-        if silent <= FEW_LINKS {
+        let most = Quota::here(OF_A_PROCESS).silent(MOST_SILENT);
+        if silent <= FEW_LINKS.min(most) {
             return;
         }
-        let (now, mut surplus) = (Instant::now(), silent.saturating_sub(MOST_SILENT));
+        let (now, mut surplus) = (Instant::now(), silent.saturating_sub(most));
         self.links.retain(|incoming| {
             if incoming.source.is_some() {
                 return true;
