@@ -21,7 +21,9 @@ impl Obedient {
             "await-signal" => await_signal()?,
             "listen-as" => {
                 let listener = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::SEQPACKET, None)?;
-                listener.bind(&socket2::SockAddr::unix(self.domain.path().join(rest))?)?;
+                let path = self.domain.path().join(rest);
+                listener.bind(&socket2::SockAddr::unix(&path)?)?;
+                std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o660))?;
                 listener.listen(64)?;
                 self.strange.push(listener);
                 String::new()
