@@ -3,7 +3,7 @@
 
 mod peer;
 
-use peer::{Peer, Place, pair, wait_for_end};
+use peer::{Peer, Place, pair, program_for_all, wait_for_end};
 use sharesock::{DuplicateOptions, Error, Process, ProtocolInfo};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
@@ -29,12 +29,10 @@ struct Shared {
 impl Shared {
     fn new(name: &str) -> Self {
         let place = Place::new(name);
-        let copy = place.path().with_extension("program");
-        std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
-        std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let program = program_for_all(&place);
         chown(place.path(), Some(0), Some(54_321)).unwrap();
         std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o3770)).unwrap();
-        Shared { place, program: copy.to_str().unwrap().to_owned() }
+        Shared { place, program }
     }
 
     /// A peer of user `uid`, which `before` starts.
@@ -64,7 +62,7 @@ fn share(one: &mut Peer, two: &mut Peer) {
     let [first, second] = [&mut *one, two].map(|peer| peer.ask("process"));
     assert_eq!(one.ask("socket"), "ok");
     for (from, to, target, source) in [(0, 1, &second, &first), (1, 0, &first, &second)] {
-        let mut peers = [&mut *one, &mut *two];
+        let peers = [&mut *one, &mut *two];
         let info = peers[from].ask(&format!("duplicate-for {target}"));
         let redeemed = peers[to].ask(&format!("redeem {}", text(&info)));
         assert!(redeemed.starts_with("ok"), "from {source} to {target}: {redeemed}");

@@ -147,6 +147,16 @@ impl Drop for Peer {
     }
 }
 
+/// A copy of this test program that every user can run; it is to be removed.
+///
+/// Another program copies: a descriptor for writing that a child of another test inherits would keep the copy from running.
+pub(crate) fn program_for_all(place: &Place) -> String {
+    let copy = place.path().with_extension("program");
+    assert!(Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&copy).status().unwrap().success());
+    std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    copy.to_str().unwrap().to_owned()
+}
+
 /// One socket of each kind that the rules are shown with.
 pub(crate) fn sockets() -> Vec<Socket> {
     use socket2::{Domain, Type};

@@ -73,9 +73,10 @@ impl Victim {
 /// The path under which process `pid` listens.
 pub(crate) fn name_of(place: &Place, pid: u32, suffix: &str) -> PathBuf {
     let start = format!("{pid}-");
-    let names = std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let entries = std::fs::read_dir(place.path()).unwrap();
+    let mut names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let is_it = |name: &String| name.strip_prefix(&start).is_some_and(|tag| tag.get(8..) == Some(suffix));
-    place.path().join({ names }.find(is_it).unwrap())
+    place.path().join(names.find(is_it).unwrap())
 }
 
 pub(crate) fn seqpacket() -> OwnedFd {
