@@ -3,8 +3,8 @@
 
 mod peer;
 
-use peer::{Peer, Place, pair, wait_for_end};
-use std::os::unix::fs::{PermissionsExt, chown};
+use peer::{Peer, Place, pair, program_for_all, wait_for_end};
+use std::os::unix::fs::chown;
 use std::process::Command;
 
 #[test]
@@ -62,9 +62,7 @@ fn too_many_descriptors_in_flight_of_an_ordinary_user_are_held_and_nothing_is_lo
         return;
     }
     let place = Place::new("in-flight");
-    let (uid, program) = (61_010, place.path().with_extension("program"));
-    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (uid, program) = (61_010, program_for_all(&place));
     chown(place.path(), Some(uid), Some(uid)).unwrap();
     let start = |files: &str| {
         let mut command = Command::new("setpriv");
@@ -99,5 +97,13 @@ fn too_many_descriptors_in_flight_of_an_ordinary_user_are_held_and_nothing_is_lo
         assert!(target.ask("receive").starts_with("ok"));
     }
     assert_eq!(source.ask("flush-hand-offs"), "ok");
+    let answer = source.ask(&format!("hand-off-copies {} 300", target.pid()));
+    let accepted =
+        answer.strip_prefix("ok ").and_then(|rest| rest.strip_suffix(" true")).unwrap_or_else(|| panic!("{answer}"));
+    for _ in 0..accepted.parse::<u32>().unwrap() {
+        assert!(target.ask("receive").starts_with("ok"));
+    }
+    assert_eq!(source.ask("flush-hand-offs"), "ok");
+    assert_eq!(source.ask(&format!("hand-off-copies {} 10", target.pid())), "ok 10 false");
     std::fs::remove_file(program).unwrap();
 }

@@ -3,7 +3,7 @@
 
 mod peer;
 
-use peer::{Peer, Place, pair, wait_for_end};
+use peer::{Peer, Place, pair, program_for_all, wait_for_end};
 use sharesock::{Domain, Endpoint, Error, Process, SpawnExt};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
@@ -90,14 +90,6 @@ fn what_is_held_is_claimed_across_pid_namespaces() {
     assert!(inside.ask(&format!("redeem {info}")).starts_with("ok"));
     assert_eq!(inside.ask("close"), "ok");
     wait_for_end(&mut client);
-}
-
-/// A copy of this test program that every user can run.
-fn program_for_all(place: &Place) -> String {
-    let copy = place.path().with_extension("program");
-    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
-    std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
-    copy.to_str().unwrap().to_owned()
 }
 
 fn peer_of(place: &Place, program: &str, uid: u32, groups: &str) -> Command {

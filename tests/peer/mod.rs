@@ -1,12 +1,14 @@
 //! Other processes for the tests: this same test program, obeying commands.
 #![allow(dead_code)] // Each test program uses its part.
 
+mod endings;
 mod fork;
 mod obey;
 mod occurrences;
 mod ring;
 
 use obey::Obedient;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sharesock::{Domain, Endpoint, Socket};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -18,6 +20,8 @@ const VARIABLE: &str = "SHARESOCK_TEST_PEER_DOMAIN";
 const LATER: &str = "SHARESOCK_TEST_PEER_LATER";
 /// Marks a peer's answers among the lines that the test harness prints.
 const ANSWER: &str = "peer> ";
+/// Hangs are bounded by this; nothing waits for it to pass.
+const PATIENCE: Timespec = Timespec { tv_sec: 120, tv_nsec: 0 };
 
 /// A domain of one test, removed with it.
 pub(crate) struct Place(PathBuf);
@@ -110,13 +114,24 @@ impl Peer {
         self.child.wait().unwrap();
     }
 
+    /// Lets its program return from `main`.
+    pub(crate) fn finish(&mut self) {
+        self.tell("return");
+        self.child.wait().unwrap();
+    }
+
     /// Sends a command without waiting for its answer.
     pub(crate) fn tell(&mut self, command: &str) {
         writeln!(self.input, "{command}").unwrap();
     }
 
+    /// Its answer; hangs are bounded by the minutes that this waits.
     pub(crate) fn answer(&mut self) -> String {
         loop {
+            if self.output.buffer().is_empty() {
+                let mut output = [PollFd::new(self.output.get_ref(), PollFlags::IN)];
+                assert_ne!(poll(&mut output, Some(&PATIENCE)).unwrap(), 0, "the peer does not answer");
+            }
             let mut line = String::new();
             assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "the peer ended");
             if let Some((_, answer)) = line.split_once(ANSWER) {
@@ -130,6 +145,16 @@ impl Drop for Peer {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A copy of this test program that every user can run; it is to be removed.
+///
+/// Another program copies: a descriptor for writing that a child of another test inherits would keep the copy from running.
+pub(crate) fn program_for_all(place: &Place) -> String {
+    let copy = place.path().with_extension("program");
+    assert!(Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&copy).status().unwrap().success());
+    std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    copy.to_str().unwrap().to_owned()
 }
 
 /// One socket of each kind that the rules are shown with.
@@ -202,6 +227,9 @@ fn peer() {
     }
     println!("{ANSWER}ready");
     for line in std::io::stdin().lines() {
+        if line.as_ref().is_ok_and(|line| line == "return") {
+            break;
+        }
         println!("{ANSWER}{}", state.obey(&line.unwrap()).unwrap_or_else(|error| format!("error {error}")));
     }
 }

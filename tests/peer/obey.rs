@@ -9,15 +9,17 @@ use std::net::TcpStream;
 
 /// What a peer has, and does when it is told to.
 pub(super) struct Obedient {
-    domain: Domain,
-    endpoint: Option<Endpoint>,
-    held: Option<Socket>,
+    pub(super) domain: Domain,
+    pub(super) endpoint: Option<Endpoint>,
+    pub(super) held: Option<Socket>,
     turn: Option<Turn>,
-    receiver: Option<Receiver>,
-    senders: Vec<Sender>,
+    pub(super) receiver: Option<Receiver>,
+    pub(super) senders: Vec<Sender>,
     files: Vec<std::fs::File>,
     ring: Option<Ring>,
-    attic: Vec<Socket>,
+    pub(super) attic: Vec<Socket>,
+    /// What it listens on past the library.
+    pub(super) strange: Vec<socket2::Socket>,
     occurrences: Occurrences,
 }
 
@@ -33,6 +35,7 @@ impl Obedient {
             files: Vec::new(),
             ring: None,
             attic: Vec::new(),
+            strange: Vec::new(),
             occurrences: Occurrences::default(),
         }
     }
@@ -169,6 +172,9 @@ impl Obedient {
             "clear-attic" => self.attic.clear(),
             "fork" => return Ok(format!("ok {}", fork::fork(endpoint()?, rest)?)),
             _ => {
+                if let Some(answer) = self.obey_ending(verb, rest)? {
+                    return Ok(answer);
+                }
                 let answer = self.occurrences.obey(&self.domain, verb, rest, self.held.as_ref())?;
                 return answer.ok_or_else(|| "unknown command".into());
             }

@@ -7,12 +7,13 @@
 //! answer; then others go on.
 
 use super::sys::{
-    Bury, Entrusted, ForkMark, Headroom, Look, MOST_RIGHTS, is_gate, keep_only, lingers, receive_rights, spawn_deaf,
+    Bury, Entrusted, ForkMark, Headroom, Look, MOST_RIGHTS, descriptors_in_queue, is_gate, keep_only, lingers,
+    receive_rights, spawn_deaf,
 };
 use crate::error::{Error, Result};
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_domain;
-use rustix::net::{AddressFamily, RecvFlags, Shutdown, SocketFlags, accept_with, recv, shutdown};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, accept_with, shutdown};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -47,16 +48,16 @@ pub(crate) type Foreign = Entrusted<Closer>;
 /// Our end of a link to a stranger, who may have put anything into its queue.
 pub(crate) type Link = Entrusted<LinkCloser>;
 
-/// The end of a queue at which this process receives, and from which its sender may take back what is left.
+/// The receiving end of a queue for parcels. What is in it may be its sender's again, who has a descriptor of the same end.
 pub(crate) type Queue = Entrusted<QueueCloser>;
-
-/// Closes such an end, and leaves what is in it.
-#[derive(Debug, Clone)]
-pub(crate) struct QueueCloser(Closer);
 
 /// Closes ends of links: here, when nothing is in their queue.
 #[derive(Debug, Clone)]
 pub(crate) struct LinkCloser(Closer);
+
+/// Closes ends of queues: here, when nothing is in them. It takes nothing out.
+#[derive(Debug, Clone)]
+pub(crate) struct QueueCloser(Closer);
 
 impl Closer {
     pub(crate) fn new() -> Result<Self> {
@@ -89,6 +90,7 @@ impl Closer {
         Entrusted::new(link, LinkCloser(self.clone()))
     }
 
+    /// The receiving end of a queue for parcels.
     pub(crate) fn guard_queue(&self, queue: OwnedFd) -> Queue {
         Entrusted::new(queue, QueueCloser(self.clone()))
     }
@@ -110,24 +112,15 @@ impl Closer {
         }
     }
 
-    /// Closes all that is in the queue of a socket which is closed next, and which nobody else has.
-    pub(crate) fn discard(&self, socket: impl AsFd) {
+    /// Closes what is in the queue of a socket out of which nobody else takes anything any more, if that is not much.
+    pub(crate) fn empty(&self, socket: impl AsFd) {
         if !self.0.mark.is_mine() {
             return;
         }
-        self.empty(&socket);
-        if has_message(&socket) {
-            // Then that close is not the last.
-            let _ = socket.as_fd().try_clone_to_owned().map(|again| self.close_elsewhere(again));
-        }
-    }
-
-    /// Closes what is in the queue of a socket into which nobody puts anything any more, if that is not much.
-    fn empty(&self, socket: impl AsFd) {
         let mut headroom = Headroom::new();
         for _ in 0..BATCH {
             // Without room, what is received would be closed on the way.
-            let has_room = has_message(&socket) && headroom.is_ample(MOST_RIGHTS);
+            let has_room = has_descriptors(&socket) && headroom.is_ample(MOST_RIGHTS);
             if !has_room
                 || receive_rights(&socket, &mut [0; 1], |descriptor| self.close(descriptor), Look::Take).is_err()
             {
@@ -204,6 +197,15 @@ impl Bury for Closer {
     }
 }
 
+impl Bury for QueueCloser {
+    fn bury(&self, queue: OwnedFd) {
+        if self.0.0.mark.is_mine() && has_descriptors(&queue) {
+            return self.0.close_elsewhere(queue);
+        }
+        drop(queue);
+    }
+}
+
 impl Bury for LinkCloser {
     fn bury(&self, link: OwnedFd) {
         if self.0.0.mark.is_mine() {
@@ -219,7 +221,7 @@ impl Bury for LinkCloser {
                         self.0.close_elsewhere(first);
                         return self.0.close_elsewhere(link);
                     }
-                    Next::Message => return self.0.close_elsewhere(link),
+                    Next::Descriptors => return self.0.close_elsewhere(link),
                 }
             }
         }
@@ -227,25 +229,17 @@ impl Bury for LinkCloser {
     }
 }
 
-impl Bury for QueueCloser {
-    fn bury(&self, queue: OwnedFd) {
-        if self.0.0.mark.is_mine() {
-            // Whoever sends is refused from now on.
-            let _ = shutdown(&queue, Shutdown::Both);
-        }
-        drop(queue);
-    }
-}
-
 /// What is first in the queue of a socket.
 enum Next {
+    /// No descriptors.
     Nothing,
-    Message,
+    Descriptors,
     Link(OwnedFd),
 }
 
-fn has_message(socket: impl AsFd) -> bool {
-    matches!(recv(socket, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((_, 1..)))
+/// Whether descriptors may be in the queue of a socket.
+fn has_descriptors(socket: impl AsFd) -> bool {
+    descriptors_in_queue(socket) != Some(0)
 }
 
 fn next(socket: &OwnedFd) -> Next {
@@ -254,13 +248,13 @@ fn next(socket: &OwnedFd) -> Next {
         Err(Errno::AGAIN) => Next::Nothing,
         // It does not listen.
         Err(Errno::INVAL | Errno::OPNOTSUPP) => {
-            if has_message(socket) {
-                Next::Message
+            if has_descriptors(socket) {
+                Next::Descriptors
             } else {
                 Next::Nothing
             }
         }
-        Err(_) => Next::Message,
+        Err(_) => Next::Descriptors,
     }
 }
 

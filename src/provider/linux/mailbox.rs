@@ -8,7 +8,8 @@ use crate::process::{Process, Target};
 use crate::protocol_info::{Delivery, ProtocolInfo};
 use crate::provider::linux::closer::Link;
 use crate::provider::linux::mail::{
-    Addressee, Fate, Found, Frame, Held, Inbox, Key, Links, Mail, Purpose, Token, Tokens, connect, listens, since_boot,
+    Addressee, Backlog, Fate, Found, Frame, Held, Inbox, Key, Links, Mail, Purpose, Token, Tokens, connect, listens,
+    since_boot,
 };
 use crate::provider::linux::process::clock_shift;
 use crate::provider::linux::sys::{ForkMark, new_gate, send_rights};
@@ -204,10 +205,10 @@ impl Live {
         }
         let token = Token::from_bytes(delivery.token);
         let key = Key { source: (delivery.source_pid, delivery.source_tag), token };
-        let started = Instant::now();
+        let (started, mut backlog) = (Instant::now(), Backlog::new());
         loop {
             let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-            match inbox.take(&key)? {
+            match inbox.take(&key, &mut backlog)? {
                 Found::It(descriptor) => {
                     // That it has the promised cookie shows that it is a socket.
                     return Ok(Socket::received(descriptor, &self.domain, token.cookie()));
@@ -231,6 +232,8 @@ impl Live {
                     Err(Error::NoEndpoint { .. }) => inbox.note(&key, Fate::SourceGone),
                     Err(error) => return Err(error),
                 }
+                // Its source may just have delivered it.
+                backlog = Backlog::new();
                 continue;
             };
             drop(inbox);

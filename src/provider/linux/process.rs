@@ -61,7 +61,8 @@ pub(crate) fn clock_shift() -> Result<i128> {
         Ok(own) if namespace("time_for_children").ok() == Some(own) => {}
         Ok(_) => return Err(Error::system(SHIFTED)(Errno::INVAL)),
     }
-    let offsets = fs::read_to_string("/proc/thread-self/timens_offsets").map_err(Error::io(SHIFTED))?;
+    // A thread's own directory has none.
+    let offsets = fs::read_to_string("/proc/self/timens_offsets").map_err(Error::io(SHIFTED))?;
     let shift = shift_of(&offsets).filter(|shift| shift % TICK == 0);
     shift.ok_or_else(|| Error::system(SHIFTED)(Errno::INVAL))
 }

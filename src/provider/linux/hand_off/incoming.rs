@@ -15,6 +15,7 @@ use std::os::fd::OwnedFd;
 #[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) queue: Queue,
+    closer: Closer,
     /// The sender sees by it that this process receives, and is told over it what the program wants.
     link: Link,
     /// Who is at the other end, and its user.
@@ -25,7 +26,6 @@ pub(super) struct Incoming {
     most_told: usize,
     /// The first message in the queue, of which the program has taken some.
     begun: Option<Begun>,
-    closer: Closer,
 }
 
 #[derive(Debug)]
@@ -44,26 +44,17 @@ pub(super) enum Taken {
     Over,
 }
 
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        // A sender that lives takes back what is left. Of one that has ended, this is the last descriptor of the queue.
-        if hung_up(&self.link) {
-            self.closer.discard(&self.queue);
-        }
-    }
-}
-
 impl Incoming {
-    pub(super) fn new(link: Link, greeted: Greeted, closer: Closer) -> Self {
+    pub(super) fn new(link: Link, greeted: Greeted, closer: &Closer) -> Self {
         Incoming {
             queue: greeted.queue,
+            closer: closer.clone(),
             link,
             opener: (greeted.process, greeted.uid),
             source: greeted.source,
             told: 1,
             most_told: 1,
             begun: None,
-            closer,
         }
     }
 
@@ -164,6 +155,15 @@ impl Incoming {
         // If there is no room for it, it is told next time.
         if send_rights(&self.link, &[IoSlice::new(&Frame::Appetite(parcels).to_bytes())], &[]).is_ok() {
             self.told = appetite;
+        }
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // Otherwise its sender is there, and what was not taken is its own again.
+        if hung_up(&self.link) {
+            self.closer.empty(&self.queue);
         }
     }
 }

@@ -263,7 +263,7 @@ impl State {
             self.greetings.insert(self.last, Greeting::new(link));
             self.greet(epoll, me, self.last)?;
             while let Some((oldest, greeting)) = self.greetings.first_key_value() {
-                if self.greetings.len() <= MOST_SILENT && !greeting.is_late() {
+                if self.greetings.len() <= Quota::here(OF_A_PROCESS).silent(MOST_SILENT) && !greeting.is_late() {
                     break;
                 }
                 let oldest = *oldest;
@@ -298,7 +298,7 @@ impl State {
         self.last += 1;
         epoll::add(epoll, &greeted.queue, EventData::new_u64(self.last), EventFlags::IN)
             .map_err(Error::system("accepting a sender"))?;
-        let mut queue = Incoming::new(link, greeted, self.reader.closer.clone());
+        let mut queue = Incoming::new(link, greeted, &self.reader.closer);
         queue.tell(self.appetite);
         self.queues.insert(self.last, queue);
         self.due.push_back(self.last);

@@ -8,7 +8,7 @@ use crate::hand_off::load::{fitting, write_head};
 use crate::hand_off::{Parcel, Refused, Sender};
 use crate::process::Process;
 use crate::provider::Mailbox;
-use crate::provider::linux::closer::{Closer, Link};
+use crate::provider::linux::closer::{Closer, Link, Queue};
 use crate::provider::linux::mail::{Addressee, Frame, Purpose, connect, make_queue, read_frame};
 use crate::provider::linux::mailbox::Live;
 use crate::provider::linux::process::Peer;
@@ -62,7 +62,7 @@ pub(crate) struct Outlet {
     /// Parcels go in here.
     queue: Link,
     /// A second descriptor of the end at which they come out.
-    back: OwnedFd,
+    back: Queue,
     /// Readable when the target has ended or closed its receiver.
     watch: OwnedFd,
     lingering: Lingering,
@@ -135,7 +135,7 @@ impl Outlet {
             target,
             mark: ForkMark::new().map_err(Error::system("marking a sender"))?,
             queue: closer.guard_link(queue),
-            back,
+            back: closer.guard_queue(back),
             closer,
             domain: live.domain.clone(),
             link,
@@ -470,10 +470,9 @@ fn is_readable(watch: &OwnedFd) -> bool {
 
 impl Drop for Outlet {
     fn drop(&mut self) {
-        // A target that lives has the queue, with all that is on its way. Of one that has ended, this is the last
-        // descriptor of it.
-        if self.mark.is_mine() && self.peer.has_ended() {
-            self.closer.discard(&self.back);
+        // A target that lives has the queue, with all that is on its way. One that does not receive any more takes nothing.
+        if self.mark.is_mine() && is_readable(&self.watch) {
+            self.closer.empty(&self.back);
         }
     }
 }

@@ -67,7 +67,11 @@ impl Reader {
                 // Its other end closed while something of ours lay there; what lies here is there nevertheless.
                 Err(Errno::CONNRESET) => {}
                 Err(Errno::AGAIN) => return Ok(Read::Nothing),
-                Ok(None) | Err(_) => return Ok(Read::Over),
+                Ok(None) | Err(_) => {
+                    // A message without bytes may have descriptors.
+                    descriptors.drain(..).for_each(|descriptor| closer.close(descriptor));
+                    return Ok(Read::Over);
+                }
                 Ok(Some(message)) => break message,
             }
         };

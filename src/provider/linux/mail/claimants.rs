@@ -88,11 +88,11 @@ impl Claimants {
     pub(super) fn answer(&mut self, holding: &mut Holding, closer: &Closer, me: &Process) -> Looked {
         let now = Instant::now();
         let silent = self.0.iter().filter(|claimant| claimant.process.is_none()).count();
-        let mut surplus = silent.saturating_sub(MOST_SILENT);
+        let quota = Quota::here(OF_A_PROCESS);
+        let mut surplus = silent.saturating_sub(quota.silent(MOST_SILENT));
         let mut looked = Looked { quiet: Vec::new(), more: false, later: false };
         let mut open: Vec<(Process, u32)> =
             self.0.iter().filter_map(|claimant| Some((claimant.process?, claimant.uid))).collect();
-        let quota = Quota::here(OF_A_PROCESS);
         self.0.retain_mut(|claimant| {
             let known = claimant.process.is_some();
             let look = claimant.serve(holding, closer, me);

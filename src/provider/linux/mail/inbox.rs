@@ -2,7 +2,7 @@
 
 use super::arrived::{Arrived, Fate, Key, Waiting};
 use super::birth::inherited;
-use super::{FEW_LINKS, Frame, Listener, Purpose, Quota, Refusal, Token, at_end, hung_up, read_frame};
+use super::{FEW_LINKS, Frame, Listener, MOST_LINKS, Purpose, Quota, Refusal, Token, at_end, hung_up, read_frame};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::process::{Process, Who};
@@ -53,6 +53,19 @@ struct Incoming {
     claim: Option<Token>,
 }
 
+/// How many links may still be among those that waited to be accepted when a search began.
+///
+/// What is looked for came over one of these: so a search ends, however fast others open links.
+#[derive(Debug)]
+pub(crate) struct Backlog(usize);
+
+impl Backlog {
+    pub(crate) fn new() -> Self {
+        // The kernel lets one more wait than it is told.
+        Backlog(MOST_LINKS + 1)
+    }
+}
+
 /// What looking for a duplicate came to.
 #[derive(Debug)]
 pub(crate) enum Found {
@@ -96,14 +109,14 @@ impl Inbox {
     /// # Errors
     /// Those of its fate, if that is known; [`Error::System`], [`Error::TooManyUnredeemed`] and [`Error::TooManyLinks`]
     /// when there is no room.
-    pub(crate) fn take(&mut self, key: &Key) -> Result<Found> {
+    pub(crate) fn take(&mut self, key: &Key, backlog: &mut Backlog) -> Result<Found> {
         if let Some(fate) = self.arrived.final_fate(key) {
             return Err(fate.error());
         }
-        let mut found = self.look_for(key)?;
+        let mut found = self.look_for(key, backlog)?;
         if matches!(found, Ok(None)) && self.arrived.fate(key).is_some() {
             // What its source does not hold any longer may have been delivered just before it said so.
-            found = self.look_for(key)?;
+            found = self.look_for(key, &mut Backlog(BUDGET))?;
         }
         match found {
             Err(TooMuch) => Ok(Found::Perhaps),
@@ -135,7 +148,7 @@ impl Inbox {
         self.arrived.clear();
     }
 
-    fn look_for(&mut self, key: &Key) -> Result<Result<Option<Waiting>, TooMuch>> {
+    fn look_for(&mut self, key: &Key, backlog: &mut Backlog) -> Result<Result<Option<Waiting>, TooMuch>> {
         if let Some(waiting) = self.arrived.take(key) {
             return Ok(Ok(Some(waiting)));
         }
@@ -144,7 +157,7 @@ impl Inbox {
             found => return Ok(found),
         }
         // Not on a link that was known: the source has opened one since.
-        let all = self.accept()?;
+        let all = self.accept(backlog)?;
         let found = self.read_links(key)?;
         Ok(if all || !matches!(found, Ok(None)) { found } else { Err(TooMuch) })
     }
@@ -187,19 +200,27 @@ impl Inbox {
         new.opener.is_none_or(|opener| Quota::here(OF_A_PROCESS).admits(opener, open))
     }
 
-    /// Accepts links that others opened; `false` when there may be more than is fair.
-    fn accept(&mut self) -> Result<bool> {
+    /// Accepts links that others opened; `false` when there may be more of the backlog than is fair at once.
+    fn accept(&mut self, backlog: &mut Backlog) -> Result<bool> {
         let most = Quota::here(OF_A_PROCESS).links;
-        for _ in 0..BUDGET {
+        for accepted in 0..BUDGET {
             if self.links.len() >= self.tidy_at {
                 self.tidy();
             }
             // More wait in the backlog, with all that was delivered over them.
             if self.links.len() >= most {
+                if accepted > 0 {
+                    // What came over these may show that some need not stay.
+                    return Ok(false);
+                }
                 return Err(Error::TooManyLinks { limit: most });
             }
             let Some(listener) = &self.listener else { return Ok(true) };
+            if backlog.0 == 0 {
+                return Ok(true);
+            }
             let Some(link) = listener.accept()? else { return Ok(true) };
+            backlog.0 -= 1;
             let link = self.closer.guard_link(link);
             if at_end(&link) {
                 continue;
@@ -207,16 +228,17 @@ impl Inbox {
             self.links.push(Incoming::new(link));
             self.hush();
         }
-        Ok(false)
+        Ok(backlog.0 == 0)
     }
 
     /// Closes links that have not said for too long whose they are, and the oldest of too many such.
     fn hush(&mut self) {
         let silent = self.links.iter().filter(|incoming| incoming.source.is_none()).count();
-        if silent <= FEW_LINKS {
+        let most = Quota::here(OF_A_PROCESS).silent(MOST_SILENT);
+        if silent <= FEW_LINKS.min(most) {
             return;
         }
-        let (now, mut surplus) = (Instant::now(), silent.saturating_sub(MOST_SILENT));
+        let (now, mut surplus) = (Instant::now(), silent.saturating_sub(most));
         self.links.retain(|incoming| {
             if incoming.source.is_some() {
                 return true;

@@ -17,7 +17,7 @@ pub(crate) use arrived::{Fate, Key};
 pub(crate) use birth::{BIRTH_VARIABLE, Unborn};
 pub(crate) use frame::{Frame, Refusal, SIZE};
 pub(crate) use held::Held;
-pub(crate) use inbox::{Found, Inbox};
+pub(crate) use inbox::{Backlog, Found, Inbox};
 pub(crate) use link::{Addressee, Links, QUEUE_NAME, at_end, connect, hung_up, listens, make_queue};
 pub(crate) use listener::{Listener, bell_suffix, living, refuses};
 pub(crate) use quota::{MOST_LINKS, Quota};

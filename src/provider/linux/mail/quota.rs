@@ -29,6 +29,11 @@ impl Quota {
         Quota { links, of_a_process, of_a_user: links.div_ceil(4), own_user }
     }
 
+    /// How many of at most `most` may be open that have not said whose they are: they leave room for those that do.
+    pub(crate) fn silent(&self, most: usize) -> usize {
+        most.min(self.links / 4).max(1)
+    }
+
     /// Whether a process of this user may have one more link, when these are open.
     pub(crate) fn admits(&self, (process, uid): (Process, u32), open: impl Iterator<Item = (Process, u32)>) -> bool {
         let (mut of_process, mut of_user) = (0, 0);
@@ -57,6 +62,7 @@ mod tests {
         assert!(!quota.admits((Process::from_parts(90, 1, 1), 2), links(17, 63, 2)));
         assert!(quota.admits((Process::from_parts(90, 1, 1), 3), links(17, 63, 2)));
         assert!(quota.admits((Process::from_parts(90, 1, 1), 1), links(60, 63, 1)));
+        assert_eq!([100, 20_000].map(|limit| Quota::of(limit, 64, 1).silent(256)), [12, 256]);
         assert_eq!((quota.links, Quota::of(100, 64, 1).links, Quota::of(0, 64, 1).links), (4096, 50, 1));
     }
 }

@@ -24,7 +24,7 @@ pub(crate) use inherit::{adopt_listening, beyond_standard, spawn_listening};
 pub(crate) use interest::Interest;
 pub(crate) use lock::{lock_range, locked_by_others, try_lock_range, try_share_range, unlock_range};
 pub(crate) use memory::ForkMark;
-pub(crate) use peer::{Credentials, lingers, peer_credentials, peer_pidfd, refuse_descriptors};
+pub(crate) use peer::{Credentials, descriptors_in_queue, lingers, peer_credentials, peer_pidfd, refuse_descriptors};
 pub(crate) use receive::receive_from;
 pub(crate) use rights::{
     Look, MOST_RIGHTS, Message, peek_first, receive_bytes, receive_few, receive_rights, send_rights,

@@ -47,6 +47,14 @@ pub(crate) fn lingers(socket: impl AsFd) -> bool {
     ask(socket, libc::SO_LINGER, off).is_ok_and(|linger| linger.l_onoff != 0 && linger.l_linger != 0)
 }
 
+/// How many descriptors are in the queue of a socket of the `AF_UNIX` family; of one that listens, in those of the links that
+/// wait. Unlike a look at the queue, it depends on nothing that a peer may have set (`SO_PEEK_OFF`).
+pub(crate) fn descriptors_in_queue(socket: impl AsFd) -> Option<usize> {
+    let path = format!("/proc/thread-self/fdinfo/{}", socket.as_fd().as_raw_fd());
+    let info = std::fs::read_to_string(path).ok()?;
+    info.lines().find_map(|line| line.strip_prefix("scm_fds:"))?.trim().parse().ok()
+}
+
 /// An option of `SOL_SOCKET` whose value is plain numbers, for which any bytes are a value.
 fn ask<T: Copy>(socket: impl AsFd, name: libc::c_int, mut value: T) -> rustix::io::Result<T> {
     let mut length = libc::socklen_t::try_from(size_of::<T>()).map_err(|_| Errno::INVAL)?;

@@ -134,8 +134,10 @@ pub(crate) fn receive_bytes(link: impl AsFd, buffer: &mut [u8], look: Look) -> r
 /// The first descriptor of the first message, which stays; nothing when there is none, or no place for it.
 pub(crate) fn peek_first(link: impl AsFd) -> Option<OwnedFd> {
     let mut control: Unwritten<{ space(1) }> = Control([MaybeUninit::uninit(); space(1)]);
+    // Without what aligns it, which would be room for a second.
+    let control = control.0.get_mut(..HEAD + size_of::<RawFd>())?;
     let mut first = None;
-    receive(link.as_fd(), &mut [0; 1], &mut control.0, |descriptor| first = Some(descriptor), Look::Peek).ok()?;
+    receive(link.as_fd(), &mut [0; 1], control, |descriptor| first = Some(descriptor), Look::Peek).ok()?;
     first
 }
 
@@ -262,6 +264,14 @@ mod tests {
         let targets = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
         let pidfds = targets.filter(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to.ends_with("[pidfd]")));
         assert_eq!(pidfds.count(), 0);
+    }
+
+    #[test]
+    fn the_first_of_many_descriptors_is_looked_at_alone() {
+        let (one, two) = pair();
+        send_rights(&one, &[IoSlice::new(b"x")], &[one.as_fd(), two.as_fd(), two.as_fd()]).unwrap();
+        let first = peek_first(&two).unwrap();
+        assert_eq!(sockopt::socket_cookie(first), sockopt::socket_cookie(&one));
     }
 
     #[test]

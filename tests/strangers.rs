@@ -1,0 +1,278 @@
+//! Processes are who the kernel says that they are: nobody poses as another, gets what is meant for another, or puts something
+//! in its place.
+#![cfg(target_os = "linux")]
+
+mod peer;
+mod stranger;
+
+use peer::{Peer, Place, pair, program_for_all, wait_for_end};
+use rustix::fd::AsFd;
+use rustix::net::SocketAddrUnix;
+use sharesock::{Endpoint, Error, Process, ProtocolInfo};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::process::Command;
+use stranger::{
+    Victim, claim, connect, deliver, hello, is_closed, name_of, queue, receive, send, seqpacket, token, twin,
+};
+
+/// Whether what follows can be done here. It says so when it cannot.
+fn can(test: &str, needs: &str, is_possible: bool) -> bool {
+    if !is_possible {
+        eprintln!("{test} was not run: it needs {needs}");
+    }
+    is_possible
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn has_namespaces() -> bool {
+    let made = Command::new("unshare").args(["--pid", "--fork", "--mount-proc", "true"]).status();
+    made.is_ok_and(|status| status.success())
+}
+
+fn info(answer: &str) -> ProtocolInfo {
+    answer.strip_prefix("ok ").unwrap_or_else(|| panic!("{answer}")).parse().unwrap()
+}
+
+/// A socket of the peer, which has its number afterwards.
+fn give(endpoint: &Endpoint, peer: &mut Peer) -> String {
+    let (client, socket) = pair();
+    // The other side lives as long as the test.
+    std::mem::forget(client);
+    let info = endpoint.duplicate(&socket, peer.pid()).unwrap();
+    let answer = peer.ask(&format!("redeem {info}"));
+    assert!(answer.starts_with("ok"), "{answer}");
+    answer
+}
+
+#[test]
+fn a_forged_identity_with_the_tag_of_a_source_substitutes_nothing() {
+    for source_is_known in [true, false] {
+        let mut victim = Victim::new("substitution");
+        let mut source = Peer::start(&victim.place);
+        let real: Process = source.ask("process").parse().unwrap();
+        let given = give(&victim.endpoint, &mut source);
+        if source_is_known {
+            let first = source.ask(&format!("duplicate {}", victim.peer.pid()));
+            assert_eq!(victim.peer.ask(&format!("redeem {}", &first[3..])), given);
+        }
+        let (mut client, evil) = pair();
+        let links: Vec<_> = [twin(&real), real, twin(&Process::current().unwrap())]
+            .iter()
+            .map(|pose| {
+                let link = victim.connect("");
+                send(&link, &hello(pose), &[]);
+                link
+            })
+            .collect();
+        let info = info(&source.ask(&format!("duplicate {}", victim.peer.pid())));
+        let theirs = info.delivery().unwrap().token;
+        for link in &links {
+            // With its own identity of a socket, and with the other's.
+            send(link, &deliver(theirs, &evil), &[evil.as_fd()]);
+            let mut lie = deliver(theirs, &evil);
+            lie[20..28].copy_from_slice(&theirs[8..]);
+            send(link, &lie, &[evil.as_fd()]);
+        }
+        assert_eq!(victim.peer.ask(&format!("redeem {info}")), given);
+        assert!(victim.peer.ask(&format!("redeem {info}")).contains("redeemed already"));
+        victim.is_well();
+        assert!(links.iter().all(is_closed));
+        drop(evil);
+        wait_for_end(&mut client);
+    }
+}
+
+#[test]
+fn an_info_says_of_which_socket_it_is() {
+    let mut victim = Victim::new("token");
+    let me = Process::current().unwrap();
+    let (mut client, promised) = pair();
+    let (mut other_client, other) = pair();
+    // Even the source itself cannot deliver another socket under the token of this one.
+    let link = victim.connect("");
+    send(&link, &hello(&me), &[]);
+    send(&link, &deliver(token(1, &promised), &other), &[other.as_fd()]);
+    victim.is_well();
+    assert!(is_closed(&link));
+    drop((promised, other));
+    wait_for_end(&mut client);
+    wait_for_end(&mut other_client);
+}
+
+#[test]
+fn what_is_held_for_a_process_of_another_namespace_is_not_given_to_one_of_this() {
+    let place = Place::new("claim-foreign");
+    let endpoint = place.endpoint();
+    let mut source = Peer::start(&place);
+    give(&endpoint, &mut source);
+    let foreign: Process = "7:123456:4026539999".parse().unwrap();
+    let info = info(&source.ask(&format!("duplicate-for {foreign}")));
+    let delivery = info.delivery().unwrap();
+    assert!(delivery.held);
+    let mine = twin(&Process::current().unwrap());
+    for pose in [foreign, mine, Process::current().unwrap()] {
+        let link = connect(&name_of(&place, source.pid(), "-claims"));
+        send(&link, &hello(&pose), &[]);
+        send(&link, &claim(delivery.token), &[]);
+        match pose == Process::current().unwrap() {
+            // This one is believed, and told that nothing is held for it.
+            true => assert!(receive(&link).1.is_empty()),
+            false => assert!(is_closed(&link)),
+        }
+    }
+    assert!(source.ask("flush 0").contains("1 duplicates are still held"));
+}
+
+#[test]
+fn who_listens_under_the_name_of_another_gets_nothing() {
+    let place = Place::new("listens-for");
+    let endpoint = place.endpoint();
+    let (mut client, socket) = pair();
+    let idle = Peer::start_without_endpoint(&place);
+    let here = Process::from_pid(idle.pid()).unwrap();
+    let elsewhere: Process = "9:123456:4026539999".parse().unwrap();
+    for target in [here, elsewhere] {
+        for suffix in ["", "-hand-off"] {
+            let listener = seqpacket();
+            let path = place.path().join(format!("{}-{:08x}{suffix}", target.pid(), target.tag()));
+            rustix::net::bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+            rustix::net::listen(&listener, 8).unwrap();
+            let refused = match suffix {
+                "" => endpoint.duplicate(&socket, target).unwrap_err(),
+                _ => endpoint.sender(target).map(drop).unwrap_err(),
+            };
+            assert_eq!(refused, Error::Impostor { pid: target.pid(), answered: std::process::id() });
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    drop(socket);
+    wait_for_end(&mut client);
+}
+
+#[test]
+fn a_sender_that_poses_as_another_is_not_greeted() {
+    let mut victim = Victim::new("poses-as-sender");
+    let source = Peer::start(&victim.place);
+    let real = Process::from_pid(source.pid()).unwrap();
+    let (mut client, socket) = pair();
+    for pose in [real, twin(&real), twin(&Process::current().unwrap())] {
+        let link = victim.connect("-hand-off");
+        let (one, two) = queue();
+        send(&link, &hello(&pose), &[two.as_fd()]);
+        drop(two);
+        send(&one, &stranger::load(1, &[0], 0), &[socket.as_fd()]);
+        victim.is_well();
+        assert!(is_closed(&link));
+    }
+    drop(socket);
+    wait_for_end(&mut client);
+}
+
+#[test]
+fn a_process_with_the_id_of_an_earlier_one_gets_nothing_of_its() {
+    if !can("giving out an id again", "root", is_root()) {
+        return;
+    }
+    let place = Place::new("recycled-id");
+    let endpoint = place.endpoint();
+    let (mut client, socket) = pair();
+    let mut again = None;
+    for _ in 0..50 {
+        let mut first = Peer::start_without_endpoint(&place);
+        let before = Process::from_pid(first.pid()).unwrap();
+        let info = endpoint.duplicate(&socket, before).unwrap();
+        first.kill();
+        let last = (before.pid() - 1).to_string();
+        std::fs::write("/proc/sys/kernel/ns_last_pid", last).unwrap();
+        let second = Peer::start(&place);
+        // One that started in the same clock tick is the same process, for all that anybody can see.
+        if second.pid() == before.pid() && Process::from_pid(second.pid()).unwrap() != before {
+            again = Some((before, second, info));
+            break;
+        }
+    }
+    if !can("giving out an id again", "that no other processes start", again.is_some()) {
+        return;
+    }
+    let (before, mut second, info) = again.unwrap();
+    let now = Process::from_pid(second.pid()).unwrap();
+    assert!(now != before && now.pid() == before.pid());
+    assert!(matches!(endpoint.duplicate(&socket, before), Err(Error::NoSuchProcess { .. } | Error::NoEndpoint { .. })));
+    assert!(endpoint.sender(before).is_err());
+    let answer = second.ask(&format!("redeem {info}"));
+    assert!(answer.starts_with("error") && !answer.contains("ended while"), "{answer}");
+    drop(socket);
+    wait_for_end(&mut client);
+}
+
+#[test]
+fn a_target_of_another_namespace_that_ended_is_forgotten() {
+    if !can("ending in another PID namespace", "root", has_namespaces()) {
+        return;
+    }
+    let place = Place::new("foreign-dead");
+    let endpoint = place.endpoint();
+    let unshare = ["--pid", "--fork", "--mount-proc", "--kill-child"];
+    let mut inside = Peer::from_command(&mut Peer::command_by(&place, "unshare", &unshare), Command::spawn);
+    let there: Process = inside.ask("process").parse().unwrap();
+    let (mut client, socket) = pair();
+    // Delivered until its queue is full, and then held.
+    while !endpoint.duplicate(&socket, there).unwrap().delivery().unwrap().held {}
+    inside.kill();
+    while !matches!(endpoint.duplicate(&socket, there), Err(Error::NoSuchProcess { .. })) {
+        std::thread::yield_now();
+    }
+    assert!(endpoint.sender(there).is_err());
+    endpoint.flush(std::time::Duration::from_secs(60)).unwrap();
+    drop(socket);
+    wait_for_end(&mut client);
+}
+
+#[test]
+fn a_process_whose_namespace_cannot_be_read_is_not_taken_for_one_of_this() {
+    if !can("hiding in a user namespace", "root", is_root() && has_namespaces()) {
+        return;
+    }
+    let place = Place::new("unreadable");
+    let program = program_for_all(&place);
+    chown(place.path(), Some(0), Some(54_321)).unwrap();
+    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o3770)).unwrap();
+    let start = |uid: &str, before: &[&str], later: bool| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", uid, "--regid", "54321", "--clear-groups"]).args(before);
+        command
+            .args([&program, "--exact", "peer::peer", "--nocapture"])
+            .env("SHARESOCK_TEST_PEER_DOMAIN", place.path());
+        if later {
+            command.env("SHARESOCK_TEST_PEER_LATER", "1");
+        }
+        Peer::from_command(&mut command, Command::spawn)
+    };
+    let target = start("61001", &[], true);
+    let pid = target.pid();
+    // In a PID namespace of its own, where it has the id of the target.
+    let last = format!("echo {} > /proc/sys/kernel/ns_last_pid; \"$@\"; true", pid - 1);
+    let unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    let before = [&unshare[..], &["sh", "-c", &last, "sh"]].concat();
+    let mut attacker = start("61003", &before, true);
+    let mut source = start("61002", &[], false);
+    let tag = Process::from_pid(pid).unwrap().tag();
+    for suffix in ["", "-hand-off"] {
+        assert_eq!(attacker.ask(&format!("listen-as {pid}-{tag:08x}{suffix}")), "ok");
+    }
+    assert_eq!(source.ask("socket"), "ok");
+    for command in [format!("duplicate {pid}"), format!("hand-off {pid} secret")] {
+        let answer = source.ask(&command);
+        assert!(answer.starts_with("error") && answer.contains(&pid.to_string()), "{answer}");
+        let answered = answer.split_once("is answered by process ").unwrap().1.split_once(':').unwrap().0;
+        let status = std::fs::read_to_string(format!("/proc/{answered}/status")).unwrap();
+        let ids = status.lines().find(|line| line.starts_with("NSpid:")).unwrap();
+        assert!(ids.ends_with(&format!("\t{pid}")), "where it is, it has the id of the target: {ids}");
+        assert_eq!(source.ask("socket"), "ok");
+    }
+    drop((attacker, source, target));
+    std::fs::remove_file(program).unwrap();
+}
