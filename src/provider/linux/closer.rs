@@ -51,6 +51,12 @@ pub(crate) type Link = Entrusted<LinkCloser>;
 #[derive(Debug, Clone)]
 pub(crate) struct LinkCloser(Closer);
 
+/// Our end of a queue of parcels. What is in it stays: its sender takes it back.
+pub(crate) type Queue = Entrusted<QueueCloser>;
+
+#[derive(Debug, Clone)]
+pub(crate) struct QueueCloser(Closer);
+
 impl Closer {
     pub(crate) fn new() -> Result<Self> {
         let mark = ForkMark::new().map_err(Error::system("marking what closes descriptors"))?;
@@ -80,6 +86,11 @@ impl Closer {
     /// Our end of a link, or what listens for links.
     pub(crate) fn guard_link(&self, link: OwnedFd) -> Link {
         Entrusted::new(link, LinkCloser(self.clone()))
+    }
+
+    /// The end of a queue at which parcels come out.
+    pub(crate) fn guard_queue(&self, queue: OwnedFd) -> Queue {
+        Entrusted::new(queue, QueueCloser(self.clone()))
     }
 
     /// Closes a socket of the program's own, at once if that cannot wait for its peer.
@@ -209,6 +220,19 @@ impl Bury for LinkCloser {
             }
         }
         drop(link);
+    }
+}
+
+impl Bury for QueueCloser {
+    fn bury(&self, queue: OwnedFd) {
+        if self.0.0.mark.is_mine() {
+            // As above. What is in it is closed here only if its sender has no descriptor of the queue any more.
+            let _ = shutdown(&queue, Shutdown::Both);
+            if has_message(&queue) {
+                return self.0.close_elsewhere(queue);
+            }
+        }
+        drop(queue);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::process::Process;
-use crate::provider::linux::closer::{Closer, Foreign, Link};
+use crate::provider::linux::closer::{Closer, Foreign, Link, Queue};
 use crate::provider::linux::mail::{Frame, read_frame};
 use crate::provider::linux::process::Peer;
 use rustix::io::Errno;
@@ -28,7 +28,7 @@ pub(super) struct Greeted {
     /// Nothing when who it is rests on nothing that the kernel says.
     pub(super) source: Option<Process>,
     /// The end of its queue.
-    pub(super) queue: Link,
+    pub(super) queue: Queue,
 }
 
 /// What a greeting came to.
@@ -67,7 +67,7 @@ impl Greeting {
         if !could_be_a_queue(&queue) {
             return Ok(Heard::Refused);
         }
-        let queue = closer.guard_link(queue.into_owned());
+        let queue = closer.guard_queue(queue.into_owned());
         if !peer.is(&process, me) {
             return Ok(Heard::Refused);
         }

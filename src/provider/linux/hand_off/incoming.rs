@@ -5,7 +5,7 @@ use super::queue::{Read, Reader, drop_first, first_count};
 use crate::error::Result;
 use crate::hand_off::Parcel;
 use crate::process::Process;
-use crate::provider::linux::closer::Link;
+use crate::provider::linux::closer::{Link, Queue};
 use crate::provider::linux::mail::Frame;
 use crate::provider::linux::sys::{Exclusive, Look, send_rights, take_gate};
 use rustix::io::IoSlice;
@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 
 #[derive(Debug)]
 pub(super) struct Incoming {
-    pub(super) queue: Link,
+    pub(super) queue: Queue,
     /// The sender sees by it that this process receives, and is told over it what the program wants.
     link: Link,
     /// Who is at the other end, and its user.

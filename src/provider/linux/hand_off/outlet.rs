@@ -8,7 +8,7 @@ use crate::hand_off::{Parcel, Refused, Sender};
 use crate::process::Process;
 use crate::provider::Mailbox;
 use crate::provider::linux::closer::{Closer, Link};
-use crate::provider::linux::mail::{Addressee, Frame, Purpose, Sometimes, connect, make_queue, read_frame};
+use crate::provider::linux::mail::{Addressee, Frame, Purpose, Sometimes, connect, hung_up, make_queue, read_frame};
 use crate::provider::linux::mailbox::Live;
 use crate::provider::linux::process::Peer;
 use crate::provider::linux::sys::{
@@ -414,9 +414,9 @@ fn is_readable(watch: &OwnedFd) -> bool {
 
 impl Drop for Outlet {
     fn drop(&mut self) {
-        // A target that lives has the queue, with all that is on its way. Of one that has ended, this is the last
-        // descriptor of it.
-        if self.mark.is_mine() && self.peer.has_ended() {
+        // A target that receives has the queue, with all that is on its way. Of one that has ended, or closed its receiver,
+        // this is the last descriptor of it.
+        if self.mark.is_mine() && (self.peer.has_ended() || hung_up(&self.link)) {
             self.closer.discard(&self.back);
         }
     }
