@@ -2,15 +2,14 @@
 
 use super::greeting::Greeted;
 use super::queue::{Read, Reader, drop_first, first_count};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hand_off::Parcel;
 use crate::process::Process;
-use crate::provider::linux::closer::{Link, Queue};
+use crate::provider::linux::closer::{Foreign, Link, Queue};
 use crate::provider::linux::mail::Frame;
-use crate::provider::linux::sys::{Exclusive, Look, send_rights, take_gate};
-use rustix::io::IoSlice;
+use crate::provider::linux::sys::{Exclusive, Look, gate_is_open, peek_first, send_rights, take_gate};
+use rustix::io::{Errno, IoSlice};
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
 
 #[derive(Debug)]
 pub(super) struct Incoming {
@@ -30,7 +29,7 @@ pub(super) struct Incoming {
 #[derive(Debug)]
 struct Begun {
     parcels: VecDeque<Parcel>,
-    gate: OwnedFd,
+    gate: Foreign,
 }
 
 /// What taking came to.
@@ -64,11 +63,16 @@ impl Incoming {
         reader: &mut Reader,
         taken: &mut Vec<Parcel>,
     ) -> Result<Taken> {
-        if self.begun.is_some() {
+        self.end_spent()?;
+        if let Some(begun) = &self.begun {
+            if begun.parcels.is_empty() {
+                return Ok(Taken::Nothing);
+            }
             return Ok(if split { self.go_on(wanted, reader, taken) } else { Taken::TooMany });
         }
         // An honest sender puts no more into one message than it was told.
-        let fits = self.most_told <= wanted || first_count(&self.queue).is_none_or(|count| count <= wanted);
+        let fits = self.most_told <= wanted
+            || first_count(&self.queue).is_ok_and(|count| count.is_none_or(|count| count <= wanted));
         if fits {
             return self.take_message(wanted, reader, taken);
         }
@@ -95,10 +99,16 @@ impl Incoming {
             // it back in between.
             let Ok(_settled) = Exclusive::take(&self.queue) else { return Ok(Taken::Nothing) };
             let read = reader.read(&self.queue, Look::Peek, self.source)?;
-            if matches!(read, Read::Parcels(_)) {
-                drop_first(&self.queue);
+            if let Read::Parcels(message) = read {
+                if let Err(errno) = drop_first(&self.queue) {
+                    // It would come again.
+                    message.parcels.into_iter().for_each(|parcel| reader.closer.close(parcel.socket.into()));
+                    return Err(Error::system("receiving what was handed off")(errno));
+                }
+                Read::Parcels(message)
+            } else {
+                read
             }
-            read
         };
         match read {
             Read::Parcels(message) if message.parcels.len() <= wanted => {
@@ -121,22 +131,37 @@ impl Incoming {
         while count < wanted {
             let Some(parcel) = begun.parcels.pop_front() else { break };
             if take_gate(&begun.gate) != Ok(true) {
-                // Its sender took back what was left.
+                // Its sender took back what was left, or an earlier look found a message that was done with.
                 let left = std::iter::once(parcel).chain(begun.parcels.drain(..));
                 left.for_each(|parcel| reader.closer.close(parcel.socket.into()));
-                self.begun = None;
                 break;
             }
             taken.push(parcel);
             count += 1;
         }
-        if self.begun.as_ref().is_some_and(|begun| begun.parcels.is_empty()) {
-            self.begun = None;
-            if Exclusive::take(&self.queue).is_ok() {
-                drop_first(&self.queue);
+        // If that fails it is done before the next one is taken.
+        let _ = self.end_spent();
+        if count > 0 { Taken::Some } else { Taken::Nothing }
+    }
+
+    /// Takes the first message out of the queue when all its parcels were taken.
+    ///
+    /// Its sender may have done so meanwhile: then another one is first, whose gate is not empty, or that has none.
+    fn end_spent(&mut self) -> Result<()> {
+        if self.begun.as_ref().is_none_or(|begun| !begun.parcels.is_empty()) {
+            return Ok(());
+        }
+        // Its sender takes back what is in the queue: it is asked for again.
+        let Ok(_settled) = Exclusive::take(&self.queue) else { return Ok(()) };
+        let failed = Error::system("receiving what was handed off");
+        if first_count(&self.queue).map_err(&failed)?.is_some_and(|count| count > 1) {
+            let gate = peek_first(&self.queue).ok_or_else(|| failed(Errno::MFILE))?;
+            if !gate_is_open(&gate).map_err(&failed)? {
+                drop_first(&self.queue).map_err(&failed)?;
             }
         }
-        if count > 0 { Taken::Some } else { Taken::Nothing }
+        self.begun = None;
+        Ok(())
     }
 
     /// Whether of the first message in the queue some were taken, and not all.

@@ -237,7 +237,7 @@ impl Outlet {
     fn untaken(&self, state: &mut State) -> usize {
         self.count(state);
         let (parcels, first) = (state.sent.parcels(), state.sent.first());
-        if first < 2 || first_count(&self.back) != Some(first) {
+        if first < 2 || first_count(&self.back) != Ok(Some(first)) {
             return parcels;
         }
         // Of the first message some may be taken: its gate tells.
@@ -328,10 +328,14 @@ impl Outlet {
         }
         let Read::Parcels(message) = reader.read(&self.back, look, None)? else { return Ok(None) };
         let count = message.parcels.len();
-        let left = message.gate.map_or(count, |gate| take_gates(gate, count));
         if alone {
-            drop_first(&self.back);
+            if let Err(errno) = drop_first(&self.back) {
+                // It would come back again.
+                message.parcels.into_iter().for_each(|parcel| self.closer.close_own(parcel.socket.into()));
+                return Err(Error::system("reclaiming what was handed off")(errno));
+            }
         }
+        let left = message.gate.map_or(count, |gate| take_gates(gate, count));
         let taken = count - left;
         let mut parcels = Vec::with_capacity(left);
         for (n, parcel) in message.parcels.into_iter().enumerate() {

@@ -7,8 +7,9 @@
 use crate::error::{Error, Result};
 use crate::hand_off::{Parcel, load};
 use crate::process::Process;
-use crate::provider::linux::closer::Closer;
-use crate::provider::linux::sys::{Headroom, Look, Message, is_gate, receive_bytes, receive_rights};
+use crate::provider::linux::closer::{Closer, Foreign};
+use crate::provider::linux::mail::is_passing;
+use crate::provider::linux::sys::{Headroom, Look, Message, receive_bytes, receive_rights};
 use crate::socket::Socket;
 use rustix::io::Errno;
 use std::collections::VecDeque;
@@ -30,7 +31,7 @@ pub(super) struct Reader {
 #[derive(Debug)]
 pub(super) struct Parcels {
     pub(super) parcels: VecDeque<Parcel>,
-    pub(super) gate: Option<OwnedFd>,
+    pub(super) gate: Option<Foreign>,
 }
 
 /// What is in a queue.
@@ -65,11 +66,12 @@ impl Reader {
                 // Its other end closed while something of ours lay there; what lies here is there nevertheless.
                 Err(Errno::CONNRESET) => {}
                 Err(Errno::AGAIN) => return Ok(Read::Nothing),
+                Err(errno) if is_passing(errno) => return Err(Error::system("receiving what was handed off")(errno)),
                 Ok(None) | Err(_) => return Ok(Read::Over),
                 Ok(Some(message)) => break message,
             }
         };
-        let parcels = if message.lacking { None } else { parse(&message, buffer, descriptors, source) };
+        let parcels = if message.lacking { None } else { parse(&message, buffer, descriptors, closer, source) };
         // What is left here is a stranger's, or in the queue still.
         descriptors.drain(..).for_each(|descriptor| closer.close(descriptor));
         match parcels {
@@ -83,15 +85,19 @@ impl Reader {
     }
 }
 
-fn parse(message: &Message, buffer: &[u8], descriptors: &mut Vec<OwnedFd>, source: Option<Process>) -> Option<Parcels> {
+/// Whether its first descriptor is a gate is not asked, which could fail: what is none only lets its sender cheat itself.
+fn parse(
+    message: &Message,
+    buffer: &[u8],
+    descriptors: &mut Vec<OwnedFd>,
+    closer: &Closer,
+    source: Option<Process>,
+) -> Option<Parcels> {
     let count = parcels_of(buffer)?;
     let gated = usize::from(count > 1);
     let parts = load::read(buffer.get(..message.length)?, descriptors.len().checked_sub(gated)?)?;
-    if gated == 1 && !descriptors.first().is_some_and(is_gate) {
-        return None;
-    }
     let mut descriptors = descriptors.drain(..);
-    let gate = (gated == 1).then(|| descriptors.next()).flatten();
+    let gate = (gated == 1).then(|| descriptors.next()).flatten().map(|gate| closer.guard(gate));
     let parcel = |(descriptor, bytes): (_, &[u8])| Parcel {
         socket: Socket::from_trusted(descriptor),
         bytes: bytes.to_vec(),
@@ -107,13 +113,22 @@ fn parcels_of(head: &[u8]) -> Option<usize> {
 }
 
 /// How many parcels the first message of a queue has, if there is one.
-pub(super) fn first_count(queue: impl AsFd) -> Option<usize> {
+///
+/// # Errors
+/// When the kernel does not tell: then there may be any number.
+pub(super) fn first_count(queue: impl AsFd) -> rustix::io::Result<Option<usize>> {
     let mut head = [0; load::HEAD];
-    receive_bytes(queue, &mut head, Look::Peek).ok()??;
-    parcels_of(&head)
+    match receive_bytes(queue, &mut head, Look::Peek) {
+        Ok(message) => Ok(message.and_then(|_| parcels_of(&head))),
+        Err(Errno::AGAIN) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Takes the first message, of which all is taken that its descriptors are wanted for.
-pub(super) fn drop_first(queue: impl AsFd) {
-    let _ = receive_bytes(queue, &mut [0; 1], Look::Take);
+///
+/// # Errors
+/// It is in the queue still.
+pub(super) fn drop_first(queue: impl AsFd) -> rustix::io::Result<()> {
+    receive_bytes(queue, &mut [0; 1], Look::Take).map(drop)
 }
