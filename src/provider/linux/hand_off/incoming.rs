@@ -72,7 +72,12 @@ impl Incoming {
         }
         // An honest sender puts no more into one message than it was told.
         let fits = self.most_told <= wanted
-            || first_count(&self.queue).is_ok_and(|count| count.is_none_or(|count| count <= wanted));
+            || match first_count(&self.queue) {
+                Ok(count) => count.is_none_or(|count| count <= wanted),
+                // One that comes now could have more.
+                Err(Errno::AGAIN) => return Ok(Taken::Nothing),
+                Err(_) => false,
+            };
         if fits {
             return self.take_message(wanted, reader, taken);
         }
@@ -154,7 +159,11 @@ impl Incoming {
         // Its sender takes back what is in the queue: it is asked for again.
         let Ok(_settled) = Exclusive::take(&self.queue) else { return Ok(()) };
         let failed = Error::system("receiving what was handed off");
-        if first_count(&self.queue).map_err(&failed)?.is_some_and(|count| count > 1) {
+        let first = match first_count(&self.queue) {
+            Err(Errno::AGAIN) => None,
+            count => count.map_err(&failed)?,
+        };
+        if first.is_some_and(|count| count > 1) {
             let gate = peek_first(&self.queue).ok_or_else(|| failed(Errno::MFILE))?;
             if !gate_is_open(&gate).map_err(&failed)? {
                 drop_first(&self.queue).map_err(&failed)?;

@@ -112,17 +112,14 @@ fn parcels_of(head: &[u8]) -> Option<usize> {
     usize::try_from(u32::from_le_bytes(*count)).ok()
 }
 
-/// How many parcels the first message of a queue has, if there is one.
+/// How many parcels the first message of a queue has; nothing when it is none of ours, or when nothing will come.
 ///
 /// # Errors
-/// When the kernel does not tell: then there may be any number.
+/// `AGAIN` when there is none now; others when the kernel does not tell. Then there may be any number a moment later.
 pub(super) fn first_count(queue: impl AsFd) -> rustix::io::Result<Option<usize>> {
     let mut head = [0; load::HEAD];
-    match receive_bytes(queue, &mut head, Look::Peek) {
-        Ok(message) => Ok(message.and_then(|_| parcels_of(&head))),
-        Err(Errno::AGAIN) => Ok(None),
-        Err(errno) => Err(errno),
-    }
+    let message = receive_bytes(queue, &mut head, Look::Peek)?;
+    Ok(message.and_then(|_| parcels_of(&head)))
 }
 
 /// Takes the first message, of which all is taken that its descriptors are wanted for.
