@@ -159,7 +159,7 @@ impl Tally {
             *self.findings.entry(finding.kind).or_default() += 1;
             println!("FOUND {:?}: {}\n    {case}", finding.kind, finding.text);
         }
-        if let Some(cut) = outcome.cut.filter(|cut| !cut.ends_with("was killed")) {
+        if let Some(cut) = outcome.cut {
             self.refused += 1;
             println!("REFUSED: {cut}\n    {case}");
         }

@@ -64,6 +64,8 @@ pub(crate) fn run(case: &Case) -> Outcome {
     if let Some(path) = std::env::var_os("SHARESOCK_LOG") {
         let _ = std::fs::write(path, log.join("\n"));
     }
+    // Of one that was killed the other has errors that stay.
+    cut = cut.filter(|_| stage.source.alive && stage.target.alive);
     let injected = was_injected(&log) || !stage.actor(case.role).alive;
     if finding.is_none() {
         finding = names(&mut stage);

@@ -40,6 +40,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("hand-off", BOTH, hand_off),
     Scenario { sockets: 10, ..scenario("hand-off-many", BOTH, hand_off_many) },
     Scenario { sockets: 6, ..scenario("reclaim-in-the-middle", BOTH, reclaim_in_the_middle) },
+    Scenario { sockets: 6, ..scenario("both-at-once", BOTH, both_at_once) },
     Scenario { sockets: 6, ..scenario("target-ends", &[Source], target_ends) },
     Scenario { sockets: 6, ..scenario("source-ends", &[Target], source_ends) },
     Scenario { sockets: 6, closes: Closes::WithSource, ..scenario("receiver-closes", BOTH, receiver_closes) },
@@ -120,6 +121,20 @@ fn reclaim_in_the_middle(stage: &mut Stage) -> Result<(), Halt> {
     stage.need(Source, "outstanding")?;
     reclaim(stage)?;
     stage.need(Target, "receive 50").map(drop)
+}
+
+/// The target waits for what comes, the source until all is taken.
+fn both_at_once(stage: &mut Stage) -> Result<(), Halt> {
+    open(stage)?;
+    stage.need(Target, "receiver")?;
+    stage.tell(Target, "receive-many 4");
+    let sent = sender(stage).and_then(|()| hand_off_some(stage, 2)).and_then(|()| hand_off_batch(stage, 4));
+    stage.hear(Target, "receive-many 4")?;
+    sent?;
+    stage.tell(Source, "flush-sender 300");
+    let drained = stage.ask(Target, "drain");
+    stage.hear(Source, "flush-sender 300")?;
+    drained.map(drop)
 }
 
 fn target_ends(stage: &mut Stage) -> Result<(), Halt> {

@@ -182,23 +182,29 @@ impl Stage {
 
     /// Has an actor do something, once.
     pub(crate) fn ask(&mut self, role: Role, command: &str) -> Result<Answer, Halt> {
-        let receives = command.starts_with("receive") || command == "drain";
-        if !self.actor(role).alive {
-            return Ok(Answer::Died);
-        }
+        self.tell(role, command);
+        self.hear(role, command)
+    }
+
+    /// Has an actor do something while the other does something, too.
+    pub(crate) fn tell(&mut self, role: Role, command: &str) {
         if let (true, Some((id, _))) = (command.starts_with("duplicate"), self.connections.first()) {
             self.duplicated.insert(id.clone());
         }
         // It may have been killed between two commands.
-        let actor = self.actor(role);
-        let told = writeln!(actor.input, "{command}").is_ok();
+        let _ = writeln!(self.actor(role).input, "{command}");
         if std::env::var_os("SHARESOCK_VERBOSE").is_some() {
             println!("{role:?} < {command}");
         }
-        let mut answer = match told {
-            true => actor.output.recv_timeout(WAKE_AFTER),
-            false => Err(RecvTimeoutError::Disconnected),
-        };
+    }
+
+    /// What an actor says to what it was told.
+    pub(crate) fn hear(&mut self, role: Role, command: &str) -> Result<Answer, Halt> {
+        let receives = command.starts_with("receive") || command == "drain";
+        if !self.actor(role).alive {
+            return Ok(Answer::Died);
+        }
+        let mut answer = self.actor(role).output.recv_timeout(WAKE_AFTER);
         if answer == Err(RecvTimeoutError::Timeout) {
             if receives {
                 self.wake(role);

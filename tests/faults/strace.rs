@@ -52,7 +52,7 @@ const ERRORS: &[(&str, &[&str])] = &[
     ("socketpair", &["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]),
     ("statx", &["EACCES", "ENOENT"]),
     ("unlinkat", &["EACCES", "EBUSY"]),
-    ("write", &["EAGAIN", "EINTR"]),
+    ("write", &["EINTR"]),
 ];
 
 /// What a kernel, or a file system, does not have at all: these fail every time.
