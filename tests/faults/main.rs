@@ -49,7 +49,7 @@ fn whatever_call_fails_nothing_is_lost_doubled_or_left_over() {
         return;
     }
     if let Err(why) = may_trace() {
-        eprintln!("not run: strace cannot watch a process here: {}", why.trim());
+        eprintln!("not run: strace is to watch processes, and may not or is not installed: {}", why.trim());
         return;
     }
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();

@@ -107,7 +107,8 @@ impl Strace {
             command.args(["-e", &injection.argument()]);
         }
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
-        let mut strace = Strace { child: child.map_err(|error| error.to_string())?, log: log.to_owned() };
+        let mut strace =
+            Strace { child: child.map_err(|error| format!("cannot be run: {error}"))?, log: log.to_owned() };
         let until = Instant::now() + Duration::from_secs(20);
         while !is_traced(pid) {
             if strace.child.try_wait().is_ok_and(|ended| ended.is_some()) || Instant::now() > until {
