@@ -69,7 +69,7 @@ fn whatever_call_fails_nothing_is_lost_doubled_or_left_over() {
             let outcome = run(&Case { scenario, role: *role, injection: None });
             let clean = outcome.finding.is_none() && outcome.cut.is_none();
             assert!(clean, "{} {role:?}: {:?} {:?}", scenario.name, outcome.cut, outcome.finding);
-            let faults = strace::faults_of(&outcome.log);
+            let faults = strace::faults_of(&outcome.log, *role);
             println!("{} {role:?}: {} faults", scenario.name, faults.len());
             cases.extend(faults.into_iter().map(|fault| Case { scenario, role: *role, injection: Some(fault) }));
         }

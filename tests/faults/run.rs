@@ -189,8 +189,17 @@ fn names(stage: &mut Stage) -> Option<Finding> {
     stage.source.kill();
     stage.target.kill();
     stage.waker = None;
-    drop(stage.place.endpoint());
-    let left: Vec<_> = std::fs::read_dir(stage.place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let until = Instant::now() + SETTLES_WITHIN;
+    let left = loop {
+        drop(stage.place.endpoint());
+        let entries = std::fs::read_dir(stage.place.path()).unwrap();
+        let left: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        // A child of one that was killed may be about to end.
+        if left.is_empty() || Instant::now() > until {
+            break left;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
     let text = format!("names are left: {left:?}");
     (!left.is_empty()).then_some(Finding { kind: Kind::Leak, text })
 }
