@@ -25,7 +25,7 @@ const VARIABLE: &str = "SHARESOCK_TEST_ACTOR_DOMAIN";
 /// Marks an actor's answers among the lines that the test harness prints.
 const ANSWER: &str = "actor> ";
 /// How many faults the test injects unless it is told.
-const SAMPLE: usize = 500;
+const SAMPLE: usize = 300;
 /// Runs at a time.
 const WORKERS: usize = 2;
 
