@@ -219,6 +219,28 @@ fn what_a_dead_target_did_not_take_comes_back_exactly() {
 }
 
 #[test]
+fn what_a_receiver_that_closes_did_not_take_comes_back_exactly() {
+    let place = Place::new("closed-receiver");
+    let endpoint = place.endpoint();
+    for (singly, taken) in [(true, 2), (false, 0), (false, 3)] {
+        let receiver = endpoint.receiver().unwrap();
+        let sender = endpoint.sender(std::process::id()).unwrap();
+        sender.hand_off(pair().1).unwrap();
+        assert_eq!(receiver.receive_many(if singly { 1 } else { 8 }).unwrap().len(), 1);
+        let (mut clients, sockets): (Vec<_>, Vec<_>) = (0..5).map(|_| pair()).unzip();
+        sender.hand_off_many(&mut sockets.into_iter().map(Parcel::from).collect()).unwrap();
+        (0..taken).for_each(|_| drop(receiver.receive().unwrap()));
+        drop(receiver);
+        assert!(matches!(sender.flush(LONG), Err(Error::TargetGone { .. })));
+        let back = sender.reclaim();
+        assert_eq!(back.len(), 5 - taken);
+        assert!(clients.iter_mut().skip(taken).all(|client| !at_end(client)));
+        drop(back);
+        clients.iter_mut().for_each(wait_for_end);
+    }
+}
+
+#[test]
 fn a_sender_that_is_dropped_after_its_target_died_keeps_nothing_open() {
     let place = Place::new("forgotten");
     let endpoint = place.endpoint();

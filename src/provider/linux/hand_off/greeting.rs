@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::process::Process;
 use crate::provider::linux::closer::{Closer, Foreign, Link, Queue};
-use crate::provider::linux::mail::{Frame, read_frame};
+use crate::provider::linux::mail::{Frame, is_passing, read_frame};
 use crate::provider::linux::process::Peer;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, sockopt};
@@ -56,9 +56,7 @@ impl Greeting {
             match read_frame(&self.link, closer, false) {
                 Ok(Some((Frame::Hello(process), [Some(queue), None]))) => self.said = Some((process, queue)),
                 Err(Errno::AGAIN) => return Ok(Heard::Nothing),
-                Err(errno @ (Errno::MFILE | Errno::NFILE)) => {
-                    return Err(Error::system("receiving what was handed off (no descriptor is free)")(errno));
-                }
+                Err(errno) if is_passing(errno) => return Err(Error::system("receiving what was handed off")(errno)),
                 _ => return Ok(Heard::Refused),
             }
         }

@@ -2,15 +2,14 @@
 
 use super::greeting::Greeted;
 use super::queue::{Read, Reader, drop_first, first_count};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hand_off::Parcel;
 use crate::process::Process;
-use crate::provider::linux::closer::{Closer, Link, Queue};
+use crate::provider::linux::closer::{Closer, Foreign, Link, Queue};
 use crate::provider::linux::mail::{Frame, hung_up};
-use crate::provider::linux::sys::{Exclusive, Look, send_rights, take_gate};
-use rustix::io::IoSlice;
+use crate::provider::linux::sys::{Exclusive, Look, gate_is_open, peek_first, send_rights, take_gate};
+use rustix::io::{Errno, IoSlice};
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
 
 #[derive(Debug)]
 pub(super) struct Incoming {
@@ -31,7 +30,7 @@ pub(super) struct Incoming {
 #[derive(Debug)]
 struct Begun {
     parcels: VecDeque<Parcel>,
-    gate: OwnedFd,
+    gate: Foreign,
 }
 
 /// What taking came to.
@@ -66,11 +65,21 @@ impl Incoming {
         reader: &mut Reader,
         taken: &mut Vec<Parcel>,
     ) -> Result<Taken> {
-        if self.begun.is_some() {
+        self.end_spent()?;
+        if let Some(begun) = &self.begun {
+            if begun.parcels.is_empty() {
+                return Ok(Taken::Nothing);
+            }
             return Ok(if split { self.go_on(wanted, reader, taken) } else { Taken::TooMany });
         }
         // An honest sender puts no more into one message than it was told.
-        let fits = self.most_told <= wanted || first_count(&self.queue).is_none_or(|count| count <= wanted);
+        let fits = self.most_told <= wanted
+            || match first_count(&self.queue) {
+                Ok(count) => count.is_none_or(|count| count <= wanted),
+                // One that comes now could have more.
+                Err(Errno::AGAIN) => return Ok(Taken::Nothing),
+                Err(_) => false,
+            };
         if fits {
             return self.take_message(wanted, reader, taken);
         }
@@ -83,7 +92,7 @@ impl Incoming {
                 self.begun = Some(Begun { parcels: parcels.into(), gate });
                 Ok(self.go_on(wanted, reader, taken))
             }
-            // It was taken back meanwhile, and another is there: the next look sees it.
+            // What was first was taken back meanwhile, and another is there: the next look sees it.
             Read::Message(None) | Read::Nothing => Ok(Taken::Nothing),
             Read::Over => Ok(Taken::Over),
         }
@@ -100,7 +109,11 @@ impl Incoming {
             let Ok(_settled) = Exclusive::take(&self.queue) else { return Ok(Taken::Nothing) };
             let read = reader.read(&self.queue, Look::Peek, self.source, taken)?;
             if matches!(read, Read::Message(_)) {
-                drop_first(&self.queue);
+                if let Err(errno) = drop_first(&self.queue) {
+                    // It would come again.
+                    taken.drain(before..).for_each(|parcel| reader.closer.close(parcel.socket.into()));
+                    return Err(Error::system("receiving what was handed off")(errno));
+                }
             }
             read
         };
@@ -122,22 +135,41 @@ impl Incoming {
         while count < wanted {
             let Some(parcel) = begun.parcels.pop_front() else { break };
             if take_gate(&begun.gate) != Ok(true) {
-                // Its sender took back what was left.
+                // Its sender took back what was left, or an earlier look found a message that was done with.
                 let left = std::iter::once(parcel).chain(begun.parcels.drain(..));
                 left.for_each(|parcel| reader.closer.close(parcel.socket.into()));
-                self.begun = None;
                 break;
             }
             taken.push(parcel);
             count += 1;
         }
-        if self.begun.as_ref().is_some_and(|begun| begun.parcels.is_empty()) {
-            self.begun = None;
-            if Exclusive::take(&self.queue).is_ok() {
-                drop_first(&self.queue);
+        // If that fails it is done before the next one is taken.
+        let _ = self.end_spent();
+        if count > 0 { Taken::Some } else { Taken::Nothing }
+    }
+
+    /// Takes the first message out of the queue when all its parcels were taken.
+    ///
+    /// Its sender may have done so meanwhile: then another one is first, whose gate is not empty, or that has none.
+    fn end_spent(&mut self) -> Result<()> {
+        if self.begun.as_ref().is_none_or(|begun| !begun.parcels.is_empty()) {
+            return Ok(());
+        }
+        // Its sender takes back what is in the queue: it is asked for again.
+        let Ok(_settled) = Exclusive::take(&self.queue) else { return Ok(()) };
+        let failed = Error::system("receiving what was handed off");
+        let first = match first_count(&self.queue) {
+            Err(Errno::AGAIN) => None,
+            count => count.map_err(&failed)?,
+        };
+        if first.is_some_and(|count| count > 1) {
+            let gate = peek_first(&self.queue).ok_or_else(|| failed(Errno::MFILE))?;
+            if !gate_is_open(&gate).map_err(&failed)? {
+                drop_first(&self.queue).map_err(&failed)?;
             }
         }
-        if count > 0 { Taken::Some } else { Taken::Nothing }
+        self.begun = None;
+        Ok(())
     }
 
     /// Whether of the first message in the queue some were taken, and not all.

@@ -299,7 +299,7 @@ impl Outlet {
     fn untaken(&self, state: &mut State) -> usize {
         self.count(state);
         let (parcels, first) = (state.sent.parcels(), state.sent.first());
-        if first < 2 || first_count(&self.back) != Some(first) {
+        if first < 2 || first_count(&self.back) != Ok(Some(first)) {
             return parcels;
         }
         // Of the first message some may be taken: its gate tells.
@@ -390,11 +390,15 @@ impl Outlet {
         }
         let mut parcels = Vec::new();
         let Read::Message(gate) = reader.read(&self.back, look, None, &mut parcels)? else { return Ok(None) };
+        if alone {
+            if let Err(errno) = drop_first(&self.back) {
+                // It would come back again.
+                parcels.into_iter().for_each(|parcel| _ = self.closer.close_own(parcel.socket.into()));
+                return Err(Error::system("reclaiming what was handed off")(errno));
+            }
+        }
         let count = parcels.len();
         let left = gate.map_or(count, |gate| take_gates(gate, count));
-        if alone {
-            drop_first(&self.back);
-        }
         parcels.drain(..count - left).for_each(|parcel| _ = self.closer.close_own(parcel.socket.into()));
         Ok(Some(parcels))
     }

@@ -8,8 +8,9 @@ use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::hand_off::{Parcel, load};
 use crate::process::Process;
-use crate::provider::linux::closer::Closer;
-use crate::provider::linux::sys::{Headroom, Look, Message, is_gate, receive_bytes, receive_rights};
+use crate::provider::linux::closer::{Closer, Foreign};
+use crate::provider::linux::mail::is_passing;
+use crate::provider::linux::sys::{Headroom, Look, Message, receive_bytes, receive_rights};
 use crate::socket::Socket;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
@@ -31,7 +32,7 @@ pub(super) struct Reader {
 #[derive(Debug)]
 pub(super) enum Read {
     /// A message, whose parcels were appended; and its gate if it has one.
-    Message(Option<OwnedFd>),
+    Message(Option<Foreign>),
     /// Nothing now.
     Nothing,
     /// Nothing, and nothing will come: its other end is closed. Or it was none of our messages.
@@ -67,6 +68,7 @@ impl Reader {
                 // Its other end closed while something of ours lay there; what lies here is there nevertheless.
                 Err(Errno::CONNRESET) => {}
                 Err(Errno::AGAIN) => return Ok(Read::Nothing),
+                Err(errno) if is_passing(errno) => return Err(Error::system("receiving what was handed off")(errno)),
                 Ok(None) | Err(_) => {
                     // A message without bytes may have descriptors.
                     descriptors.drain(..).for_each(|descriptor| closer.close(descriptor));
@@ -75,7 +77,11 @@ impl Reader {
                 Ok(Some(message)) => break message,
             }
         };
-        let gate = if message.lacking { None } else { parse(&message, buffer, descriptors, (domain, source), parcels) };
+        let gate = if message.lacking {
+            None
+        } else {
+            parse(&message, buffer, descriptors, (closer, domain, source), parcels)
+        };
         // What is left here is a stranger's, or in the queue still.
         descriptors.drain(..).for_each(|descriptor| closer.close(descriptor));
         match gate {
@@ -90,21 +96,20 @@ impl Reader {
 }
 
 /// Appends the parcels of a message; its gate. Nothing when it is none of ours.
+///
+/// Whether its first descriptor is a gate is not asked, which could fail: what is none only lets its sender cheat itself.
 fn parse(
     message: &Message,
     buffer: &[u8],
     descriptors: &mut Vec<OwnedFd>,
-    (domain, source): (&Domain, Option<Process>),
+    (closer, domain, source): (&Closer, &Domain, Option<Process>),
     parcels: &mut Vec<Parcel>,
-) -> Option<Option<OwnedFd>> {
+) -> Option<Option<Foreign>> {
     let count = parcels_of(buffer)?;
     let gated = usize::from(count > 1);
     let parts = load::read(buffer.get(..message.length)?, descriptors.len().checked_sub(gated)?)?;
-    if gated == 1 && !descriptors.first().is_some_and(is_gate) {
-        return None;
-    }
     let mut descriptors = descriptors.drain(..);
-    let gate = (gated == 1).then(|| descriptors.next()).flatten();
+    let gate = (gated == 1).then(|| descriptors.next()).flatten().map(|gate| closer.guard(gate));
     let parcel = |(descriptor, bytes): (_, &[u8])| Parcel {
         socket: Socket::received(descriptor, domain, 0),
         bytes: bytes.to_vec(),
@@ -120,14 +125,20 @@ fn parcels_of(head: &[u8]) -> Option<usize> {
     usize::try_from(u32::from_le_bytes(*count)).ok()
 }
 
-/// How many parcels the first message of a queue has, if there is one.
-pub(super) fn first_count(queue: impl AsFd) -> Option<usize> {
+/// How many parcels the first message of a queue has; nothing when it is none of ours, or when nothing will come.
+///
+/// # Errors
+/// `AGAIN` when there is none now; others when the kernel does not tell. Then there may be any number a moment later.
+pub(super) fn first_count(queue: impl AsFd) -> rustix::io::Result<Option<usize>> {
     let mut head = [0; load::HEAD];
-    receive_bytes(queue, &mut head, Look::Peek).ok()??;
-    parcels_of(&head)
+    let message = receive_bytes(queue, &mut head, Look::Peek)?;
+    Ok(message.and_then(|_| parcels_of(&head)))
 }
 
 /// Takes the first message, of which all is taken that its descriptors are wanted for.
-pub(super) fn drop_first(queue: impl AsFd) {
-    let _ = receive_bytes(queue, &mut [0; 1], Look::Take);
+///
+/// # Errors
+/// It is in the queue still.
+pub(super) fn drop_first(queue: impl AsFd) -> rustix::io::Result<()> {
+    receive_bytes(queue, &mut [0; 1], Look::Take).map(drop)
 }

@@ -1,7 +1,7 @@
 //! Those who claim what is held for them, and the answers that they get.
 
 use super::holding::Holding;
-use super::{Frame, Listener, Quota, Token, read_frame};
+use super::{Frame, Listener, Quota, Token, is_passing, read_frame};
 use crate::error::Result;
 use crate::process::Process;
 use crate::provider::linux::closer::{Closer, Link};
@@ -146,7 +146,7 @@ impl Claimant {
                 (Ok(Some((Frame::Hello(process), [None, None]))), None) => self.greeting = Some(process),
                 (Ok(Some((Frame::Claim(token), [None, None]))), Some(_)) => self.unanswered = Some(token),
                 (Err(Errno::AGAIN), _) => return Look::Quiet,
-                (Err(Errno::MFILE | Errno::NFILE), _) => return Look::Later,
+                (Err(errno), _) if is_passing(errno) => return Look::Later,
                 _ => return Look::Over,
             }
         }

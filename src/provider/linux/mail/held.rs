@@ -15,7 +15,7 @@ use crate::provider::linux::place::endpoint_name;
 use crate::provider::linux::process::{Handle, Seen};
 use crate::provider::linux::sys::{ForkMark, spawn_deaf};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -193,7 +193,8 @@ impl Held {
     }
 
     fn ring(&self) {
-        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+        // A thread that is not woken is waited for in vain.
+        let _ = retry_on_intr(|| rustix::io::write(&self.bell, &1_u64.to_ne_bytes()));
     }
 
     /// What tells the end of `target`; nothing when it has no id here.

@@ -2,7 +2,8 @@
 
 use super::arrived::{Arrived, Fate, Key, Waiting};
 use super::birth::inherited;
-use super::{FEW_LINKS, Frame, Listener, MOST_LINKS, Purpose, Quota, Refusal, Token, at_end, hung_up, read_frame};
+use super::{FEW_LINKS, Frame, Listener, MOST_LINKS, Purpose, Quota, Refusal, Token, at_end, hung_up};
+use super::{is_passing, read_frame};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::process::{Process, Who};
@@ -298,9 +299,7 @@ impl Incoming {
         let (frame, [descriptor, gate]) = match read_frame(&self.link, closer, ample) {
             Ok(Some(read)) => read,
             Err(Errno::AGAIN) => return Ok(Read::Drained),
-            Err(errno @ (Errno::MFILE | Errno::NFILE)) => {
-                return Err(Error::system("receiving a duplicate (no descriptor is free)")(errno));
-            }
+            Err(errno) if is_passing(errno) => return Err(Error::system("receiving a duplicate")(errno)),
             Ok(None) | Err(_) => {
                 if let (Some(source), Some(token)) = (self.source, self.claim) {
                     arrived.note(Key { source, token }, Fate::SourceGone);

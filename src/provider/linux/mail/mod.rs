@@ -77,14 +77,19 @@ pub(crate) fn since_boot(clock_shift: i128) -> u64 {
     u64::try_from(nanoseconds).unwrap_or(0)
 }
 
+/// Whether what the kernel refused so may succeed later: it says nothing of the socket that was asked.
+pub(crate) fn is_passing(errno: Errno) -> bool {
+    matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS)
+}
+
 /// Takes one frame with at most two descriptors, without waiting. `None` is the end of the link.
 ///
 /// Unless there is `ample` room for them, the message is looked at first and taken only when its descriptors found places in
 /// this process's table. Taken at once, a full table would make the kernel throw them away.
 ///
 /// # Errors
-/// `MFILE` when no descriptor is free: the message waits, unless room was said to be ample. `AGAIN` when there is none.
-/// `PROTO` when it is no frame.
+/// `MFILE` when no descriptor is free, and others that [pass](is_passing): the message waits, unless room was said to be
+/// ample. `AGAIN` when there is none. `PROTO` when it is no frame.
 pub(crate) fn read_frame(
     link: impl AsFd,
     closer: &Closer,
