@@ -15,7 +15,7 @@ fn socket() -> Socket {
 
 #[test]
 fn ended_sources_do_not_fill_an_endpoint() {
-    let mut victim = Victim::with_few_descriptors("ended-sources", 320);
+    let mut victim = Victim::with_few_descriptors("ended-sources", 160);
     let (mut client, socket) = pair();
     for n in 0..150 {
         let mut source = Peer::start(&victim.place);

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt::socket_domain;
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, accept_with, shutdown};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -32,6 +33,8 @@ pub(crate) struct Closer(Arc<Inner>);
 struct Inner {
     mark: ForkMark,
     state: Mutex<State>,
+    /// Something waits, and no thread could be had.
+    stuck: AtomicBool,
     /// That of a process which was forked while it had this one.
     forked: OnceLock<Closer>,
 }
@@ -62,7 +65,12 @@ pub(crate) struct QueueCloser(Closer);
 impl Closer {
     pub(crate) fn new() -> Result<Self> {
         let mark = ForkMark::new().map_err(Error::system("marking what closes descriptors"))?;
-        Ok(Closer(Arc::new(Inner { mark, state: Mutex::default(), forked: OnceLock::new() })))
+        Ok(Closer(Arc::new(Inner {
+            mark,
+            state: Mutex::default(),
+            stuck: AtomicBool::new(false),
+            forked: OnceLock::new(),
+        })))
     }
 
     /// That of the process that runs. What it inherited may be locked by a thread that it does not have.
@@ -76,6 +84,9 @@ impl Closer {
                 (None, Err(_)) => return found,
             };
             found = next;
+        }
+        if found.0.stuck.swap(false, Ordering::Relaxed) {
+            found.start(&mut found.0.lock());
         }
         found
     }
@@ -136,11 +147,19 @@ impl Closer {
         }
         let mut state = self.0.lock();
         state.waiting.push(descriptor);
-        let held_up = state.threads == 0 || state.waiting.len() > 1;
+        self.start(&mut state);
+    }
+
+    /// Starts a thread if there is none, or if those that there are were held up.
+    fn start(&self, state: &mut State) {
+        let held_up = !state.waiting.is_empty() && (state.threads == 0 || state.waiting.len() > 1);
         if held_up && state.threads < MOST_THREADS {
             let inner = self.0.clone();
-            // If no thread can be had now, the next call tries again.
-            state.threads += usize::from(spawn_deaf("sharesock-close", move || inner.run()).is_ok());
+            match spawn_deaf("sharesock-close", move || inner.run()) {
+                Ok(_) => state.threads += 1,
+                // Whoever uses the domain next tries again.
+                Err(_) => self.0.stuck.store(state.threads == 0, Ordering::Relaxed),
+            }
         }
     }
 }

@@ -249,7 +249,7 @@ impl State {
     fn accept(&mut self, epoll: &OwnedFd, me: &Process) -> Result<()> {
         for _ in 0..ACCEPTED {
             // More wait in the backlog, with all that was handed off over them.
-            if self.queues.len() >= Quota::here(OF_A_PROCESS).links {
+            if self.queues.len() >= Quota::of_queues(OF_A_PROCESS).links {
                 return Ok(());
             }
             let Some(link) = self.listener.accept()? else { return Ok(()) };
@@ -291,7 +291,7 @@ impl State {
 
     fn admit(&mut self, epoll: &OwnedFd, link: Link, greeted: Greeted) -> Result<()> {
         let open = self.queues.values().map(|queue| queue.opener);
-        if !Quota::here(OF_A_PROCESS).admits((greeted.process, greeted.uid), open) {
+        if !Quota::of_queues(OF_A_PROCESS).admits((greeted.process, greeted.uid), open) {
             let _ = send_rights(&link, &[IoSlice::new(&Frame::TooMany.to_bytes())], &[]);
             return Ok(());
         }

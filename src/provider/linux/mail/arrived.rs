@@ -13,6 +13,8 @@ use std::os::fd::OwnedFd;
 
 /// The most duplicates that wait here for their infos, whatever the limit of descriptors.
 const MOST_READY: usize = 16_384;
+/// So many may wait in any case.
+const FEWEST: usize = 16;
 /// At least so many fates are remembered, to tell a second use from an unknown info.
 const REMEMBERED: usize = 8192;
 
@@ -28,10 +30,19 @@ pub(crate) struct Key {
 pub(super) struct Arrived {
     pub(super) headroom: Headroom,
     ready: HashMap<Key, Waiting>,
-    /// How many of them are of one source.
-    sources: HashMap<Who, usize>,
+    sources: HashMap<Who, Source>,
+    /// How many sources there ever were.
+    last: u64,
     fates: Fates,
     clock_shift: i128,
+}
+
+/// What waits here of one source.
+#[derive(Debug, Clone, Copy)]
+struct Source {
+    count: usize,
+    /// Later ones have a higher number.
+    number: u64,
 }
 
 /// What became of the last duplicates, in two halves: when one is full, the other is forgotten.
@@ -70,22 +81,26 @@ impl Arrived {
             headroom: Headroom::new(),
             ready: HashMap::new(),
             sources: HashMap::new(),
+            last: 0,
             fates: Fates::default(),
             clock_shift,
         }
     }
 
-    /// Makes room for one more duplicate of `source`, by closing those that nobody can redeem any more.
+    /// Makes room for one more duplicate of `source`, by closing those that nobody can redeem any more; then those of
+    /// sources of which nothing `has_more`, the oldest first.
     ///
-    /// One source may leave so many unredeemed that a quarter of the descriptors is left for others.
-    pub(super) fn make_room(&mut self, source: Who) -> Result<()> {
-        if self.ready.len() < 32 {
+    /// One source may leave so many unredeemed that a quarter of the descriptors is left, all together an eighth, and of few
+    /// some more.
+    pub(super) fn make_room(&mut self, source: Who, has_more: impl Fn(Who) -> bool) -> Result<()> {
+        if self.ready.len() < FEWEST {
             return Ok(());
         }
         let limit = usize::try_from(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-        let limit = (limit / 4 * 3).clamp(1, MOST_READY);
+        let leaving = |some: usize| limit.saturating_sub(some).clamp(FEWEST, MOST_READY);
+        let (all, limit) = (leaving((limit / 8).max(64)), leaving((limit / 4).max(96)));
         let is_full = |arrived: &Self| {
-            arrived.ready.len() >= MOST_READY || arrived.sources.get(&source).is_some_and(|count| *count >= limit)
+            arrived.ready.len() >= all || arrived.sources.get(&source).is_some_and(|source| source.count >= limit)
         };
         if !is_full(self) {
             return Ok(());
@@ -97,6 +112,12 @@ impl Arrived {
             self.take(key);
             self.fates.note(*key, Fate::Expired);
         }
+        while self.ready.len() >= all {
+            let ended = self.sources.iter().filter(|(other, _)| **other != source && !has_more(**other));
+            let Some(oldest) = ended.min_by_key(|(_, ended)| ended.number).map(|(oldest, _)| *oldest) else { break };
+            self.ready.retain(|key, _| key.source != oldest);
+            self.sources.remove(&oldest);
+        }
         if is_full(self) { Err(Error::TooManyUnredeemed { limit }) } else { Ok(()) }
     }
 
@@ -105,9 +126,9 @@ impl Arrived {
             return None;
         }
         let waiting = self.ready.remove(key)?;
-        if let Some(count) = self.sources.get_mut(&key.source) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(source) = self.sources.get_mut(&key.source) {
+            source.count -= 1;
+            if source.count == 0 {
                 self.sources.remove(&key.source);
             }
         }
@@ -120,7 +141,8 @@ impl Arrived {
             return false;
         }
         self.ready.insert(key, waiting);
-        *self.sources.entry(key.source).or_default() += 1;
+        self.last += 1;
+        self.sources.entry(key.source).or_insert(Source { count: 0, number: self.last }).count += 1;
         true
     }
 

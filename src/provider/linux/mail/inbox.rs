@@ -100,7 +100,7 @@ impl Inbox {
             me: *me,
             closer: domain.closer(),
             links: Vec::new(),
-            tidy_at: FEW_LINKS,
+            tidy_at: FEW_LINKS.min(Quota::here(OF_A_PROCESS).links.div_ceil(4)),
             arrived: Arrived::new(clock_shift),
         })
     }
@@ -166,11 +166,14 @@ impl Inbox {
     /// Reads the links of `key`'s source, and those that did not say whose they are, until `key` turns up.
     fn read_links(&mut self, key: &Key) -> Result<Result<Option<Waiting>, TooMuch>> {
         let (mut at, mut left) = (0, BUDGET);
-        while let Some(incoming) = self.links.get_mut(at) {
+        while let Some(incoming) = self.links.get(at) {
             if incoming.source.is_some_and(|source| source != key.source) {
                 at += 1;
                 continue;
             }
+            let has_more = |source| self.links.iter().any(|other| other.source == Some(source));
+            self.arrived.make_room(key.source, has_more)?;
+            let Some(incoming) = self.links.get_mut(at) else { break };
             if left == 0 {
                 return Ok(Err(TooMuch));
             }
@@ -262,7 +265,8 @@ impl Inbox {
             surplus = surplus.saturating_sub(goes.into());
             !goes
         });
-        self.tidy_at = (2 * self.links.len()).clamp(FEW_LINKS, Quota::here(OF_A_PROCESS).links.max(FEW_LINKS));
+        let most = Quota::here(OF_A_PROCESS).links;
+        self.tidy_at = (2 * self.links.len()).clamp(FEW_LINKS.min(most.div_ceil(4)), most);
     }
 }
 
@@ -285,9 +289,7 @@ impl Incoming {
     }
 
     fn read(&mut self, me: &Process, closer: &Closer, arrived: &mut Arrived) -> Result<Read> {
-        if let Some(source) = self.source {
-            arrived.make_room(source)?;
-        } else if let Some(process) = self.greeting {
+        if let (None, Some(process)) = (self.source, self.greeting) {
             let peer = Peer::of(&*self.link)?;
             if !peer.is(&process, me) {
                 return Ok(Read::Closed);

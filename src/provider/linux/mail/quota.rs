@@ -24,6 +24,12 @@ impl Quota {
         Self::of(limit, of_a_process, geteuid().as_raw())
     }
 
+    /// The same of queues for parcels, each of which has two descriptors.
+    pub(crate) fn of_queues(of_a_process: usize) -> Self {
+        let limit = usize::try_from(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+        Self::of(limit / 2, of_a_process, geteuid().as_raw())
+    }
+
     fn of(limit: usize, of_a_process: usize, own_user: u32) -> Self {
         let links = (limit / 2).clamp(1, MOST_LINKS);
         Quota { links, of_a_process, of_a_user: links.div_ceil(4), own_user }
