@@ -297,13 +297,23 @@ fn collect() {
 
 #[test]
 fn reclaiming_with_few_descriptors_loses_none() {
-    let place = Place::new("few-back");
+    // From a worker that was killed, from one that closed its receiver, and from one that has it still.
+    for how in ["kill", "close-receiver", "threads"] {
+        reclaim_with_few_descriptors(how);
+    }
+}
+
+fn reclaim_with_few_descriptors(how: &str) {
+    let place = Place::new(&format!("few-back-{how}"));
     let endpoint = place.endpoint();
     let mut worker = worker(&place);
     let (mut source, mut clients, ids) = source(&place, &endpoint, 150);
     assert_eq!(source.ask(&format!("hand-off-attic {}", worker.pid())), "ok 150");
     assert_eq!(source.ask("limit-descriptors"), "ok");
-    worker.kill();
+    match how {
+        "kill" => worker.kill(),
+        how => _ = worker.ask(how),
+    }
     assert!(source.ask("reclaim-some").contains("Too many open files"));
     assert_eq!(source.ask("free-descriptors"), "ok");
     let mut back = Vec::new();

@@ -231,7 +231,8 @@ impl Peer {
             Seen::Part { pid, start } => foreign && *claim == Process::from_parts(pid, start, claim.namespace),
             Seen::Hidden { pid, below } => foreign == below && claim.pid() == pid,
             Seen::Outside => foreign,
-            Seen::Ended => foreign || claim.pid() == self.credentials.pid,
+            // One that lives is not the one that has ended.
+            Seen::Ended => foreign || (claim.pid() == self.credentials.pid && find(claim.pid()).ok() != Some(*claim)),
             Seen::Kernel => false,
         }
     }

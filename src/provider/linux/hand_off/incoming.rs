@@ -7,7 +7,8 @@ use crate::hand_off::Parcel;
 use crate::process::Process;
 use crate::provider::linux::closer::{Closer, Foreign, Link, Queue};
 use crate::provider::linux::mail::{Frame, hung_up};
-use crate::provider::linux::sys::{Exclusive, Look, gate_is_open, peek_first, send_rights, take_gate};
+use crate::provider::linux::sys::{Exclusive, Look, gate_is_open, is_gate, peek_first, send_rights, take_gate};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, IoSlice};
 use std::collections::VecDeque;
 
@@ -65,10 +66,10 @@ impl Incoming {
         reader: &mut Reader,
         taken: &mut Vec<Parcel>,
     ) -> Result<Taken> {
-        self.end_spent()?;
+        self.end_spent(reader)?;
         if let Some(begun) = &self.begun {
             if begun.parcels.is_empty() {
-                return Ok(Taken::Nothing);
+                return Ok(Taken::Over);
             }
             return Ok(if split { self.go_on(wanted, reader, taken) } else { Taken::TooMany });
         }
@@ -76,8 +77,10 @@ impl Incoming {
         let fits = self.most_told <= wanted
             || match first_count(&self.queue) {
                 Ok(count) => count.is_none_or(|count| count <= wanted),
-                // One that comes now could have more.
-                Err(Errno::AGAIN) => return Ok(Taken::Nothing),
+                // One that comes now could have more. A queue that has something and shows nothing was meddled with.
+                Err(Errno::AGAIN) => {
+                    return Ok(if is_readable(&self.queue) { Taken::Over } else { Taken::Nothing });
+                }
                 Err(_) => false,
             };
         if fits {
@@ -106,7 +109,8 @@ impl Incoming {
         } else {
             // Taken at once, a full table would make the kernel throw away what the message has. Its sender does not take
             // it back in between.
-            let Ok(_settled) = Exclusive::take(&self.queue) else { return Ok(Taken::Nothing) };
+            // Only a sender that takes back what is left has the lock: nothing more comes.
+            let Ok(_settled) = Exclusive::take(&self.queue) else { return Ok(Taken::Over) };
             let read = reader.read(&self.queue, Look::Peek, self.source, taken)?;
             if matches!(read, Read::Message(_)) {
                 if let Err(errno) = drop_first(&self.queue) {
@@ -144,14 +148,14 @@ impl Incoming {
             count += 1;
         }
         // If that fails it is done before the next one is taken.
-        let _ = self.end_spent();
+        let _ = self.end_spent(reader);
         if count > 0 { Taken::Some } else { Taken::Nothing }
     }
 
     /// Takes the first message out of the queue when all its parcels were taken.
     ///
     /// Its sender may have done so meanwhile: then another one is first, whose gate is not empty, or that has none.
-    fn end_spent(&mut self) -> Result<()> {
+    fn end_spent(&mut self, reader: &mut Reader) -> Result<()> {
         if self.begun.as_ref().is_none_or(|begun| !begun.parcels.is_empty()) {
             return Ok(());
         }
@@ -164,8 +168,9 @@ impl Incoming {
         };
         if first.is_some_and(|count| count > 1) {
             let gate = peek_first(&self.queue).ok_or_else(|| failed(Errno::MFILE))?;
-            if !gate_is_open(&gate).map_err(&failed)? {
-                drop_first(&self.queue).map_err(&failed)?;
+            let gate = reader.closer.guard(gate);
+            if !is_gate(&gate) || !gate_is_open(&gate).map_err(&failed)? {
+                reader.close_first(&self.queue).map_err(&failed)?;
             }
         }
         self.begun = None;
@@ -189,6 +194,11 @@ impl Incoming {
             self.told = appetite;
         }
     }
+}
+
+fn is_readable(queue: &Queue) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(poll(&mut [PollFd::new(queue, PollFlags::IN)], Some(&now)), Ok(1..))
 }
 
 impl Drop for Incoming {

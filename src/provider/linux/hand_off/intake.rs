@@ -58,6 +58,8 @@ struct State {
     reader: Reader,
     /// How many parcels of one message the program takes.
     appetite: usize,
+    /// There are as many queues as there may be, so that links wait.
+    is_full: bool,
     /// Where one parcel is put, before it is handed out.
     one: Vec<Parcel>,
 }
@@ -83,6 +85,7 @@ impl Intake {
             last: LISTENER,
             reader: Reader::new(&live.domain),
             appetite: 1,
+            is_full: false,
             one: Vec::new(),
         };
         let mark = ForkMark::new().map_err(&refused)?;
@@ -250,6 +253,8 @@ impl State {
         for _ in 0..ACCEPTED {
             // More wait in the backlog, with all that was handed off over them.
             if self.queues.len() >= Quota::of_queues(OF_A_PROCESS).links {
+                // Nobody is woken for them until there is room.
+                self.is_full = self.hear_listener(epoll, EventFlags::empty());
                 return Ok(());
             }
             let Some(link) = self.listener.accept()? else { return Ok(()) };
@@ -273,10 +278,23 @@ impl State {
         Ok(())
     }
 
+    /// Sets what is told of the listener; whether that could be done.
+    fn hear_listener(&self, epoll: &OwnedFd, flags: EventFlags) -> bool {
+        epoll::modify(epoll, &**self.listener.descriptor(), EventData::new_u64(LISTENER), flags).is_ok()
+    }
+
     /// Learns who opened a link.
     fn greet(&mut self, epoll: &OwnedFd, me: &Process, id: u64) -> Result<()> {
         let Some(greeting) = self.greetings.get_mut(&id) else { return Ok(()) };
-        match greeting.hear(&self.reader.closer, me)? {
+        let heard = match greeting.hear(&self.reader.closer, me) {
+            Ok(heard) => heard,
+            Err(error) => {
+                // What was said is known, and the link need not become readable again.
+                self.due.push_back(id);
+                return Err(error);
+            }
+        };
+        match heard {
             Heard::Nothing => {}
             Heard::Refused => self.close(epoll, id),
             Heard::Greeted(greeted) => {
@@ -312,6 +330,9 @@ impl State {
         }
         if let Some(queue) = self.queues.remove(&id) {
             let _ = epoll::delete(epoll, &queue.queue);
+            if self.is_full && self.hear_listener(epoll, EventFlags::IN) {
+                self.is_full = false;
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::hand_off::{Parcel, Refused, Sender};
 use crate::process::Process;
 use crate::provider::Mailbox;
 use crate::provider::linux::closer::{Closer, Link, Queue};
-use crate::provider::linux::mail::{Addressee, Frame, Purpose, connect, make_queue, read_frame};
+use crate::provider::linux::mail::{Addressee, Frame, Purpose, connect, hung_up, make_queue, read_frame};
 use crate::provider::linux::mailbox::Live;
 use crate::provider::linux::process::Peer;
 use crate::provider::linux::sys::{
@@ -30,6 +30,8 @@ use std::time::{Duration, Instant};
 const MOST_UNTAKEN: usize = 4096;
 /// Between two attempts when too many descriptors are in flight, or no descriptor is free to wait with.
 const PAUSE: Duration = Duration::from_millis(10);
+/// A flush looks so often, whatever it is told.
+const GLANCE: Duration = Duration::from_millis(100);
 /// How long a target that lives may keep its queue to itself while its parcels are reclaimed; it does for microseconds.
 const SETTLED_WITHIN: Duration = Duration::from_millis(100);
 /// So much of what a target says is read at a time.
@@ -47,6 +49,8 @@ const SOME: usize = 8;
 const SAMPLE: u32 = 32;
 /// So many are asked at first.
 const FIRST: u32 = 64;
+
+const STOPPED: &str = "reclaiming what was handed off (its target was stopped while it took something; try again)";
 
 /// The sending end of a queue for parcels.
 #[derive(Debug)]
@@ -316,20 +320,24 @@ impl Outlet {
         let started = Instant::now();
         let mut waiting = None;
         loop {
-            let state = &mut *self.lock();
-            let count = self.untaken(state);
-            if count == 0 {
-                return Ok(());
-            }
-            if self.is_over(state) {
-                // It may have taken the last of them just before.
-                return if self.untaken(state) == 0 { Ok(()) } else { Err(self.gone(state)) };
-            }
+            let count = {
+                let state = &mut *self.lock();
+                let count = self.untaken(state);
+                if count == 0 {
+                    return Ok(());
+                }
+                if self.is_over(state) {
+                    // It may have taken the last of them just before.
+                    return if self.untaken(state) == 0 { Ok(()) } else { Err(self.gone(state)) };
+                }
+                count
+            };
             let left = timeout.saturating_sub(started.elapsed());
             if left.is_zero() {
                 return Err(Error::NotTaken { pid: self.target.pid(), count });
             }
-            self.wait(&mut waiting, Some(left));
+            // Of many in one message the last can be taken, and the message stay for a moment.
+            self.wait(&mut waiting, Some(left.min(GLANCE)));
         }
     }
 
@@ -353,12 +361,15 @@ impl Outlet {
         let mut state = self.lock();
         state.over = true;
         let _ = shutdown(&self.queue, Shutdown::Both);
-        let alone = self.peer.has_ended();
-        let _settled = if alone { None } else { self.settle() };
+        // A target that has closed its receiver has closed its end before the link.
+        let alone = self.peer.has_ended() || hung_up(&self.link);
+        self.count(&mut state);
+        let most = state.sent.most();
+        let _settled = if alone { None } else { Some(self.settle()?) };
         let mut reader = Reader::new(&self.domain);
         let mut back = Vec::new();
         loop {
-            match self.take_back(&mut reader, alone) {
+            match self.take_back(&mut reader, alone, most) {
                 Ok(Some(parcels)) => back.extend(parcels),
                 Ok(None) => return Ok(back),
                 Err(error) if back.is_empty() => return Err(error),
@@ -368,21 +379,25 @@ impl Outlet {
     }
 
     /// Waits until the target is not in the middle of taking something that it looked at before.
-    fn settle(&self) -> Option<Exclusive<'_>> {
+    ///
+    /// # Errors
+    /// [`Error::System`] with `EBUSY` when it was stopped there: nothing is lost, and it can be tried again.
+    fn settle(&self) -> Result<Exclusive<'_>> {
         let started = Instant::now();
         loop {
             match Exclusive::take(&self.back) {
                 Err(Errno::AGAIN) if started.elapsed() < SETTLED_WITHIN => std::thread::yield_now(),
-                taken => return taken.ok(),
+                Err(Errno::AGAIN) => return Err(Error::system(STOPPED)(Errno::BUSY)),
+                taken => return taken.map_err(Error::system("reclaiming what was handed off")),
             }
         }
     }
 
     /// Takes one message out of the queue: its parcels that the target's program has not taken.
-    fn take_back(&self, reader: &mut Reader, alone: bool) -> Result<Option<Vec<Parcel>>> {
+    fn take_back(&self, reader: &mut Reader, alone: bool, most: usize) -> Result<Option<Vec<Parcel>>> {
         // A target that lives takes messages, too: then one that was looked at need not be the one that is taken.
         let look = if alone { Look::Peek } else { Look::Take };
-        if !alone && !reader.has_room(MOST_TOGETHER) {
+        if !alone && !reader.finds_room(&self.back, most) {
             return Err(Error::System {
                 doing: "reclaiming what was handed off (descriptors are short; what was not taken waits)",
                 os_code: Errno::MFILE.raw_os_error(),

@@ -18,6 +18,9 @@ use std::os::fd::{AsFd, OwnedFd};
 /// The most parcels in one message: the kernel passes one descriptor more, and that is the gate.
 pub(super) const MOST_TOGETHER: usize = load::MOST_PARCELS - 1;
 
+/// So many descriptors more than needed must be free, where that is tried out.
+const SPARE: usize = 8;
+
 /// Reads messages, with all that they need to be read into.
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -48,6 +51,23 @@ impl Reader {
     /// Whether a message of so many parcels surely finds room for its descriptors.
     pub(super) fn has_room(&mut self, parcels: usize) -> bool {
         self.headroom.is_ample(parcels + 1)
+    }
+
+    /// The same by trying, with descriptors of `queue`, where there is little room, or the kernel does not count.
+    pub(super) fn finds_room(&mut self, queue: impl AsFd, parcels: usize) -> bool {
+        let again = || queue.as_fd().try_clone_to_owned();
+        self.has_room(parcels) || (0..parcels + 1 + SPARE).map(|_| again()).collect::<Result<Vec<_>, _>>().is_ok()
+    }
+
+    /// Takes the first message, all of whose descriptors were taken, and which may be the last to have them: with room they are
+    /// closed where nobody waits.
+    pub(super) fn close_first(&mut self, queue: impl AsFd) -> rustix::io::Result<()> {
+        match self.has_room(MOST_TOGETHER) {
+            true => {
+                receive_rights(&queue, &mut [0; 1], |descriptor| self.closer.close(descriptor), Look::Take).map(drop)
+            }
+            false => drop_first(&queue),
+        }
     }
 
     /// Takes a message, or looks at it, and appends its parcels; `source` is who sent it.

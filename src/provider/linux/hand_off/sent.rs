@@ -37,6 +37,11 @@ impl Sent {
         self.parcels
     }
 
+    /// How many parcels that of them has that has the most.
+    pub(super) fn most(&self) -> usize {
+        self.messages.iter().map(|message| message.parcels).max().unwrap_or(0)
+    }
+
     /// How many parcels the first of them has.
     pub(super) fn first(&self) -> usize {
         self.messages.front().map_or(0, |message| message.parcels)
@@ -59,6 +64,7 @@ mod tests {
             sent.keep(left.iter().map(|(bytes, _)| bytes).sum());
             prop_assert_eq!(sent.parcels(), left.iter().map(|(_, parcels)| parcels).sum::<usize>());
             prop_assert_eq!(sent.first(), left.first().map_or(0, |(_, parcels)| *parcels));
+            prop_assert_eq!(sent.most(), left.iter().map(|(_, parcels)| *parcels).max().unwrap_or(0));
             sent.keep(0);
             prop_assert_eq!(sent.parcels(), 0);
         }

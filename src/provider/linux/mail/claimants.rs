@@ -130,7 +130,10 @@ impl Claimant {
         for _ in 0..BUDGET {
             if let (None, Some(claim)) = (self.process, self.greeting) {
                 match Peer::of(&*self.link) {
-                    Ok(peer) if peer.is(&claim, me) => (self.process, self.uid) = (Some(claim), peer.uid),
+                    // Who has ended claims nothing: whoever has its link still is another process.
+                    Ok(peer) if !peer.has_ended() && peer.is(&claim, me) => {
+                        (self.process, self.uid) = (Some(claim), peer.uid)
+                    }
                     Ok(_) => return Look::Over,
                     Err(_) => return Look::Later,
                 }

@@ -133,6 +133,13 @@ impl Inbox {
 
     /// Awaits the answer to a claim of `key` on `link`.
     pub(crate) fn await_claim(&mut self, key: &Key, link: Link) {
+        // A source that never answers is asked over so many links, and no more.
+        let asks = |incoming: &&Incoming| incoming.claim.is_some() && incoming.source == Some(key.source);
+        if self.links.iter().filter(asks).count() >= OF_A_PROCESS {
+            if let Some(oldest) = self.links.iter().position(|incoming| asks(&incoming)) {
+                self.links.remove(oldest);
+            }
+        }
         let incoming = Incoming { source: Some(key.source), claim: Some(key.token), ..Incoming::new(link) };
         self.links.push(incoming);
     }
@@ -294,7 +301,9 @@ impl Incoming {
             if !peer.is(&process, me) {
                 return Ok(Read::Closed);
             }
-            (self.source, self.opener) = (Some(process.who()), Some((process, peer.uid)));
+            // What one says that has ended uses up nobody's quota.
+            self.opener = (!peer.has_ended()).then_some((process, peer.uid));
+            self.source = Some(process.who());
             return Ok(Read::Frame);
         }
         let ample = arrived.headroom.is_ample(2);

@@ -12,15 +12,17 @@ use foldhash::HashMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, IoSlice};
 use rustix::net::{self, AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt};
-use rustix::time::{ClockId, clock_gettime};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The kernel's bound on what waits unread on a link, in bytes; it takes what `wmem_max` allows.
 const SEND_BUFFER: usize = 4 << 20;
 /// A link that is turned away before its greeting came is opened again, so often.
 const ATTEMPTS: usize = 4;
 
+/// That a process lives is asked again after this.
+const SURE_FOR: Duration = Duration::from_micros(50);
 /// What the names of queues begin with.
 pub(crate) const QUEUE_NAME: &str = "sharesock/";
 
@@ -41,8 +43,8 @@ struct Outgoing {
     link: Link,
     /// It tells its end although children that it forked have the link still.
     peer: Peer,
-    /// When that was asked last, by a clock of a few milliseconds: what ended since could as well have ended after.
-    asked: Timespec,
+    /// When that was asked last: what ended a moment since could as well have ended after.
+    asked: Option<Instant>,
 }
 
 impl Table {
@@ -52,7 +54,7 @@ impl Table {
             self.links.retain(|_, outgoing| !outgoing.peer.has_ended() && !hung_up(&outgoing.link));
             self.tidy_at = (2 * self.links.len()).max(FEW_LINKS);
         }
-        self.links.entry(*target).insert_entry(Outgoing { link, peer, asked: Timespec::default() }).into_mut()
+        self.links.entry(*target).insert_entry(Outgoing { link, peer, asked: None }).into_mut()
     }
 }
 
@@ -60,8 +62,12 @@ impl Outgoing {
     /// # Errors
     /// `PIPE` or `CONNRESET` when the link is at its end, `SRCH` when its process is.
     fn send(&mut self, frame: &[u8], descriptors: &[BorrowedFd<'_>]) -> rustix::io::Result<()> {
-        let now = clock_gettime(ClockId::MonotonicCoarse);
-        if now != std::mem::replace(&mut self.asked, now) && self.peer.has_ended() {
+        let now = Instant::now();
+        let is_sure = self.asked.is_some_and(|asked| now.saturating_duration_since(asked) < SURE_FOR);
+        if !is_sure {
+            self.asked = Some(now);
+        }
+        if !is_sure && self.peer.has_ended() {
             return Err(Errno::SRCH);
         }
         send_rights(&self.link, &[IoSlice::new(frame)], descriptors)

@@ -36,7 +36,8 @@ impl Headroom {
             self.limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
             self.asked = Some(now);
         }
-        let wanted = count as u64 + SPARE;
+        // Another thread may do the same at the same time.
+        let wanted = 2 * count as u64 + SPARE;
         let passed = since(self.counted);
         let free = self.limit.saturating_sub(self.open);
         if self.counted.is_some() && free.saturating_sub(used_up(passed)) >= wanted {
