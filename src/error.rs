@@ -19,9 +19,7 @@ pub enum Error {
     #[error("the descriptor is not a socket: give one made by socket(), accept() or a redeemed protocol info")]
     NotASocket,
     /// The target process does not exist, or has ended.
-    #[error(
-        "there is no process {pid} to duplicate for: ask the target for its own id, and ask again if it was restarted"
-    )]
+    #[error("there is no process {pid}: ask the target for its own id, and ask again if it was restarted")]
     NoSuchProcess {
         /// The id that was given.
         pid: u32,
@@ -52,7 +50,9 @@ pub enum Error {
         pid: u32,
     },
     /// Too many descriptors are in flight for this user (`ETOOMANYREFS`).
-    #[error("too many descriptors of this user are in flight: let targets redeem, or raise the limit of open files")]
+    #[error(
+        "too many descriptors of this user are in flight: let targets receive or redeem, or raise the limit of open files"
+    )]
     TooManyInFlight,
     /// The bytes are not a protocol info that this library made.
     #[error("not a usable protocol info: {0}")]
@@ -128,7 +128,7 @@ pub enum Error {
     },
     /// The target of a hand-off has too many senders of this process, or of this user, and refused one more.
     #[error(
-        "process {pid} has too many senders of this process or user: keep one sender for it, and drop those that are not needed"
+        "process {pid} accepts no more senders from this process or user: drop senders, reclaim from this one, and open it again"
     )]
     TurnedAway {
         /// Id of the target.
@@ -154,7 +154,7 @@ pub enum Error {
     #[error("this belongs to the process that forked this one: open it again here")]
     Forked,
     /// This process holds too many duplicates that nobody redeemed.
-    #[error("{limit} duplicates wait here unredeemed: redeem or drop them first")]
+    #[error("{limit} duplicates wait here unredeemed: redeem or discard them first")]
     TooManyUnredeemed {
         /// The bound.
         limit: usize,

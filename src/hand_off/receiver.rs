@@ -30,8 +30,8 @@ impl Receiver {
     /// Takes one parcel, waiting until there is one.
     ///
     /// # Errors
-    /// [`Error::System`] with `EMFILE` when no descriptor is free for what arrived: it waits, also when its sender has ended,
-    /// and is received once one is free. On Windows its sender has it still. [`Error::Forked`].
+    /// [`Error::System`] with `EMFILE` when no descriptor is free for what arrived: the parcel stays in the queue, even if
+    /// its sender has ended; close a descriptor, and call again. On Windows its sender has it still. [`Error::Forked`].
     pub fn receive(&self) -> Result<Parcel> {
         self.0.receive()
     }
@@ -54,9 +54,9 @@ impl Receiver {
 
     /// Takes up to `most` parcels, waiting until there is one; those that came in one message come together.
     ///
-    /// Senders put up to `most` parcels into one message from then on, 252 at the most, which costs them and this process a
-    /// sixth of what single ones do. With [`receive`](Receiver::receive) they come one by one, so that the peer of each
-    /// connection sees its end when this program closes it.
+    /// On Linux senders put up to `most` parcels into one message from then on, 252 at the most, which costs them and this
+    /// process about a quarter of what single ones do. Before that they come one by one. What came in one message and is then
+    /// taken by [`receive`](Receiver::receive), or in smaller portions, keeps its connections open until all of it is taken.
     ///
     /// # Errors
     /// As [`receive`](Receiver::receive), when there is not even one.

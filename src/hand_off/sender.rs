@@ -12,13 +12,15 @@ use std::time::Duration;
 
 /// Hands sockets off to one target process, in order.
 ///
-/// A parcel that was accepted is on its way: it reaches the target even if this process ends at once. When the target ends,
+/// A parcel that was accepted is on its way: it reaches the target even if this process ends at once, unless the target has too
+/// many senders and turns this one away ([`Error::TurnedAway`]; then reclaim it). When the target ends,
 /// [`reclaim`](Sender::reclaim) gives back exactly what its program did not take, with its bytes. Dropping a sender changes
 /// nothing for parcels on their way; those that the target then does not take are closed.
 ///
 /// On Linux nothing of an accepted parcel is kept here: the peer of a connection sees its end when the target closes it, and
-/// a sender has five descriptors, however many parcels are on their way. They lie in a queue of the kernel, up to 4,096 of
-/// them, and count as descriptors in flight of this user (`ETOOMANYREFS`). Many go in one message if the target's program
+/// a sender has five descriptors, however many parcels are on their way. At most 4,096 wait in a queue of
+/// the kernel; fewer when they have bytes or `net.core.wmem_max` is small (with 212,992, about 550 without bytes), and without
+/// privilege at most as many as the limit of open files in all queues of this user together. Many go in one message if the target's program
 /// takes many at a time ([`Receiver::receive_many`](crate::Receiver::receive_many)). On Windows a sender keeps its own
 /// descriptor until the target's program has taken the parcel; the next call of the sender closes it.
 ///
@@ -44,7 +46,8 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`Error::NoSuchProcess`]; [`Error::NoEndpoint`] when the target has no [`Receiver`](crate::Receiver) in this
-    /// domain; [`Error::Impostor`]; [`Error::System`].
+    /// domain; [`Error::QueueFull`] when too many senders wait to be accepted there; [`Error::TooManyInFlight`];
+    /// [`Error::Impostor`]; [`Error::System`]; in a forked child, those of [`Endpoint::open`].
     pub fn sender(&self, target: impl Target) -> Result<Sender> {
         let target = target.process()?;
         self.0.outlet(target).map(Sender)
@@ -104,12 +107,13 @@ impl Sender {
     ///
     /// # Errors
     /// [`Error::NotTaken`] when it has not after `timeout`; [`Error::TargetGone`], [`Error::TurnedAway`] and, on Windows,
-    /// [`Error::TargetOutOfDescriptors`] when it will not: then [`reclaim`](Sender::reclaim).
+    /// [`Error::TargetOutOfDescriptors`] when it will not: then [`reclaim`](Sender::reclaim). [`Error::Forked`].
     pub fn flush(&self, timeout: Duration) -> Result<()> {
         self.0.flush(timeout)
     }
 
-    /// Whether the target has ended or closed its receiver, so that it takes nothing more.
+    /// Whether this sender can hand off nothing more: the target has ended, closed its receiver or turned it away, or
+    /// [`reclaim_some`](Sender::reclaim_some) was called, or this is a forked child.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.0.is_closed()
@@ -126,11 +130,13 @@ impl Sender {
     }
 
     /// Ends the hand-offs and gives back, in order, as much of what the target's program has not taken as descriptors are
-    /// free for; nothing when nothing is left. What is left waits for the next call.
+    /// free for; nothing when nothing is left. What is left waits for the next call. After it this sender hands off nothing
+    /// more, even if the target lives: open a new one.
     ///
     /// # Errors
-    /// [`Error::System`] with `EMFILE` when no descriptor is free for any of it: close some, and call again. A target that
-    /// lives may take what waits meanwhile. [`Error::Forked`].
+    /// [`Error::System`] with `EMFILE` when no descriptor is free for any of it (about ten more than it needs while the target
+    /// receives): close some, and call again; with `EBUSY` when the target was stopped while it took something: call again. A
+    /// target that lives may take what waits meanwhile. [`Error::Forked`].
     ///
     /// ```
     /// # let folder = std::env::temp_dir().join(format!("sharesock-doc-reclaim-{}", std::process::id()));
