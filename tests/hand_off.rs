@@ -346,3 +346,25 @@ fn what_was_handed_off_arrives_after_the_sender_died() {
     drop(parcel);
     wait_for_end(&mut client);
 }
+
+#[test]
+fn a_flush_that_waits_keeps_no_other_call_waiting() {
+    let place = Place::new("flush-and-others");
+    let endpoint = place.endpoint();
+    let receiver = endpoint.receiver().unwrap();
+    let sender = endpoint.sender(std::process::id()).unwrap();
+    sender.hand_off(pair().1).unwrap();
+    std::thread::scope(|scope| {
+        let flush = scope.spawn(|| sender.flush(Duration::from_secs(3600)));
+        // It would wait for an hour if these waited for it.
+        for n in 1..100 {
+            assert_eq!((sender.is_closed(), sender.outstanding()), (false, n));
+            sender.try_hand_off(pair().1).unwrap();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        for _ in 0..100 {
+            receiver.receive().unwrap();
+        }
+        assert_eq!(flush.join().unwrap(), Ok(()));
+    });
+}
