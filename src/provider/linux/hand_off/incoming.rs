@@ -77,10 +77,13 @@ impl Incoming {
         let fits = self.most_told <= wanted
             || match first_count(&self.queue) {
                 Ok(count) => count.is_none_or(|count| count <= wanted),
-                // One that comes now could have more. A queue that has something and shows nothing was meddled with.
-                Err(Errno::AGAIN) => {
-                    return Ok(if is_readable(&self.queue) { Taken::Over } else { Taken::Nothing });
-                }
+                // One that comes now could have more.
+                Err(Errno::AGAIN) if !is_readable(&self.queue) => return Ok(Taken::Nothing),
+                Err(Errno::AGAIN) => match first_count(&self.queue) {
+                    // A queue that has something and shows nothing was meddled with, or its sender takes it back.
+                    Err(Errno::AGAIN) => return Ok(Taken::Over),
+                    count => count.is_ok_and(|count| count.is_none_or(|count| count <= wanted)),
+                },
                 Err(_) => false,
             };
         if fits {
