@@ -1,14 +1,13 @@
 //! The receiving end of one sender's queue.
 
 use super::greeting::Greeted;
-use super::queue::{Read, Reader, drop_first, first_count};
+use super::queue::{Read, Reader, drop_first, first_count, is_readable};
 use crate::error::{Error, Result};
 use crate::hand_off::Parcel;
 use crate::process::Process;
 use crate::provider::linux::closer::{Closer, Foreign, Link, Queue};
 use crate::provider::linux::mail::{Frame, hung_up};
 use crate::provider::linux::sys::{Exclusive, Look, gate_is_open, is_gate, peek_first, send_rights, take_gate};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, IoSlice};
 use std::collections::VecDeque;
 
@@ -197,11 +196,6 @@ impl Incoming {
             self.told = appetite;
         }
     }
-}
-
-fn is_readable(queue: &Queue) -> bool {
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    matches!(poll(&mut [PollFd::new(queue, PollFlags::IN)], Some(&now)), Ok(1..))
 }
 
 impl Drop for Incoming {

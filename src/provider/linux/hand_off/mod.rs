@@ -7,6 +7,7 @@
 mod greeting;
 mod incoming;
 mod intake;
+mod lingering;
 mod outlet;
 mod queue;
 mod sent;

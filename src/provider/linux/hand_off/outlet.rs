@@ -1,6 +1,7 @@
 //! Handing sockets off to one target.
 
-use super::queue::{MOST_TOGETHER, Read, Reader, drop_first, first_count};
+use super::lingering::{INSTALLED, Lingering, SOME, SWIFT, SWIFT_EACH};
+use super::queue::{MOST_TOGETHER, Read, Reader, drop_first, first_count, is_readable};
 use super::sent::Sent;
 use crate::domain::Domain;
 use crate::error::{Error, Result};
@@ -16,13 +17,12 @@ use crate::provider::linux::sys::{
     Exclusive, ForkMark, Look, gates_left, new_gate, peek_first, send_rights, take_gates,
 };
 use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, IoSlice, ioctl_fionread};
 use rustix::net::{Shutdown, shutdown};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,17 +39,6 @@ const BUDGET: usize = 16;
 
 /// That a target receives is asked again after this: one that ended within it could as well have ended after.
 const SURE_FOR: Duration = Duration::from_micros(50);
-/// No target takes a parcel and closes its socket, while its sender goes on without a break, before the sender has closed
-/// its own descriptor: that takes no longer than this after sending began, and for some more sockets each.
-const SWIFT: Duration = Duration::from_micros(4);
-const SWIFT_EACH: Duration = Duration::from_nanos(2500);
-const INSTALLED: Duration = Duration::from_nanos(80);
-const SOME: usize = 8;
-/// Of so many sockets one is asked whether it lingers, as long as none does.
-const SAMPLE: u32 = 32;
-/// So many are asked at first.
-const FIRST: u32 = 64;
-
 const STOPPED: &str = "reclaiming what was handed off (its target was stopped while it took something; try again)";
 
 /// The sending end of a queue for parcels.
@@ -83,28 +72,6 @@ struct State {
     over: bool,
     turned_away: bool,
     head: Vec<u8>,
-}
-
-/// Whether sockets that are handed off linger, so that closing one waits if its target was faster: to ask costs as much as
-/// to close.
-#[derive(Debug, Default)]
-struct Lingering {
-    seen: AtomicBool,
-    count: AtomicU32,
-}
-
-impl Lingering {
-    /// Closes a socket that was sent; `late` when its target may have been faster.
-    fn close(&self, closer: &Closer, socket: OwnedFd, late: bool) {
-        let count = self.count.fetch_add(1, Ordering::Relaxed);
-        let ask = late || count < FIRST || count % SAMPLE == 0 || self.seen.load(Ordering::Relaxed);
-        if !ask {
-            return drop(socket);
-        }
-        if closer.close_own(socket) {
-            self.seen.store(true, Ordering::Relaxed);
-        }
-    }
 }
 
 impl Mailbox {
@@ -480,11 +447,6 @@ impl Outlet {
         epoll::add(&waiting, &self.watch, nothing, EventFlags::IN)?;
         Ok(waiting)
     }
-}
-
-fn is_readable(watch: &OwnedFd) -> bool {
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    matches!(poll(&mut [PollFd::new(watch, PollFlags::IN)], Some(&now)), Ok(1..))
 }
 
 impl Drop for Outlet {

@@ -12,6 +12,7 @@ use crate::provider::linux::closer::{Closer, Foreign};
 use crate::provider::linux::mail::is_passing;
 use crate::provider::linux::sys::{Headroom, Look, Message, receive_bytes, receive_rights};
 use crate::socket::Socket;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -161,4 +162,10 @@ pub(super) fn first_count(queue: impl AsFd) -> rustix::io::Result<Option<usize>>
 /// It is in the queue still.
 pub(super) fn drop_first(queue: impl AsFd) -> rustix::io::Result<()> {
     receive_bytes(queue, &mut [0; 1], Look::Take).map(drop)
+}
+
+/// Whether something can be read from a descriptor now.
+pub(super) fn is_readable(descriptor: impl AsFd) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&now)), Ok(1..))
 }
