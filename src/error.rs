@@ -208,7 +208,7 @@ pub enum Error {
     BadTable {
         /// The directory of the domain.
         path: PathBuf,
-        /// What is wrong with it, and what to do.
+        /// The fault, and its remedy.
         why: &'static str,
     },
     /// The domain's directory cannot be trusted.
@@ -222,7 +222,7 @@ pub enum Error {
     /// Another user has taken a name that this process needs.
     #[error("{path} is held by user {uid}: let that user or root remove it, or use another domain (SHARESOCK_DOMAIN)")]
     NameTaken {
-        /// What was to be made.
+        /// The name or file that could not be made.
         path: PathBuf,
         /// The user that has it.
         uid: u32,

@@ -1,6 +1,6 @@
 //! Which segment the processes of a domain have attached: locks on its directory tell.
 //!
-//! Whoever attaches a segment shares a lock on one byte of the directory, at a place that is made of its IPC namespace
+//! Every process that attaches a segment shares a lock on one byte of the directory, at a place that is made of its IPC namespace
 //! and the segment's number. The kernel lets go when the process ends, and nobody can remove the directory without
 //! ending the domain. So a newcomer learns from the kernel what is attached, whatever became of files in the domain.
 
@@ -26,7 +26,7 @@ pub(super) struct Locks {
     base: u64,
 }
 
-/// What is attached by others.
+/// Segments that others have attached.
 #[derive(Debug)]
 pub(super) enum Found {
     /// The one of the domain, attached here, too.
@@ -87,7 +87,7 @@ impl Locks {
         Ok(found)
     }
 
-    /// What is at any place but one; those that are proposed at places that `stops` names are stopped.
+    /// The segments at all places but one; those that are proposed at places that `stops` names are stopped.
     fn search(
         &self,
         words: usize,
