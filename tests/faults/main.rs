@@ -20,6 +20,7 @@ use run::{Case, Outcome, run};
 use scenarios::SCENARIOS;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use strace::Injection;
 
 const VARIABLE: &str = "SHARESOCK_TEST_ACTOR_DOMAIN";
 /// Marks an actor's answers among the lines that the test harness prints.
@@ -76,14 +77,17 @@ fn whatever_call_fails_nothing_is_lost_doubled_or_left_over() {
     }
     let possible = cases.len();
     if let Ok(most) = scope.parse::<usize>() {
-        for n in 0..most.min(cases.len()) {
+        // What a system may lack is always among them.
+        cases.sort_by_key(|case| !case.injection.as_ref().is_some_and(Injection::is_lack));
+        let lacks = cases.iter().filter(|case| case.injection.as_ref().is_some_and(Injection::is_lack)).count();
+        for n in lacks..most.min(cases.len()) {
             seed ^= seed << 13;
             seed ^= seed >> 7;
             seed ^= seed << 17;
             let other = n + usize::try_from(seed).unwrap() % (cases.len() - n);
             cases.swap(n, other);
         }
-        cases.truncate(most);
+        cases.truncate(most.max(lacks));
     }
     if let Some(one) = variable("SHARESOCK_FAULT") {
         cases.retain(|case| case.injection.as_ref().is_some_and(|fault| fault.to_string() == one));

@@ -66,6 +66,10 @@ pub(crate) fn run(case: &Case) -> Outcome {
     }
     // Of one that was killed the other has errors that stay.
     cut = cut.filter(|_| stage.source.alive && stage.target.alive);
+    // There is another way to all that a system may lack.
+    if let (Some(why), None, true) = (&cut, &finding, case.injection.as_ref().is_some_and(Injection::is_lack)) {
+        finding = Some(Finding { kind: Kind::Wrong, text: format!("refused: {why}") });
+    }
     let injected = was_injected(&log) || !stage.actor(case.role).alive;
     if finding.is_none() {
         finding = names(&mut stage);

@@ -57,7 +57,13 @@ const ERRORS: &[(&str, &[&str])] = &[
 ];
 
 /// What a kernel, or a file system, does not have at all: these fail every time.
-const MISSING: &[(&str, &str)] = &[("renameat2", "EINVAL"), ("renameat2", "ENOSYS"), ("close_range", "ENOSYS")];
+const MISSING: &[(&str, &str)] = &[
+    ("renameat2", "EINVAL"),
+    ("renameat2", "ENOSYS"),
+    ("close_range", "ENOSYS"),
+    ("pidfd_open", "ENOSYS"),
+    ("pidfd_open", "EPERM"),
+];
 
 /// One fault.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,6 +79,11 @@ impl Injection {
     /// Whether no thread could be started, or none with descriptors of its own.
     pub(crate) fn starts_no_thread(&self) -> bool {
         matches!(self.call.as_str(), "clone3" | "close_range") && self.what != "KILL"
+    }
+
+    /// Whether the system lacks the call altogether.
+    pub(crate) fn is_lack(&self) -> bool {
+        self.when == 0
     }
 
     fn argument(&self) -> String {

@@ -3,7 +3,6 @@
 use super::Check;
 use crate::system::folder_in_memory;
 use anyhow::{Context, Result, ensure};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use sharesock::{Direction, Domain, Endpoint, Event, NetworkEvents, Parcel, Socket, Turn};
 use std::net::UdpSocket;
@@ -15,15 +14,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn checks() -> Vec<Check> {
     vec![
-        tried(
-            "pidfd",
-            watch_myself().map(drop),
-            "a process that holds a duplicate cannot see its target end, and cannot hold it: allow pidfd_open",
-        ),
-        tried("memfd and sealing", seal(), "handing off will not work: allow memfd_create and fcntl(F_ADD_SEALS)"),
+        watching(),
         tried("SO_COOKIE", identity(), "sockets have no identity, so nothing will work: the kernel must have it"),
         tried("duplicate and redeem", in_a_domain(redeem), "allow Unix sockets, and descriptors in their messages"),
-        tried("hand off", in_a_domain(hand_off), "allow Unix sockets, memfd_create, and descriptors in messages"),
+        tried("hand off", in_a_domain(hand_off), "allow Unix sockets, eventfd, and descriptors in messages"),
         tried(
             "events in shared memory",
             in_a_domain(register),
@@ -49,11 +43,6 @@ fn tried(name: &'static str, tried: Result<()>, mend: &str) -> Check {
 fn watch_myself() -> Result<OwnedFd> {
     let me = i32::try_from(std::process::id()).ok().and_then(Pid::from_raw).context("this process has no id")?;
     Ok(pidfd_open(me, PidfdFlags::empty())?)
-}
-
-fn seal() -> Result<()> {
-    let memory = memfd_create("sharesock-doctor", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-    Ok(fcntl_add_seals(&memory, SealFlags::SHRINK)?)
 }
 
 fn socket() -> Result<Socket> {
@@ -121,6 +110,18 @@ fn waiting() -> Check {
             "`sharesock holders` shows fewer unredeemed duplicates than there are: a newer kernel counts all",
         ),
         Err(error) => Check::warn(name, format!("{error:#}"), "`sharesock holders` cannot show unredeemed duplicates"),
+    }
+}
+
+/// Whether the kernel tells the end of a process.
+fn watching() -> Check {
+    match watch_myself() {
+        Ok(_) => Check::ok("pidfd", "works"),
+        Err(error) => Check::warn(
+            "pidfd",
+            format!("{error:#}"),
+            "the end of a process is looked for in /proc, once a second: allow pidfd_open",
+        ),
     }
 }
 

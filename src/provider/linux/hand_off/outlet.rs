@@ -12,7 +12,7 @@ use crate::provider::Mailbox;
 use crate::provider::linux::closer::{Closer, Link, Queue};
 use crate::provider::linux::mail::{Addressee, Frame, Purpose, connect, hung_up, make_queue, read_frame};
 use crate::provider::linux::mailbox::Live;
-use crate::provider::linux::process::Peer;
+use crate::provider::linux::process::{Handle, Peer};
 use crate::provider::linux::sys::{
     Exclusive, ForkMark, Look, gates_left, new_gate, peek_first, send_rights, take_gates,
 };
@@ -91,8 +91,8 @@ impl Outlet {
         let nothing = EventData::new_u64(0);
         // That it hangs up is told without being asked for.
         epoll::add(&watch, &link, nothing, EventFlags::empty()).map_err(&refused)?;
-        if let Some(handle) = &peer.handle {
-            epoll::add(&watch, handle, nothing, EventFlags::IN).map_err(&refused)?;
+        if let Some(end) = peer.handle.as_ref().and_then(Handle::end) {
+            epoll::add(&watch, end, nothing, EventFlags::IN).map_err(&refused)?;
         }
         let state = State {
             asked: None,
@@ -226,7 +226,7 @@ impl Outlet {
         let is_sure = |asked| now.saturating_duration_since(asked) < SURE_FOR;
         if !state.asked.is_some_and(is_sure) {
             state.asked = Some(now);
-            state.over |= is_readable(&self.watch);
+            state.over |= self.has_gone();
         }
         if state.over {
             return Err(self.gone(state));
@@ -404,8 +404,15 @@ impl Outlet {
         if state.turned_away { Error::TurnedAway { pid } } else { Error::TargetGone { pid } }
     }
 
+    /// Whether the target has ended, or closed its receiver.
+    fn has_gone(&self) -> bool {
+        // Where no descriptor tells the end, it is asked for.
+        let untold = self.peer.handle.as_ref().filter(|handle| handle.end().is_none());
+        is_readable(&self.watch) || untold.is_some_and(Handle::has_ended)
+    }
+
     fn is_over(&self, state: &mut State) -> bool {
-        state.over |= is_readable(&self.watch);
+        state.over |= self.has_gone();
         state.over
     }
 
@@ -452,7 +459,7 @@ impl Outlet {
 impl Drop for Outlet {
     fn drop(&mut self) {
         // A target that lives has the queue, with all that is on its way. One that does not receive any more takes nothing.
-        if self.mark.is_mine() && is_readable(&self.watch) {
+        if self.mark.is_mine() && self.has_gone() {
             self.closer.empty(&self.back);
         }
     }

@@ -279,6 +279,10 @@ impl Held {
             if dead {
                 holding.forget(target, Instant::now());
             } else if let Some(watch) = watch {
+                if watch.end().is_none() {
+                    // Nothing tells its end.
+                    wait.at_most(ASK_AFTER);
+                }
                 wait.inputs.push(Input::End(watch.clone()));
             }
             !dead
@@ -304,11 +308,11 @@ impl Held {
     }
 }
 
-impl AsFd for Input {
-    fn as_fd(&self) -> BorrowedFd<'_> {
+impl Input {
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Input::Link(link) => link.as_fd(),
-            Input::End(handle) => handle.as_fd(),
+            Input::Link(link) => Some(link.as_fd()),
+            Input::End(handle) => handle.end(),
         }
     }
 }
@@ -319,8 +323,8 @@ impl Wait {
     }
 
     fn sleep(&self, bell: &OwnedFd) {
-        let mut inputs: Vec<_> =
-            self.inputs.iter().map(|input| PollFd::from_borrowed_fd(input.as_fd(), PollFlags::IN)).collect();
+        let inputs = self.inputs.iter().filter_map(Input::descriptor);
+        let mut inputs: Vec<_> = inputs.map(|input| PollFd::from_borrowed_fd(input, PollFlags::IN)).collect();
         inputs.push(PollFd::new(bell, PollFlags::IN));
         let timeout = self.at_most.and_then(|left| Timespec::try_from(left).ok());
         match poll(&mut inputs, timeout.as_ref()) {
