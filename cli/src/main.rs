@@ -10,6 +10,8 @@ mod domain;
 #[cfg(target_os = "linux")]
 mod run;
 mod serve;
+#[cfg(target_os = "linux")]
+mod status;
 mod system;
 mod tools;
 mod tour;

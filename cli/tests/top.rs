@@ -1,10 +1,8 @@
 //! What is shown of a supervisor: as text, for Prometheus, and live in a terminal.
 #![cfg(target_os = "linux")]
 
-#[path = "../src/run"]
-mod run {
-    pub(crate) mod status;
-}
+#[path = "../src/status.rs"]
+mod status;
 mod terminal;
 #[path = "../src/views/mod.rs"]
 mod views;

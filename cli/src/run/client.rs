@@ -1,9 +1,9 @@
 //! The commands that talk to a supervisor.
 
 use super::control::{Answer, Request, ask};
-use super::status::Status;
 use super::{NOBODY, OLD_GOES_ON, folder};
 use crate::domain::open_domain;
+use crate::status::Status;
 use anyhow::{Context, Result, bail};
 use std::io::{IsTerminal, Write};
 use std::os::unix::net::UnixStream;

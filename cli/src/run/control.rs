@@ -1,6 +1,6 @@
 //! The control socket: one request a connection, a line of JSON, and one or more lines as an answer.
 
-use super::status::Status;
+use crate::status::Status;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};

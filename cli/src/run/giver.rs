@@ -2,9 +2,9 @@
 
 use super::listener::Listener;
 use super::signals::unheard;
-use super::status::{HandOffs, WorkerState};
 use super::supervisor::Event;
 use super::worker::Worker;
+use crate::status::{HandOffs, WorkerState};
 use crate::system::is_now;
 use anyhow::{Context, Result};
 use rustix::event::PollFlags;

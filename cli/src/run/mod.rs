@@ -26,7 +26,6 @@ mod signals;
 mod sock_diag;
 mod spec;
 mod statistics;
-pub(crate) mod status;
 mod succession;
 mod supervisor;
 mod systemd;

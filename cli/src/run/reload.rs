@@ -4,10 +4,10 @@ use super::control::{Answer, Client};
 use super::generation::{Generation, Plan};
 use super::options::{self, Options, Via};
 use super::report::Report;
-use super::status::{State, WorkerState};
 use super::supervisor::{Coming, Supervisor};
 use super::systemd::Manager;
 use super::worker::Worker;
+use crate::status::{State, WorkerState};
 use anyhow::Result;
 use std::rc::Rc;
 

@@ -2,7 +2,7 @@
 
 use super::rates::WorkerRates;
 use super::units::{self, UNKNOWN};
-use crate::run::status::{WorkerState, WorkerStatus};
+use crate::status::{WorkerState, WorkerStatus};
 use std::cmp::Ordering;
 
 /// A column of a table of workers.

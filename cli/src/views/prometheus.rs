@@ -5,7 +5,7 @@
 //! whose counters then begin anew, as counters may. Process ids, of which there is no end, are in one series a worker
 //! alone, `sharesock_worker_info`, which can be joined with the others.
 
-use crate::run::status::{HandOffs, State, Status, WorkerState, WorkerStatus};
+use crate::status::{HandOffs, State, Status, WorkerState, WorkerStatus};
 use std::collections::HashSet;
 use std::fmt::Write;
 
@@ -56,7 +56,7 @@ impl Page<'_> {
     }
 
     fn listeners(&mut self, status: &Status) {
-        let each = |value: fn(&crate::run::status::ListenerStatus) -> Option<u64>| {
+        let each = |value: fn(&crate::status::ListenerStatus) -> Option<u64>| {
             status.listeners.iter().filter_map(move |listener| {
                 let labels = vec![("listener", listener.name.clone()), ("address", listener.address.clone())];
                 Some((labels, value(listener)? as f64))

@@ -2,7 +2,7 @@
 //!
 //! Time is the supervisor's: what its answers took to arrive does not matter, nor does the clock of whoever looks.
 
-use crate::run::status::{Status, WorkerStatus};
+use crate::status::{Status, WorkerStatus};
 use std::collections::{HashMap, VecDeque};
 
 /// How far back history goes, in seconds.

@@ -3,7 +3,7 @@
 use super::fields::{self, Field, GAP};
 use super::rates::WorkerRates;
 use super::units::{self, count, of, pad, plain};
-use crate::run::status::{HandOffs, ListenerStatus, State, Status, WorkerState, WorkerStatus};
+use crate::status::{HandOffs, ListenerStatus, State, Status, WorkerState, WorkerStatus};
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write;
 

@@ -1,7 +1,7 @@
 //! The live view, drawn into memory.
 
 use super::samples::{self, busy, check, crowd};
-use crate::run::status::Status;
+use crate::status::Status;
 use crate::views::top::draw::draw;
 use crate::views::top::view::{Next, View};
 use proptest::prelude::*;

@@ -3,7 +3,7 @@
 use super::emulator::Terminal;
 use super::player::ANSWERS;
 use super::samples::busy;
-use crate::run::status::{State, Status};
+use crate::status::{State, Status};
 use pty_process::blocking::Command;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::Write;

@@ -1,7 +1,7 @@
 //! What `status` prints: for people and for Prometheus.
 
 use super::samples::{self, busy, check, crowd, hostile};
-use crate::run::status::Status;
+use crate::status::Status;
 use crate::views::{prometheus, text, units};
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -1,7 +1,7 @@
 //! Plays the live view in a terminal of a test, in place of a supervisor that is asked: this very test program, started
 //! anew to run one test that is ignored otherwise.
 
-use crate::run::status::Status;
+use crate::status::Status;
 use crate::views::{TopOptions, top};
 use anyhow::{Context, bail};
 use clap::Parser;

@@ -1,7 +1,7 @@
 //! How fast things go, told from successive answers.
 
 use super::samples::{busy, crowd};
-use crate::run::status::{HandOffs, Status};
+use crate::status::{HandOffs, Status};
 use crate::views::rates::Rates;
 use proptest::prelude::*;
 

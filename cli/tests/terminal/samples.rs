@@ -1,6 +1,6 @@
 //! Supervisors to show, and screens to compare with.
 
-use crate::run::status::{HandOffs, ListenerStatus, State, Status, WorkerState, WorkerStatus};
+use crate::status::{HandOffs, ListenerStatus, State, Status, WorkerState, WorkerStatus};
 use std::path::PathBuf;
 
 /// A busy one, in the middle of a reload; `second` seconds later there is more of everything.

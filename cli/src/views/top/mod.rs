@@ -6,7 +6,7 @@ mod sections;
 pub(crate) mod view;
 mod workers;
 
-use crate::run::status::Status;
+use crate::status::Status;
 use anyhow::{Context, Result};
 use screen::Screen;
 use std::time::{Duration, Instant};

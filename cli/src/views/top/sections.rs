@@ -6,7 +6,7 @@ use super::super::text;
 use super::super::units::{self, UNKNOWN, count, cut, of, pad, plain};
 use super::draw::{AMOUNT, BAD, BOLD, CHANGING, DIM, GOOD};
 use super::view::{Trouble, View};
-use crate::run::status::{ListenerStatus, State, Status};
+use crate::status::{ListenerStatus, State, Status};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;

@@ -2,7 +2,7 @@
 
 use super::super::fields::Field;
 use super::super::rates::{Rates, WorkerKey};
-use crate::run::status::{Status, WorkerStatus};
+use crate::status::{Status, WorkerStatus};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,7 @@ use super::super::fields::{self, Column, Field, GAP};
 use super::super::units::{self, cut, of, pad};
 use super::draw::{BOLD, CHANGING, DIM, GOOD};
 use super::view::View;
-use crate::run::status::{Status, WorkerState, WorkerStatus};
+use crate::status::{Status, WorkerState, WorkerStatus};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
