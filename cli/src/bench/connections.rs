@@ -1,10 +1,10 @@
 //! Connections that a front process accepts and two workers serve: what the clients feel.
 
 use super::Bench;
+use super::baselines;
 use super::measure::{Figure, each, quantile};
 use super::roles::{Actor, Role};
 use super::rows::{Beside, Row};
-use crate::system::floors;
 use anyhow::{Context, Result, bail};
 use sharesock::{Domain, Endpoint};
 use socket2::SockRef;
@@ -36,7 +36,7 @@ impl Service {
 pub(crate) fn answer(mut connection: impl Read + Write) -> Result<()> {
     connection.read_exact(&mut [0])?;
     // The client takes this for the moment of the close, which comes next.
-    Ok(connection.write_all(&floors::clock().to_ne_bytes())?)
+    Ok(connection.write_all(&baselines::clock().to_ne_bytes())?)
 }
 
 /// The port that a front says it listens on.
@@ -91,7 +91,7 @@ fn visit(port: u16) -> Result<f64> {
     if connection.read(&mut [0])? != 0 {
         bail!("a worker said more than it should");
     }
-    let took = floors::clock().saturating_sub(u64::from_ne_bytes(closed));
+    let took = baselines::clock().saturating_sub(u64::from_ne_bytes(closed));
     Ok(Duration::from_nanos(took).as_secs_f64() * 1e6)
 }
 
@@ -126,7 +126,7 @@ fn in_turn(
     let (mut ours, mut bare) = (Vec::new(), vec![Vec::new(); ways.len()]);
     for round in 1..=bench.rounds {
         bench.progress.say(work, round, bench.rounds);
-        if floors::MEASURED {
+        if baselines::MEASURED {
             for ((way, start), times) in ways.iter().zip(&mut bare) {
                 times.push(
                     start(bench).and_then(|service| measure(&service)).with_context(|| format!("{work}: {way}"))?,
@@ -137,7 +137,7 @@ fn in_turn(
     }
     let ours = Figure::of(ours);
     let names = ways.iter().map(|(way, _)| *way);
-    let mut figures = names.zip(bare).filter(|_| floors::MEASURED).map(|(way, times)| (way, Figure::of(times)));
+    let mut figures = names.zip(bare).filter(|_| baselines::MEASURED).map(|(way, times)| (way, Figure::of(times)));
     let floor = figures.next();
     let beside = figures.map(|(way, figure)| Beside { way, figure }).collect();
     let ratio = floor.as_ref().map(|(_, floor)| ours.median_us / floor.median_us);
@@ -145,12 +145,12 @@ fn in_turn(
     Ok(Row { work: work.to_owned(), floor, floor_is, ours, ratio, bound, beside })
 }
 
-const BARE: Way<'static> = ("accept, sendmsg, close | recvmsg, read, write, close", &floors::handing);
+const BARE: Way<'static> = ("accept, sendmsg, close | recvmsg, read, write, close", &baselines::handing);
 
 /// What a connection takes when so many clients come again and again.
 pub(super) fn served(bench: &Bench, work: &str, clients: u32) -> Result<Row> {
     let count = bench.count(6000 * clients.min(4));
-    let shared: Way<'_> = ("no front: both workers accept from one listener", &floors::accepting);
+    let shared: Way<'_> = ("no front: both workers accept from one listener", &baselines::accepting);
     in_turn(bench, work, Some((1.05, 1.0)), &[BARE, shared], &|service| load(service, clients, count))
 }
 

@@ -1,10 +1,10 @@
 //! What network events cost.
 
 use super::Bench;
+use super::baselines::{self, Watch};
 use super::measure::each;
 use super::roles::{Actor, Role};
 use super::rows::Row;
-use crate::system::floors::{self, Watch};
 use anyhow::{Context, Result};
 use sharesock::{Domain, Endpoint, Event, NetworkEvents, ProtocolInfo, Socket};
 use std::io::{Read, Write};
@@ -31,7 +31,7 @@ pub(super) fn unregistered(bench: &Bench, work: &'static str, endpoint: &Endpoin
     let event = Event::manual(&domain)?;
     let other = Socket::from(UdpSocket::bind("127.0.0.1:0")?);
     other.event_select(&event, NetworkEvents::READ)?;
-    let (one, two) = floors::pair()?;
+    let (one, two) = baselines::pair()?;
     let info = endpoint.duplicate(&Socket::from(two.try_clone()?), std::process::id())?;
     let shared = endpoint.redeem(&info)?;
     let exchange = |receiver: &mut dyn Read| {

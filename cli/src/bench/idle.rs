@@ -1,8 +1,8 @@
 //! What a shared socket costs that nobody uses.
 
 use super::Bench;
+use super::baselines;
 use super::measure::Progress;
-use crate::system::floors;
 use anyhow::Result;
 use sharesock::Socket;
 
@@ -22,18 +22,18 @@ pub(crate) fn measure(bench: &Bench) -> Result<Option<Idle>> {
     let sockets = bench.count(8000);
     let progress: &Progress = &bench.progress;
     progress.say("idle cost", 1, 1);
-    let socket = floors::plain_socket()?;
+    let socket = baselines::plain_socket()?;
     let redeem = || -> Result<Socket> { Ok(endpoint.redeem(&endpoint.duplicate(&socket, std::process::id())?)?) };
     // What the endpoint remembers of redemptions is bounded: first it is full.
     for _ in 0..20_000 {
         drop(redeem()?);
     }
     let mut kept = Vec::with_capacity(sockets as usize);
-    let Some(before) = floors::usage()? else { return Ok(None) };
+    let Some(before) = baselines::usage()? else { return Ok(None) };
     for _ in 0..sockets {
         kept.push(redeem()?);
     }
-    let Some(after) = floors::usage()? else { return Ok(None) };
+    let Some(after) = baselines::usage()? else { return Ok(None) };
     let each = |before: u64, after: u64| {
         f64::from(u32::try_from(after.saturating_sub(before)).unwrap_or(u32::MAX)) / f64::from(sockets)
     };

@@ -1,11 +1,12 @@
 //! `sharesock bench`: what sharing costs, beside the same system calls made bare, in the same run.
 
-pub(crate) mod connections;
+mod baselines;
+mod connections;
 mod events;
 mod idle;
-pub(crate) mod measure;
+mod measure;
 mod neighbours;
-pub(crate) mod roles;
+mod roles;
 mod rows;
 mod table;
 mod winsock;
@@ -72,7 +73,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let folder = folder.context("making a folder")?;
     let bench = Bench {
         rounds: options.rounds,
-        divisor: if options.quick { 10 } else { 1 } * crate::system::floors::LESS,
+        divisor: if options.quick { 10 } else { 1 } * baselines::LESS,
         only: options.only.clone(),
         domain: folder.path().join("domain"),
         _folder: folder,

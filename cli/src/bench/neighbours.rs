@@ -1,9 +1,9 @@
 //! How others pass a socket between processes and get an answer, measured in the same run.
 
 use super::Bench;
+use super::baselines;
 use super::measure::{Figure, each};
 use super::roles::{Actor, Role};
-use crate::system::floors;
 use anyhow::{Context, Result};
 use sharesock::Socket;
 use std::io::{Read, Write};
@@ -61,7 +61,7 @@ const server = net.createServer((socket) => {
 
 pub(crate) fn all(bench: &Bench) -> Result<Vec<Neighbour>> {
     let mut neighbours = Vec::new();
-    if floors::MEASURED {
+    if baselines::MEASURED {
         neighbours.push(Neighbour { way: "bare sendmsg and recvmsg", figure: Some(bare(bench)?) });
     }
     neighbours.extend([
@@ -106,7 +106,7 @@ fn rounds(
     mut round: impl FnMut(u32, &Socket, &mut socket2::Socket) -> Result<Instant>,
 ) -> Result<Figure> {
     let count = bench.count(10_000);
-    let (mut outside, inside) = floors::pair()?;
+    let (mut outside, inside) = baselines::pair()?;
     let inside = Socket::from(inside);
     let mut times = Vec::new();
     for number in 1..=bench.rounds {
@@ -119,7 +119,7 @@ fn rounds(
 
 fn bare(bench: &Bench) -> Result<Figure> {
     rounds(bench, "bare system calls, answered", |count, inside, outside| {
-        floors::answered(bench, count, inside, outside)
+        baselines::answered(bench, count, inside, outside)
     })
 }
 

@@ -3,8 +3,8 @@
 //! A role says `ready` when it can begin and `done` when it has finished; bytes and descriptors reach it over its
 //! standard input.
 
+use super::baselines;
 use super::{connections, events};
-use crate::system::floors;
 use anyhow::{Context, Result, bail};
 use sharesock::{Domain, Endpoint, ProtocolInfo};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -57,8 +57,8 @@ pub(super) const MOST_A_MESSAGE: usize = 252;
 pub(crate) fn play(role: Role, count: u32, folder: &Path) -> Result<()> {
     let say = |word: &str| writeln!(std::io::stdout(), "{word}").context("reporting");
     match role {
-        Role::FloorSink | Role::FloorRedeem | Role::FloorAnswer => floors::play(role, count, say)?,
-        Role::FloorFront | Role::FloorServe | Role::FloorAccept => floors::play(role, count, say)?,
+        Role::FloorSink | Role::FloorRedeem | Role::FloorAnswer => baselines::play(role, count, say)?,
+        Role::FloorFront | Role::FloorServe | Role::FloorAccept => baselines::play(role, count, say)?,
         Role::Front | Role::Serve => connections::play(role, folder, say)?,
         Role::Sink => {
             let endpoint = Endpoint::open(&Domain::at(folder)?)?;

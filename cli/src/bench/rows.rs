@@ -1,9 +1,9 @@
 //! The rows of the table: each measures its floor and the library in turn, so that both see the same machine.
 
+use super::baselines;
 use super::measure::{Figure, each};
 use super::roles::{Actor, MOST_A_MESSAGE, Role};
 use super::{Bench, connections, events};
-use crate::system::floors;
 use anyhow::{Context, Result};
 use sharesock::{Domain, Endpoint, Parcel, Socket};
 use std::collections::VecDeque;
@@ -61,12 +61,12 @@ impl Bench {
         let (mut times, mut figures) = (Vec::new(), Vec::new());
         for round in 1..=self.rounds {
             self.progress.say(work, round, self.rounds);
-            if floors::MEASURED {
+            if baselines::MEASURED {
                 times.push(floor().with_context(|| format!("measuring the floor of: {work}"))?);
             }
             figures.push(ours().with_context(|| format!("measuring: {work}"))?);
         }
-        let (floor, ours) = (floors::MEASURED.then(|| Figure::of(times)), Figure::of(figures));
+        let (floor, ours) = (baselines::MEASURED.then(|| Figure::of(times)), Figure::of(figures));
         let ratio = floor.as_ref().map(|floor| ours.median_us / floor.median_us);
         Ok(Row { work: work.to_owned(), floor, floor_is, ours, ratio, bound: Some(bound), beside: Vec::new() })
     }
@@ -103,7 +103,7 @@ pub(crate) fn all(bench: &Bench) -> Result<Vec<Row>> {
 
 fn single(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Result<Row> {
     let count = bench.count(200_000);
-    let floor = || floors::single(bench, count, socket);
+    let floor = || baselines::single(bench, count, socket);
     let ours = || {
         let mut sink = Actor::start(Role::Sink, count, bench.domain(), Stdio::null(), None)?;
         let sender = endpoint.sender(sink.pid())?;
@@ -122,7 +122,7 @@ fn batch(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Res
     let messages = bench.count(4000);
     let count = messages * u32::try_from(MOST_A_MESSAGE)?;
     let copies = || (0..MOST_A_MESSAGE).map(|_| socket.try_clone()).collect::<Result<Vec<_>, _>>();
-    let floor = || floors::batch(bench, messages, socket);
+    let floor = || baselines::batch(bench, messages, socket);
     let ours = || {
         let mut sink = Actor::start(Role::SinkMany, count, bench.domain(), Stdio::null(), None)?;
         let sender = endpoint.sender(sink.pid())?;
@@ -140,7 +140,7 @@ fn batch(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Res
 
 fn redeem(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Result<Row> {
     let count = bench.count(100_000);
-    let floor = || floors::redeem(bench, count, socket);
+    let floor = || baselines::redeem(bench, count, socket);
     let ours = || redeem_round(bench, endpoint, socket, count);
     let floor_is = "sendmsg, write 628 | read 628, recvmsg, getsockopt SO_COOKIE, close";
     bench.row(work, floor_is, (1.20, 1.15), &floor, &ours)
@@ -148,7 +148,7 @@ fn redeem(bench: &Bench, work: &str, endpoint: &Endpoint, socket: &Socket) -> Re
 
 fn io(bench: &Bench, work: &str, endpoint: &Endpoint) -> Result<Row> {
     let count = bench.count(300_000);
-    let (one, two) = floors::pair()?;
+    let (one, two) = baselines::pair()?;
     let info = endpoint.duplicate(&Socket::from(two.try_clone()?), std::process::id())?;
     let shared = endpoint.redeem(&info)?;
     let exchange = |sender: &mut dyn Write, receiver: &mut dyn Read| {
@@ -175,7 +175,7 @@ fn crowd(bench: &Bench, work: &str, endpoint: &Endpoint, processes: u32, sockets
             let mut target = Actor::start(Role::Keep, share, bench.domain(), Stdio::piped(), None)?;
             let (mut pipe, pid) = (target.input()?, process_of(&target)?);
             for _ in 0..share {
-                let socket = floors::plain_socket()?;
+                let socket = baselines::plain_socket()?;
                 pipe.write_all(&endpoint.duplicate(&socket, pid)?.to_wide_bytes())?;
             }
             target.expect("done")?;
@@ -204,7 +204,7 @@ fn crowd(bench: &Bench, work: &str, endpoint: &Endpoint, processes: u32, sockets
         floor_is: "the same, 10 shared",
         ours,
         ratio,
-        bound: floors::MEASURED.then_some((1.20, 1.0)),
+        bound: baselines::MEASURED.then_some((1.20, 1.0)),
         beside: Vec::new(),
     })
 }

@@ -51,7 +51,7 @@ pub(crate) fn print(Measured { rows, idle, neighbours, calls }: &Measured) {
             let _ = writeln!(text, "  {:<50} {:>22}", beside.way, show(&beside.figure));
         }
     }
-    if !crate::system::floors::MEASURED && !rows.is_empty() {
+    if !super::baselines::MEASURED && !rows.is_empty() {
         let _ = writeln!(
             text,
             "no floors on this system, where the library makes the bare calls themselves; a fiftieth of the work was done"

@@ -1,7 +1,5 @@
 //! Linux.
 
-pub(crate) mod floors;
-#[allow(dead_code)] // Until `run` uses it.
 pub(crate) mod sys;
 pub(crate) use sys::{inherited, is_now};
 

@@ -1,7 +1,5 @@
 //! Windows.
 
-pub(crate) mod floors;
-
 use super::Asked;
 use anyhow::{Context, Result, bail};
 use sharesock::Socket;

@@ -23,7 +23,7 @@ use std::time::Instant;
 
 /// Every measurement does all of its work here.
 pub(crate) const LESS: u32 = 1;
-/// Whether there are floors here.
+/// Whether there are baselines here.
 pub(crate) const MEASURED: bool = true;
 
 /// The most descriptors in one message.

@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Each measurement does so many times less: a call costs more here, and much more under Wine.
 pub(crate) const LESS: u32 = 50;
-/// Whether there are floors here.
+/// Whether there are baselines here.
 pub(crate) const MEASURED: bool = false;
 
 fn none<T>() -> Result<T> {
