@@ -8,6 +8,8 @@ mod config;
 mod documents;
 mod domain;
 #[cfg(target_os = "linux")]
+mod procfs;
+#[cfg(target_os = "linux")]
 mod run;
 mod serve;
 #[cfg(target_os = "linux")]

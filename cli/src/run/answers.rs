@@ -4,10 +4,11 @@ use super::control::{Answer, Client};
 use super::giver::Giver;
 use super::listener::Listener;
 use super::report::Report;
-use super::statistics::{Connections, Processes, inode};
 use super::supervisor::{Coming, Supervisor};
 use super::systemd::Manager;
 use super::worker::Worker;
+use crate::procfs::connections::Connections;
+use crate::procfs::processes::Processes;
 use crate::status::{ListenerStatus, Status, WorkerState, WorkerStatus};
 use anyhow::{Context, Result};
 use rustix::process::Pid;
@@ -20,7 +21,7 @@ impl Supervisor {
     /// Answers when the system has told the rest, which takes a while on a busy machine, and holds up nothing else.
     pub(crate) fn tell_status(&self, lines: usize, client: Client) {
         let mut status = self.status(lines);
-        let inodes: Vec<_> = self.plan().listeners.iter().map(|listener| inode(listener)).collect();
+        let inodes: Vec<_> = self.plan().listeners.iter().map(|listener| listener.inode()).collect();
         tokio::task::spawn_local(async move {
             let look = tokio::task::spawn_blocking(move || {
                 complete(&mut status, &inodes);
@@ -152,7 +153,7 @@ fn complete(status: &mut Status, listeners: &[Option<u64>]) {
     }
     for worker in &mut status.workers {
         let Some(pid) = i32::try_from(worker.pid).ok().and_then(Pid::from_raw) else { continue };
-        let usage = processes.usage(pid, &connections);
+        let usage = processes.usage(pid, connections.inodes());
         worker.connections = Some(usage.connections);
         worker.memory_bytes = Some(usage.memory_bytes);
         worker.cpu_s = Some(usage.cpu_s);

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use sharesock::Socket;
 use socket2::{Domain, Protocol, SockAddr, Type};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -84,6 +85,11 @@ impl Listener {
         let limit =
             std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok().and_then(|text| text.trim().parse().ok());
         u64::from(self.spec.backlog.unwrap_or(BACKLOG).unsigned_abs()).min(limit.unwrap_or(u64::MAX))
+    }
+
+    /// The number by which the kernel's tables name it.
+    pub(crate) fn inode(&self) -> Option<u64> {
+        rustix::fs::fstat(self.socket.as_fd()).ok().map(|stat| stat.st_ino)
     }
 
     fn from_socket(spec: Spec, socket: Socket, passed: bool) -> Result<Self> {

@@ -23,13 +23,10 @@ mod probe;
 mod reload;
 mod report;
 mod signals;
-mod sock_diag;
 mod spec;
-mod statistics;
 mod succession;
 mod supervisor;
 mod systemd;
-mod tcp_table;
 mod upgrade;
 mod worker;
 

@@ -2,8 +2,8 @@
 
 use super::generation::Plan;
 use super::options::{Pass, Ready};
-use super::statistics::Fate;
 use super::supervisor::Event;
+use crate::procfs::connections::Fate;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;

@@ -1,7 +1,7 @@
 //! One look at all processes.
 
 use super::Which;
-use super::sockets::{Listed, of_namespace};
+use crate::procfs::sockets::{Listed, of_namespace};
 use anyhow::{Context, Result};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use serde::Serialize;

@@ -2,7 +2,6 @@
 
 mod facts;
 mod look;
-mod sockets;
 
 use super::say;
 use crate::domain::open_domain;

@@ -6,17 +6,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A socket, as the kernel lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Listed {
+pub(crate) struct Listed {
     /// `tcp`, `udp`, `unix`…
-    pub(super) kind: &'static str,
-    pub(super) local: String,
-    pub(super) peer: Option<String>,
-    pub(super) state: Option<&'static str>,
-    pub(super) port: Option<u16>,
+    pub(crate) kind: &'static str,
+    pub(crate) local: String,
+    pub(crate) peer: Option<String>,
+    pub(crate) state: Option<&'static str>,
+    pub(crate) port: Option<u16>,
 }
 
 /// All sockets that the network namespace of a process has.
-pub(super) fn of_namespace(pid: u32, found: &mut HashMap<u64, Listed>) {
+pub(crate) fn of_namespace(pid: u32, found: &mut HashMap<u64, Listed>) {
     for kind in ["tcp", "tcp6", "udp", "udp6"] {
         let table = fs::read_to_string(format!("/proc/{pid}/net/{kind}")).unwrap_or_default();
         found.extend(table.lines().skip(1).filter_map(|line| ip(kind, line)));

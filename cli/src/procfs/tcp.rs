@@ -3,28 +3,23 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The state of a connection that was made.
-pub(crate) const ESTABLISHED: u8 = 0x01;
+pub(super) const ESTABLISHED: u8 = 0x01;
 /// The state of a listener.
-pub(crate) const LISTENING: u8 = 0x0a;
+pub(super) const LISTENING: u8 = 0x0a;
 
 /// One line.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Row {
-    pub(crate) local: SocketAddr,
-    pub(crate) remote: SocketAddr,
-    pub(crate) state: u8,
+pub(super) struct Row {
+    pub(super) local: SocketAddr,
+    pub(super) remote: SocketAddr,
+    pub(super) state: u8,
     /// Bytes to be received; at a listener, connections to be accepted.
-    pub(crate) waiting: u64,
+    pub(super) waiting: u64,
     /// Nothing, as long as it was not accepted.
-    pub(crate) inode: u64,
+    pub(super) inode: u64,
 }
 
-/// All of them but those that have ended and only wait.
-pub(crate) fn rows() -> Vec<Row> {
-    // Where the kernel may not be asked, it still prints them.
-    super::sock_diag::rows().unwrap_or_else(|_| printed())
-}
-
+/// All of them but those that have ended and only wait, as `/proc` prints them.
 pub(super) fn printed() -> Vec<Row> {
     let files =
         ["/proc/self/net/tcp", "/proc/self/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
@@ -67,7 +62,7 @@ fn address(text: &str) -> Option<SocketAddr> {
     Some(unmapped(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?)))
 }
 
-pub(crate) fn unmapped(address: SocketAddr) -> SocketAddr {
+pub(super) fn unmapped(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 

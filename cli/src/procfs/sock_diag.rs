@@ -1,6 +1,6 @@
 //! The kernel's connections of TCP, asked for by netlink: quick also where tens of thousands have just ended.
 
-use super::tcp_table::{Row, TIME_WAIT, unmapped};
+use super::tcp::{Row, TIME_WAIT, unmapped};
 use anyhow::{Context, Result, bail};
 use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with, sockopt};
@@ -115,7 +115,7 @@ mod tests {
             rows
         };
         let asked = sorted(rows().unwrap());
-        assert_eq!(asked, sorted(super::super::tcp_table::printed()));
+        assert_eq!(asked, sorted(super::super::tcp::printed()));
         assert_eq!(asked.len(), 4, "two listeners, and both ends of a connection: {asked:?}");
         drop(client);
     }
