@@ -1,6 +1,7 @@
 //! Connections to listeners: how many there are, and what has become of them.
 
-use super::processes::{Processes, sockets};
+use super::descriptors::sockets;
+use super::processes::Processes;
 use super::sock_diag;
 use super::tcp::{ESTABLISHED, LISTENING, Row, printed, unmapped};
 use std::collections::{HashMap, HashSet};
@@ -87,7 +88,8 @@ fn holders(wanted: &HashSet<u64>) -> HashMap<u64, Vec<i32>> {
     let line = |pid: i32| std::iter::successors(Some(pid), |pid| parents.get(pid).copied()).take(64);
     let mut holders: HashMap<u64, Vec<i32>> = HashMap::new();
     for pid in parents.keys().copied() {
-        for inode in sockets(pid).filter(|inode| wanted.contains(inode)) {
+        let open = sockets(pid).into_iter().flatten().map(|(_, inode)| inode);
+        for inode in open.filter(|inode| wanted.contains(inode)) {
             holders.entry(inode).or_default().extend(line(pid));
         }
     }

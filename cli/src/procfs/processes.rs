@@ -1,7 +1,12 @@
-//! Processes: who started whom, what they use, and which sockets they have open.
+//! Processes: who started whom, and what they use.
 
+use super::descriptors::sockets;
+use super::machine;
+use super::stat::Stat;
 use rustix::process::Pid;
 use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::PathBuf;
 
 /// Processes, and who started whom.
 #[derive(Debug)]
@@ -18,10 +23,9 @@ pub(crate) struct Usage {
 impl Processes {
     pub(crate) fn look() -> Self {
         let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-            if let Some(parent) = stat(pid).and_then(|stat| stat.get(1)?.parse().ok()) {
-                children.entry(parent).or_default().push(pid);
+        for pid in pids().into_iter().flatten() {
+            if let Some(stat) = Stat::of(pid) {
+                children.entry(stat.parent).or_default().push(pid);
             }
         }
         Processes(children)
@@ -50,29 +54,36 @@ impl Processes {
         let page = rustix::param::page_size() as u64;
         let ticks = rustix::param::clock_ticks_per_second().max(1);
         for pid in self.family(pid) {
-            let Some(stat) = stat(pid) else { continue };
-            let number = |field: usize| stat.get(field).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
-            usage.memory_bytes += number(21) * page;
-            usage.cpu_s += (number(11) + number(12)) as f64 / ticks as f64;
-            held.extend(sockets(pid).filter(|inode| connections.contains(inode)));
+            let Some(stat) = Stat::of(pid) else { continue };
+            usage.memory_bytes += stat.pages * page;
+            usage.cpu_s += stat.used as f64 / ticks as f64;
+            let open = sockets(pid).into_iter().flatten().map(|(_, inode)| inode);
+            held.extend(open.filter(|inode| connections.contains(inode)));
         }
         usage.connections = held.len() as u64;
         usage
     }
 }
 
-/// The fields of `/proc/PID/stat` from the state on, which is the first.
-fn stat(pid: i32) -> Option<Vec<String>> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, fields) = text.rsplit_once(')')?;
-    Some(fields.split_whitespace().map(str::to_owned).collect())
+/// The ids of all processes.
+pub(crate) fn pids() -> io::Result<impl Iterator<Item = i32>> {
+    Ok(std::fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()))
 }
 
-/// The inodes of the sockets that a process has open.
-pub(super) fn sockets(pid: i32) -> impl Iterator<Item = u64> {
-    let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    entries.filter_map(|entry| {
-        let link = std::fs::read_link(entry.path()).ok()?;
-        link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
-    })
+/// What a process is called.
+pub(crate) fn command(pid: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned()
+}
+
+/// When a process began, in seconds since 1970.
+pub(crate) fn started(pid: i32) -> Option<f64> {
+    let (ticks, boot) = (Stat::of(pid)?.started, machine::started()?);
+    // Both are far below what this can hold.
+    #[allow(clippy::cast_precision_loss)]
+    Some(boot as f64 + ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
+/// Names the network namespace in which a process is.
+pub(crate) fn net_namespace(pid: u32) -> io::Result<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/ns/net"))
 }

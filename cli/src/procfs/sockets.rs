@@ -1,8 +1,8 @@
 //! What sockets are, by inode, from `/proc/<pid>/net`.
 
+use super::net::Line;
 use std::collections::HashMap;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A socket, as the kernel lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,47 +27,27 @@ pub(crate) fn of_namespace(pid: u32, found: &mut HashMap<u64, Listed>) {
 }
 
 fn ip(kind: &'static str, line: &str) -> Option<(u64, Listed)> {
-    let fields: Vec<_> = line.split_ascii_whitespace().collect();
-    let [_, local, peer, state, _, _, _, _, _, inode, ..] = fields[..] else { return None };
-    let (local, peer) = (address(local)?, address(peer)?);
+    let line = Line::parse(line)?;
     let tcp = kind.starts_with("tcp");
     let listed = Listed {
         kind: if tcp { "tcp" } else { "udp" },
-        local: local.to_string(),
-        peer: (peer.port() != 0).then(|| peer.to_string()),
-        state: tcp.then(|| state_name(state)).flatten(),
-        port: Some(local.port()),
+        local: line.local.to_string(),
+        peer: (line.remote.port() != 0).then(|| line.remote.to_string()),
+        state: tcp.then(|| state_name(line.state)).flatten(),
+        port: Some(line.local.port()),
     };
-    inode.parse().ok().filter(|inode| *inode != 0).map(|inode| (inode, listed))
+    Some((line.inode, listed)).filter(|(inode, _)| *inode != 0)
 }
 
-/// The words of an address are printed as numbers, the port as itself.
-fn address(text: &str) -> Option<SocketAddr> {
-    let (host, port) = text.split_once(':')?;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    let word = |at: usize| u32::from_str_radix(host.get(at * 8..at * 8 + 8)?, 16).ok().map(u32::to_ne_bytes);
-    let host: IpAddr = match host.len() {
-        8 => Ipv4Addr::from(word(0)?).into(),
-        32 => {
-            let words = [word(0)?, word(1)?, word(2)?, word(3)?];
-            let mut bytes = [0; 16];
-            bytes.iter_mut().zip(words.into_iter().flatten()).for_each(|(place, byte)| *place = byte);
-            Ipv6Addr::from(bytes).into()
-        }
-        _ => return None,
-    };
-    Some(SocketAddr::new(host, port))
-}
-
-fn state_name(number: &str) -> Option<&'static str> {
+fn state_name(number: u8) -> Option<&'static str> {
     Some(match number {
-        "01" => "connected",
-        "02" | "03" => "connecting",
-        "04" | "05" => "closing: this side has ended",
-        "08" => "closing: the other side has ended",
-        "06" | "09" | "0B" => "closing",
-        "07" => "closed",
-        "0A" => "listening",
+        0x01 => "connected",
+        0x02 | 0x03 => "connecting",
+        0x04 | 0x05 => "closing: this side has ended",
+        0x08 => "closing: the other side has ended",
+        0x06 | 0x09 | 0x0b => "closing",
+        0x07 => "closed",
+        0x0a => "listening",
         _ => return None,
     })
 }

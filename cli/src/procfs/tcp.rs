@@ -1,6 +1,7 @@
 //! The kernel's table of TCP connections. Reading it as `/proc` prints it takes a while on a busy machine.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use super::net::Line;
+use std::net::SocketAddr;
 
 /// The state of a connection that was made.
 pub(super) const ESTABLISHED: u8 = 0x01;
@@ -33,33 +34,8 @@ fn row(line: &str) -> Option<Row> {
     if line.split_ascii_whitespace().nth(3)? == "06" {
         return None;
     }
-    let fields: Vec<_> = line.split_ascii_whitespace().collect();
-    let (_, waiting) = fields.get(4)?.split_once(':')?;
-    Some(Row {
-        local: address(fields.get(1)?)?,
-        remote: address(fields.get(2)?)?,
-        state: u8::from_str_radix(fields.get(3)?, 16).ok()?,
-        waiting: u64::from_str_radix(waiting, 16).ok()?,
-        inode: fields.get(9)?.parse().ok()?,
-    })
-}
-
-/// An address as the kernel prints it: words in the order of this machine.
-fn address(text: &str) -> Option<SocketAddr> {
-    let (host, port) = text.split_once(':')?;
-    let word = |at: usize| u32::from_str_radix(host.get(at * 8..at * 8 + 8)?, 16).ok().map(u32::to_ne_bytes);
-    let ip = match host.len() {
-        8 => IpAddr::from(Ipv4Addr::from(word(0)?)),
-        32 => {
-            let mut bytes = [0; 16];
-            for (at, part) in bytes.chunks_exact_mut(4).enumerate() {
-                part.copy_from_slice(&word(at)?);
-            }
-            IpAddr::from(Ipv6Addr::from(bytes))
-        }
-        _ => return None,
-    };
-    Some(unmapped(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?)))
+    let Line { local, remote, state, waiting, inode } = Line::parse(line)?;
+    Some(Row { local: unmapped(local), remote: unmapped(remote), state, waiting, inode })
 }
 
 pub(super) fn unmapped(address: SocketAddr) -> SocketAddr {
@@ -77,8 +53,8 @@ mod tests {
         let listening = row(line).unwrap();
         assert_eq!((listening.local.to_string().as_str(), listening.state), ("127.0.0.1:8080", LISTENING));
         assert_eq!((listening.waiting, listening.inode), (3, 4242));
-        assert_eq!(address("0000000000000000FFFF00000100007F:0050").unwrap().to_string(), "127.0.0.1:80");
-        assert_eq!(address("00000000000000000000000001000000:0050").unwrap().to_string(), "[::1]:80");
+        let mapped = row(&line.replace("0100007F", "0000000000000000FFFF00000100007F")).unwrap();
+        assert_eq!(mapped.local.to_string(), "127.0.0.1:8080");
         assert!(row(&line.replace(" 0A ", " 06 ")).is_none());
         for wrong in ["", "sl local_address rem_address st", "0: x y z", "0: 0100007F 0 0 0:0"] {
             assert!(row(wrong).is_none(), "{wrong}");

@@ -1,10 +1,11 @@
 //! The supervisor's folder in its domain, `run-NAME`: its control socket, and a few names for each worker.
 
+use crate::procfs::descriptors::beneath;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use sharesock::Domain;
 use std::io::ErrorKind;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -113,7 +114,7 @@ impl Folder {
 
     /// However long the path of the domain is, this fits into the name of a socket.
     fn short(&self, name: &str) -> PathBuf {
-        format!("/proc/self/fd/{}/{name}", self.directory.as_raw_fd()).into()
+        beneath(&self.directory, name)
     }
 
     /// Where a worker says how it is.

@@ -8,6 +8,8 @@ use super::folder::Folder;
 use super::spec::Spec;
 use super::{launch, signals};
 use crate::address::Address;
+use crate::procfs::processes::pids;
+use crate::procfs::stat::Stat;
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 use serde::{Deserialize, Serialize};
@@ -116,15 +118,8 @@ impl Guard {
 
 /// Whether there is more of it than what nobody has waited for yet: the first process may take its time for that.
 fn lives(group: Pid) -> bool {
-    let of_it = |pid: &str| {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let mut fields = text.rsplit_once(')')?.1.split_whitespace();
-        let state = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(group.as_raw_pid())).then_some(state != "Z" && state != "X")
-    };
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut names = processes.filter_map(|entry| entry.file_name().into_string().ok());
-    test_kill_process_group(group).is_ok() && names.any(|pid| of_it(&pid) == Some(true))
+    let of_it = |pid: i32| Stat::of(pid).is_some_and(|stat| stat.group == group.as_raw_pid() && stat.lives());
+    test_kill_process_group(group).is_ok() && pids().into_iter().flatten().any(of_it)
 }
 
 /// Removes the path of a socket, unless somebody goes on to listen there.

@@ -2,6 +2,7 @@
 
 use super::spec::Spec;
 use crate::address::Address;
+use crate::procfs::machine::setting;
 use crate::system::remove_stale;
 use anyhow::{Context, Result, bail, ensure};
 use sharesock::Socket;
@@ -82,8 +83,7 @@ impl Listener {
 
     /// As many connections may wait to be accepted; the system's own limit holds, too.
     pub(crate) fn backlog(&self) -> u64 {
-        let limit =
-            std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok().and_then(|text| text.trim().parse().ok());
+        let limit = setting("net/core/somaxconn");
         u64::from(self.spec.backlog.unwrap_or(BACKLOG).unsigned_abs()).min(limit.unwrap_or(u64::MAX))
     }
 

@@ -1,5 +1,6 @@
 //! Taking a descriptor that this process was started with, by its number.
 
+use crate::procfs::descriptors::path;
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
@@ -14,7 +15,7 @@ use std::os::unix::net::UnixDatagram;
 /// To be called before this process opens any: a number that was not inherited would name one of its own.
 pub(super) fn socket(number: i32) -> Result<Socket> {
     ensure!(
-        std::fs::symlink_metadata(format!("/proc/self/fd/{number}")).is_ok(),
+        std::fs::symlink_metadata(path("self", number)).is_ok(),
         "descriptor {number} is not open here: let the shell pass it, such as {number}<&0"
     );
     let descriptor = duplicate(number).with_context(|| format!("taking descriptor {number}"))?;

@@ -1,5 +1,6 @@
 //! Who reads this process's standard output: the target, if none was named.
 
+use crate::procfs::descriptors::{flags, numbers, path};
 use anyhow::{Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
@@ -50,17 +51,15 @@ pub(super) fn wait(domain: &Domain, timeout: Option<Duration>) -> Result<Option<
 /// Whether a process has the pipe open for reading.
 fn reads(pid: u32) -> bool {
     let Ok(pipe) = fstat(std::io::stdout()) else { return false };
-    fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten().any(|entry| {
+    numbers(pid).into_iter().flatten().any(|number| {
         let is_it =
-            fs::metadata(entry.path()).is_ok_and(|found| (found.dev(), found.ino()) == (pipe.st_dev, pipe.st_ino));
-        is_it && is_for_reading(pid, &entry.file_name().to_string_lossy())
+            fs::metadata(path(pid, number)).is_ok_and(|found| (found.dev(), found.ino()) == (pipe.st_dev, pipe.st_ino));
+        is_it && is_for_reading(pid, number)
     })
 }
 
-fn is_for_reading(pid: u32, number: &str) -> bool {
+fn is_for_reading(pid: u32, number: u32) -> bool {
     const ACCESS: u32 = 0o3;
     const WRITE_ONLY: u32 = 0o1;
-    let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).unwrap_or_default();
-    let flags = info.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
-    flags.is_some_and(|flags| flags & ACCESS != WRITE_ONLY)
+    flags(pid, number).ok().flatten().is_some_and(|flags| flags & ACCESS != WRITE_ONLY)
 }

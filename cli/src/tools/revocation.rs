@@ -1,11 +1,11 @@
 //! Where a `give --revocable` can be asked to revoke: a Unix socket in the domain, named by the info's token.
 
+use crate::procfs::descriptors::beneath;
 use anyhow::{Context, Result};
 use nix::sys::socket::{getsockopt, sockopt};
 use sharesock::{Delivery, Domain};
 use std::fs::{self, File, Permissions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -175,7 +175,7 @@ impl Folder {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        format!("/proc/self/fd/{}/{name}", self.0.as_raw_fd()).into()
+        beneath(&self.0, name)
     }
 
     fn names(&self) -> Vec<String> {

@@ -1,8 +1,8 @@
 //! What the machine allows.
 
 use super::Check;
+use crate::procfs::machine::{self, setting};
 use rustix::process::{Resource, getrlimit};
-use std::fs;
 
 /// The shared memory of a domain's events, with a little room.
 const TABLE: u64 = 9 << 20;
@@ -17,10 +17,6 @@ const ALL: u64 = u64::MAX;
 
 pub(super) fn checks() -> Vec<Check> {
     vec![descriptors(), in_flight(), segments(), segment_size(), backlog(), datagrams()]
-}
-
-fn setting(path: &str) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 fn number(limit: u64) -> String {
@@ -67,9 +63,8 @@ fn in_flight() -> Check {
 
 fn segments() -> Check {
     let name = "kernel.shmmni";
-    let most = setting("/proc/sys/kernel/shmmni");
-    // The first line is a heading.
-    let used = fs::read_to_string("/proc/sysvipc/shm").ok().map(|table| table.lines().skip(1).count() as u64);
+    let most = setting("kernel/shmmni");
+    let used = machine::segments();
     match (most, used) {
         (Some(most), Some(used)) if used >= most => Check::fail(
             name,
@@ -83,7 +78,7 @@ fn segments() -> Check {
 
 fn segment_size() -> Check {
     let name = "kernel.shmmax";
-    match setting("/proc/sys/kernel/shmmax") {
+    match setting("kernel/shmmax") {
         Some(most) if most < TABLE => Check::fail(
             name,
             most.to_string(),
@@ -96,7 +91,7 @@ fn segment_size() -> Check {
 
 fn backlog() -> Check {
     let name = "net.core.somaxconn";
-    match setting("/proc/sys/net/core/somaxconn") {
+    match setting("net/core/somaxconn") {
         Some(most) if most < LINKS => Check::warn(
             name,
             most.to_string(),
@@ -109,7 +104,7 @@ fn backlog() -> Check {
 
 fn datagrams() -> Check {
     let name = "net.unix.max_dgram_qlen";
-    match setting("/proc/sys/net/unix/max_dgram_qlen") {
+    match setting("net/unix/max_dgram_qlen") {
         Some(most) if most < DATAGRAMS => Check::warn(
             name,
             most.to_string(),

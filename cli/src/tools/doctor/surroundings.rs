@@ -1,8 +1,7 @@
 //! The kernel, `/proc`, and the namespaces in which this process is.
 
 use super::Check;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use crate::procfs::machine::{hides_processes, namespace};
 
 /// The first kernel that has all that is used.
 const OLDEST: (u32, u32) = (5, 10);
@@ -30,11 +29,11 @@ fn version(release: &str) -> Option<(u32, u32)> {
 
 fn proc_mount() -> Check {
     let name = "/proc";
-    let Ok(mounts) = fs::read_to_string("/proc/self/mountinfo") else {
+    let Ok(hidepid) = hides_processes() else {
         let mend = "processes cannot be told from each other: mount -t proc proc /proc";
         return Check::fail(name, "is not mounted", mend);
     };
-    match hidepid(&mounts) {
+    match hidepid {
         None => Check::ok(name, "is mounted, and shows all processes"),
         Some(hidepid) => Check::warn(
             name,
@@ -43,18 +42,6 @@ fn proc_mount() -> Check {
              remount,hidepid=0 /proc, or add gid= of a group that has this user",
         ),
     }
-}
-
-/// The option of the mount at `/proc` that hides processes, if it does.
-fn hidepid(mounts: &str) -> Option<String> {
-    let mount = mounts.lines().rfind(|line| line.split(' ').nth(4) == Some("/proc"))?;
-    let (_, rest) = mount.split_once(" - ")?;
-    let option = rest.split([' ', ',']).find_map(|option| option.strip_prefix("hidepid="))?;
-    (!matches!(option, "0" | "off")).then(|| option.to_owned())
-}
-
-fn namespace(kind: &str) -> Option<u64> {
-    fs::metadata(format!("/proc/self/ns/{kind}")).ok().map(|found| found.ino())
 }
 
 fn pid_namespace() -> Check {
@@ -94,11 +81,5 @@ mod tests {
         assert_eq!(version("6.18.44-fc-v657"), Some((6, 18)));
         assert_eq!(version("5.4"), Some((5, 4)));
         assert_eq!(version("noise"), None);
-        let mount = |options| {
-            format!("1 2 0:1 / / rw - ext4 /dev/a rw\n24 29 0:22 / /proc rw,nosuid - proc proc rw{options}\n")
-        };
-        assert_eq!(hidepid(&mount("")), None);
-        assert_eq!(hidepid(&mount(",hidepid=0")), None);
-        assert_eq!(hidepid(&mount(",gid=5,hidepid=invisible")), Some("invisible".to_owned()));
     }
 }

@@ -1,13 +1,14 @@
 //! One look at all processes.
 
 use super::Which;
+use crate::procfs::descriptors::sockets;
+use crate::procfs::processes::{command, net_namespace, pids, started};
 use crate::procfs::sockets::{Listed, of_namespace};
 use anyhow::{Context, Result};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use serde::Serialize;
 use sharesock::{Domain, Member, Socket};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -101,29 +102,24 @@ type Seen = (BTreeMap<u64, BTreeMap<u32, Vec<u32>>>, BTreeMap<PathBuf, u32>, usi
 
 fn descriptors() -> Result<Seen> {
     let (mut held, mut namespaces, mut hidden) = (BTreeMap::<_, BTreeMap<_, Vec<_>>>::new(), BTreeMap::new(), 0);
-    for process in fs::read_dir("/proc").context("reading /proc")?.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+    for pid in pids().context("reading /proc")? {
         // What this process itself has open only now is of no interest.
-        if pid == std::process::id() {
+        if pid.unsigned_abs() == std::process::id() {
             continue;
         }
-        let descriptors = match fs::read_dir(process.path().join("fd")) {
-            Ok(descriptors) => descriptors,
+        let sockets = match sockets(pid) {
+            Ok(sockets) => sockets,
             Err(error) => {
                 hidden += usize::from(error.kind() == ErrorKind::PermissionDenied);
                 continue;
             }
         };
-        if let Ok(namespace) = fs::read_link(process.path().join("ns/net")) {
+        let pid = pid.unsigned_abs();
+        if let Ok(namespace) = net_namespace(pid) {
             namespaces.entry(namespace).or_insert(pid);
         }
-        for entry in descriptors.flatten() {
-            let Ok(link) = fs::read_link(entry.path()) else { continue };
-            let inode = link.to_str().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
-            let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            if let (Some(inode), Some(number)) = (inode, number) {
-                held.entry(inode).or_default().entry(pid).or_default().push(number);
-            }
+        for (number, inode) in sockets {
+            held.entry(inode).or_default().entry(pid).or_default().push(number);
         }
     }
     Ok((held, namespaces, hidden))
@@ -180,7 +176,12 @@ impl HolderView {
     fn of(pid: u32, numbers: &[u32]) -> Self {
         let mut descriptors = numbers.to_vec();
         descriptors.sort_unstable();
-        HolderView { pid, command: command(pid), descriptors, process_started_unix: started(pid) }
+        HolderView {
+            pid,
+            command: command(pid),
+            descriptors,
+            process_started_unix: i32::try_from(pid).ok().and_then(started),
+        }
     }
 }
 
@@ -197,21 +198,6 @@ impl MemberView {
             stale: member.stale,
         }
     }
-}
-
-fn command(pid: u32) -> String {
-    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned()
-}
-
-/// When a process began, in seconds since 1970.
-fn started(pid: u32) -> Option<f64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let ticks: u64 = stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()?;
-    let machine = fs::read_to_string("/proc/stat").ok()?;
-    let boot: u64 = machine.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
-    // Both are far below what this can hold.
-    #[allow(clippy::cast_precision_loss)]
-    Some(boot as f64 + ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
 impl View {

@@ -7,7 +7,8 @@ pub(crate) use served::{accepting, handing};
 use crate::bench::measure::each;
 use crate::bench::roles::Actor;
 use crate::bench::{Bench, Role};
-use anyhow::{Context, Result, bail};
+use crate::procfs::machine::own_usage;
+use anyhow::{Result, bail};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::{Errno, IoSlice, IoSliceMut};
 use rustix::net::{
@@ -219,10 +220,5 @@ pub(crate) fn plain_socket() -> Result<Socket> {
 
 /// Descriptors, threads and bytes of memory of this process, where that can be told.
 pub(crate) fn usage() -> Result<Option<[u64; 3]>> {
-    let count = |folder: &str| std::fs::read_dir(folder).map(|entries| entries.count() as u64);
-    let status = std::fs::read_to_string("/proc/self/status").context("reading /proc/self/status")?;
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    let kilobytes: u64 =
-        kilobytes.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).context("reading RssAnon")?;
-    Ok(Some([count("/proc/self/fd")?, count("/proc/self/task")?, kilobytes * 1024]))
+    own_usage().map(Some)
 }

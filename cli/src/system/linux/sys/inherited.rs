@@ -3,6 +3,7 @@
 //! The plan is made from the environment alone; each descriptor is taken once, by number, and owned from then on.
 #![allow(unsafe_code)]
 
+use crate::procfs::descriptors::flags;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::OFlags;
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -72,11 +73,9 @@ pub(crate) fn is_name(name: &str) -> bool {
 /// Takes the descriptor that was passed under this number. It is closed on exec from then on, like all others here.
 pub(crate) fn take(number: RawFd) -> Result<OwnedFd> {
     ensure!(number >= FIRST, "descriptor {number} is a standard one");
-    let known = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}"));
+    let known = flags("self", number);
     let known = known.with_context(|| format!("LISTEN_FDS announces descriptor {number}, which is not open"))?;
-    let flags = known.lines().find_map(|line| line.strip_prefix("flags:"));
-    let flags =
-        flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok()).context("reading /proc/self/fdinfo")?;
+    let flags = known.context("reading /proc/self/fdinfo")?;
     ensure!(flags & OFlags::CLOEXEC.bits() == 0, "descriptor {number} was not passed, or it was taken before");
     // SAFETY: it is open, and nobody here owns it. Whatever this process opens itself is closed on exec (the standard
     // library, rustix and tokio make all descriptors so), and this one is not: so it came through exec, and nobody has
