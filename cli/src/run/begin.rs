@@ -12,47 +12,15 @@ use super::signals;
 use super::signals::Ears;
 use super::succession::{stand_by, succeed};
 use super::supervisor::{Counts, Event, Supervisor};
+use super::takeover::{Role, become_subreaper};
 use super::worker::Surroundings;
 use crate::domain::open_domain;
 use crate::system::inherited::{Announced, announced, take};
-use anyhow::{Context, Result, anyhow, bail};
-use sharesock::{Endpoint, Process, Socket};
-use std::io::Write;
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
+use anyhow::Result;
+use sharesock::{Endpoint, Socket};
 use std::process::ExitCode;
 use std::rc::Rc;
 use tokio::sync::mpsc::unbounded_channel;
-
-/// Says in the environment whose estate is to be taken over, and as what.
-pub(crate) const TAKE_OVER: &str = "SHARESOCK_TAKE_OVER";
-
-/// Whose estate this process takes over.
-enum Role {
-    Candidate(Process),
-    Successor(Process),
-}
-
-impl Role {
-    fn from_env() -> Result<Option<Self>> {
-        let Some(text) = std::env::var_os(TAKE_OVER) else { return Ok(None) };
-        let text = text.into_string().map_err(|_| anyhow!("{TAKE_OVER} is not understood"))?;
-        match text.split_once(' ') {
-            Some(("candidate", process)) => Ok(Some(Role::Candidate(process.parse()?))),
-            Some(("successor", process)) => Ok(Some(Role::Successor(process.parse()?))),
-            _ => bail!("{TAKE_OVER} is set by `sharesock upgrade` alone: unset it"),
-        }
-    }
-}
-
-/// Whether this process is tried, and must tell why it fails; it does so on its standard input.
-pub(crate) fn tell_if_candidate(why: &anyhow::Error) {
-    if matches!(Role::from_env(), Ok(Some(Role::Candidate(_)))) {
-        if let Ok(input) = std::io::stdin().as_fd().try_clone_to_owned() {
-            let _ = writeln!(UnixStream::from(input), "{}", format!("{why:#}").replace('\n', " "));
-        }
-    }
-}
 
 /// Begins anew, or where another has stopped.
 pub(crate) async fn begin(options: Options) -> Result<ExitCode> {
@@ -128,9 +96,4 @@ fn passed(options: &Options, reporter: &Reporter) -> Result<Vec<Rc<Listener>>> {
         }
     }
     Ok(listeners)
-}
-
-/// What workers leave when they end becomes this process's child, and is waited for.
-pub(crate) fn become_subreaper() -> Result<()> {
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).context("adopting what workers leave")
 }

@@ -1,7 +1,8 @@
 //! The new program, being tried.
 
-use super::begin::TAKE_OVER;
 use super::options::command_line;
+use super::signals::describe;
+use super::takeover::TAKE_OVER;
 use crate::system::{FORMER_LIMIT_OF_DESCRIPTORS, former_limit_of_descriptors};
 use anyhow::{Context, Result, anyhow};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
@@ -46,7 +47,7 @@ impl Candidate {
                 let mut said = String::new();
                 // Its end of the stream is closed.
                 let _ = (&self.words).take(4096).read_to_string(&mut said);
-                let how = super::ending::describe(status);
+                let how = describe(status);
                 self.over = Some(if said.trim().is_empty() { format!("it {how}") } else { said.trim().to_owned() });
             }
         }

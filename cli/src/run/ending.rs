@@ -5,6 +5,7 @@ use super::guard::remove_path;
 use super::listener::Listener;
 use super::output::{Kept, Output, Prefix};
 use super::report::Report;
+use super::signals::describe;
 use super::supervisor::Supervisor;
 use super::worker::{Surroundings, Worker};
 use crate::status::{State, WorkerState};
@@ -302,19 +303,6 @@ impl Supervisor {
         self.reporter.say(&Report::Ended);
         self.reporter.printer.flush();
         if self.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-    }
-}
-
-pub(crate) fn describe(status: WaitStatus) -> String {
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => format!("exited with code {code}"),
-        (_, Some(number)) => match Signal::from_named_raw(number) {
-            Some(signal) => {
-                format!("was ended by {}", format!("{signal:?}").replace("Signal::", "SIG").trim_matches('"'))
-            }
-            None => format!("was ended by signal {number}"),
-        },
-        _ => "ended".to_owned(),
     }
 }
 

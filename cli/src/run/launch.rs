@@ -3,6 +3,7 @@
 //! Between the supervisor and the command runs this program once more, `sharesock launch`, for what must be done by the
 //! new process itself: say its id in `LISTEN_PID`, ask to be told of its parent's death. Then it becomes the command.
 
+use super::placeholders::{FIRST, with_numbers};
 use super::signals;
 use super::systemd::VARIABLES;
 use crate::system::inherited::take;
@@ -19,8 +20,6 @@ use std::process::{Command, ExitCode, Stdio};
 
 /// The running program itself, also when the file that it came from was replaced.
 const MYSELF: &str = "/proc/self/exe";
-/// The first descriptor that is passed.
-const FIRST: i32 = 3;
 
 /// A process to be started.
 pub(crate) struct Launch<'a> {
@@ -45,7 +44,7 @@ impl Launch<'_> {
         if let Some(limit) = crate::system::former_limit_of_descriptors() {
             command.arg("--descriptors").arg(limit.to_string());
         }
-        let ours = [super::begin::TAKE_OVER, crate::system::FORMER_LIMIT_OF_DESCRIPTORS];
+        let ours = [super::takeover::TAKE_OVER, crate::system::FORMER_LIMIT_OF_DESCRIPTORS];
         VARIABLES.iter().chain(&ours).for_each(|name| _ = command.env_remove(name));
         if !self.listeners.is_empty() {
             let names: Vec<_> = self.listeners.iter().map(|(name, _)| *name).collect();
@@ -68,39 +67,6 @@ impl Launch<'_> {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without an id")?;
         Ok((pid, go))
     }
-}
-
-/// `{fd}` is the number of the first listener, `{fd:NAME}` of that one.
-fn with_numbers(command: &[OsString], listeners: &[(&str, BorrowedFd<'_>)]) -> Vec<OsString> {
-    let put = |argument: &OsString| {
-        let Some(text) = argument.to_str().filter(|text| text.contains("{fd")) else { return argument.clone() };
-        let mut text = text.to_owned();
-        for (number, (name, _)) in (FIRST..).zip(listeners) {
-            text = text.replace(&format!("{{fd:{name}}}"), &number.to_string());
-        }
-        match listeners.is_empty() {
-            true => text.into(),
-            false => text.replace("{fd}", &FIRST.to_string()).into(),
-        }
-    };
-    command.iter().map(put).collect()
-}
-
-/// Whether each placeholder of the command names a listener.
-pub(crate) fn check_placeholders(command: &[OsString], names: &[&str]) -> Result<()> {
-    for argument in command.iter().filter_map(|argument| argument.to_str()) {
-        for part in argument.split("{fd").skip(1) {
-            let named = part.strip_prefix(':').and_then(|rest| rest.split_once('}')).map(|(name, _)| name);
-            match named {
-                Some(name) if !names.contains(&name) => {
-                    bail!("{{fd:{name}}} names no listener: give --listen {name}=…")
-                }
-                None if part.starts_with('}') && names.is_empty() => bail!("{{fd}} needs a listener: give --listen"),
-                _ => {}
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Starts this program once more, as a helper of this process, with its standard input.
@@ -162,22 +128,4 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 /// Borrowed for [`Launch::listeners`].
 pub(crate) fn borrowed(listener: &super::listener::Listener) -> (&str, BorrowedFd<'_>) {
     (&listener.spec.name, listener.socket.as_fd())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn placeholders_become_numbers() {
-        let input = std::io::stdin();
-        let listeners = [("web", input.as_fd()), ("admin", input.as_fd())];
-        let command: Vec<OsString> =
-            ["a", "--fd={fd}", "{fd:admin}", "{fd:other}", "x{fd:web}y"].map(Into::into).to_vec();
-        assert_eq!(with_numbers(&command, &listeners), ["a", "--fd=3", "4", "{fd:other}", "x3y"]);
-        assert!(check_placeholders(&command, &["web", "admin"]).is_err());
-        assert!(check_placeholders(&command, &["web", "admin", "other"]).is_ok());
-        assert!(check_placeholders(&command[..2], &[]).is_err());
-        assert!(check_placeholders(&["{fdx".into()], &[]).is_ok());
-    }
 }

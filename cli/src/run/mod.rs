@@ -18,6 +18,7 @@ mod metrics;
 mod notify;
 mod options;
 mod output;
+mod placeholders;
 mod printer;
 mod probe;
 mod reload;
@@ -27,6 +28,7 @@ mod spec;
 mod succession;
 mod supervisor;
 mod systemd;
+mod takeover;
 mod upgrade;
 mod worker;
 
@@ -50,7 +52,7 @@ pub(crate) fn run(given: &Options) -> Result<ExitCode> {
     let options = match options::Options::load(&options::command_line()) {
         Ok(options) => options,
         Err(error) => {
-            begin::tell_if_candidate(&error);
+            takeover::tell_if_candidate(&error);
             eprintln!("sharesock: {error:#}");
             return Ok(ExitCode::from(2));
         }
@@ -58,7 +60,7 @@ pub(crate) fn run(given: &Options) -> Result<ExitCode> {
     if given.check || options.check {
         return check(&options);
     }
-    supervise(options).inspect_err(begin::tell_if_candidate)
+    supervise(options).inspect_err(takeover::tell_if_candidate)
 }
 
 fn supervise(options: Options) -> Result<ExitCode> {

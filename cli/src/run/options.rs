@@ -1,6 +1,6 @@
 //! The options of `sharesock run`: from the command line, the environment, and a file.
 
-use super::launch::check_placeholders;
+use super::placeholders::check_placeholders;
 use super::signals;
 use super::spec::{Spec, check_name};
 use crate::address::Address;

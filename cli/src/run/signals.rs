@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use nix::sys::signal::SigSet;
-use rustix::process::Signal;
+use rustix::process::{Signal, WaitStatus};
 use std::task::{Context, Poll};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
@@ -25,6 +25,20 @@ pub(crate) fn parse(text: &str) -> Result<Signal, String> {
     let named = NAMES.iter().find(|(known, _)| *known == name).map(|(_, signal)| *signal);
     let numbered = || text.parse().ok().and_then(Signal::from_named_raw);
     named.or_else(numbered).ok_or_else(|| "give a signal's name, such as TERM, QUIT, INT or USR1".to_owned())
+}
+
+/// How a process has ended.
+pub(super) fn describe(status: WaitStatus) -> String {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => format!("exited with code {code}"),
+        (_, Some(number)) => match Signal::from_named_raw(number) {
+            Some(signal) => {
+                format!("was ended by {}", format!("{signal:?}").replace("Signal::", "SIG").trim_matches('"'))
+            }
+            None => format!("was ended by signal {number}"),
+        },
+        _ => "ended".to_owned(),
+    }
 }
 
 /// What the supervisor hears.

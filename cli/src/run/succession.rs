@@ -1,6 +1,5 @@
 //! Taking over from another supervisor: as the candidate that is tried, or as the successor.
 
-use super::begin::become_subreaper;
 use super::control::{Answer, Client};
 use super::ending::Remnant;
 use super::estate::{Estate, Label, reach};
@@ -13,6 +12,7 @@ use super::options::{Options, Via};
 use super::report::{Report, Reporter};
 use super::signals::{Ears, unheard};
 use super::supervisor::{Event, Supervisor};
+use super::takeover::become_subreaper;
 use super::worker::{Surroundings, Worker};
 use crate::domain::open_domain;
 use crate::status::State as Doing;
