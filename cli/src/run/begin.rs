@@ -1,6 +1,6 @@
 //! How a supervisor begins: anew, or in the place of another.
 
-use super::folder::Folder;
+use super::control::folder::Folder;
 use super::generation::{Generation, Plan};
 use super::giver::Giver;
 use super::guard::Guard;
@@ -61,7 +61,7 @@ fn begin_anew(options: Options, reporter: Reporter, ears: Ears) -> Result<Superv
         guard.paths(&options.listen);
         let passed = passed(&options, &reporter)?;
         let plan = Rc::new(Plan::make(options, &passed)?);
-        let metrics = plan.options.metrics.map(super::metrics::bind).transpose()?;
+        let metrics = plan.options.metrics.map(super::control::metrics::bind).transpose()?;
         let giver = match plan.options.giving() {
             Some(_) => Some(Giver::new(signals::unheard(|| Endpoint::open(&domain))?, 0)),
             None => None,

@@ -297,7 +297,7 @@ impl Supervisor {
         }
         drop((self.control, self.serving, self.giver, self.stored));
         paths.iter().for_each(|path| remove_path(path));
-        if let Err(error) = super::folder::Folder::remove(&folder) {
+        if let Err(error) = super::control::folder::Folder::remove(&folder) {
             self.reporter.trouble(&format!("{error:#}"));
         }
         self.reporter.say(&Report::Ended);

@@ -4,7 +4,7 @@
 //! and what lies on disk. It learns of the supervisor's end from the end of its standard input, a stream that a supervisor
 //! hands over to its successor. It says nothing, and does nothing, before.
 
-use super::folder::Folder;
+use super::control::folder::Folder;
 use super::spec::Spec;
 use super::{launch, signals};
 use crate::address::Address;

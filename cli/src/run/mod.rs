@@ -3,18 +3,15 @@
 mod answers;
 mod begin;
 mod candidate;
-mod client;
 mod clock;
 mod control;
 mod ending;
 mod estate;
-mod folder;
 mod generation;
 mod giver;
 mod guard;
 mod launch;
 mod listener;
-mod metrics;
 mod notify;
 mod options;
 mod output;
@@ -32,7 +29,9 @@ mod takeover;
 mod upgrade;
 mod worker;
 
-pub(crate) use client::{Reload, StatusOf, Stop, Top, Upgrade, reload, status as show_status, stop, top, upgrade};
+pub(crate) use control::client::{
+    Reload, StatusOf, Stop, Top, Upgrade, reload, status as show_status, stop, top, upgrade,
+};
 pub(crate) use guard::{Options as GuardOptions, run as guard};
 pub(crate) use launch::{Options as LaunchOptions, run as launch};
 pub(crate) use options::Options;
@@ -41,11 +40,6 @@ use anyhow::{Context, Result};
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
-
-/// A reload or an upgrade failed, and what ran before goes on.
-pub(crate) const OLD_GOES_ON: u8 = 3;
-/// There is no such supervisor.
-pub(crate) const NOBODY: u8 = 4;
 
 /// Supervises until a signal or a command ends it.
 pub(crate) fn run(given: &Options) -> Result<ExitCode> {

@@ -1,9 +1,9 @@
 //! Taking over from another supervisor: as the candidate that is tried, or as the successor.
 
+use super::control::folder::Folder;
 use super::control::{Answer, Client};
 use super::ending::Remnant;
 use super::estate::{Estate, Label, reach};
-use super::folder::Folder;
 use super::generation::{Generation, Plan};
 use super::giver::{Giver, Link};
 use super::guard::Guard;
@@ -206,7 +206,7 @@ impl Supervisor {
         let version = env!("CARGO_PKG_VERSION");
         self.reporter.say(&Report::Upgraded { version });
         self.accept();
-        let metrics = self.options().metrics.map(super::metrics::bind).transpose();
+        let metrics = self.options().metrics.map(super::control::metrics::bind).transpose();
         let served = metrics.and_then(|listener| listener.map(|listener| self.serve_metrics(listener)).transpose());
         if let Err(error) = served {
             self.reporter.trouble(&format!("{error:#}"));

@@ -1,7 +1,7 @@
 //! One worker: a process, what it says, and what it prints.
 
 use super::clock::Moment;
-use super::folder::Folder;
+use super::control::folder::Folder;
 use super::generation::Plan;
 use super::giver::Link;
 use super::guard::Guard;

@@ -1,6 +1,6 @@
 //! Metrics over HTTP, for who asks.
 
-use super::control::{Answer, Client, Request};
+use super::{Answer, Client, Request};
 use anyhow::{Context, Result};
 use http::{Method, Response, StatusCode, header};
 use http_body_util::Full;

@@ -1,7 +1,7 @@
 //! The commands that talk to a supervisor.
 
-use super::control::{Answer, Request, ask};
-use super::{NOBODY, OLD_GOES_ON, folder};
+use super::folder;
+use super::{Answer, Request, ask};
 use crate::domain::open_domain;
 use crate::status::Status;
 use anyhow::{Context, Result, bail};
@@ -11,6 +11,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// Exit code: a reload or an upgrade failed, and what ran before goes on.
+const OLD_GOES_ON: u8 = 3;
+/// Exit code: there is no such supervisor.
+const NOBODY: u8 = 4;
 /// A supervisor answers at once, whatever it does; an upgrade holds it up for some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -1,5 +1,9 @@
 //! The control socket: one request a connection, a line of JSON, and one or more lines as an answer.
 
+pub(super) mod client;
+pub(super) mod folder;
+pub(super) mod metrics;
+
 use crate::status::Status;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
