@@ -16,7 +16,6 @@ mod notify;
 mod options;
 mod output;
 mod placeholders;
-mod printer;
 mod probe;
 mod reload;
 mod report;

@@ -1,6 +1,8 @@
 //! What the supervisor tells the person who started it.
 
-use super::printer::{Printer, Stream};
+pub(super) mod printer;
+
+use printer::{Printer, Stream};
 use serde::Serialize;
 
 /// Something that happened.
