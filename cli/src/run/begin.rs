@@ -1,9 +1,7 @@
 //! How a supervisor begins: anew, or in the place of another.
 
 use super::control::folder::Folder;
-use super::generation::{Generation, Plan};
 use super::giver::Giver;
-use super::guard::Guard;
 use super::listener::Listener;
 use super::options::Options;
 use super::report::Reporter;
@@ -11,9 +9,12 @@ use super::report::printer::Printer;
 use super::signals;
 use super::signals::Ears;
 use super::succession::{stand_by, succeed};
-use super::supervisor::{Counts, Event, Supervisor};
+use super::supervisor::{Counts, Supervisor};
 use super::takeover::{Role, become_subreaper};
-use super::worker::Surroundings;
+use super::worker::context::Surroundings;
+use super::worker::event::Event;
+use super::worker::generation::{Generation, Plan};
+use super::worker::guard::Guard;
 use crate::domain::open_domain;
 use crate::system::inherited::{Announced, announced, take};
 use anyhow::Result;

@@ -1,17 +1,16 @@
 //! How workers end: asked to, unasked, and what they leave behind.
 
 use super::clock::Moment;
-use super::guard::remove_path;
 use super::listener::Listener;
-use super::output::{Kept, Output, Prefix};
 use super::report::Report;
 use super::signals::describe;
 use super::supervisor::Supervisor;
-use super::worker::{Surroundings, Worker};
+use super::worker::Worker;
+use super::worker::guard::remove_path;
+use super::worker::output::Output;
+use super::worker::remnant::Remnant;
 use crate::status::{State, WorkerState};
-use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, test_kill_process_group, wait};
-use serde::{Deserialize, Serialize};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, test_kill_process_group, wait};
 use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -27,29 +26,6 @@ const KILLS: u32 = 3;
 /// As many lines of it explain why it failed.
 const EXPLAINING: usize = 10;
 
-/// What a worker had started, and left.
-#[derive(Debug)]
-pub(crate) struct Remnant {
-    pub(crate) group: Pid,
-    pub(crate) number: u64,
-    pub(crate) output: Output,
-    pub(crate) prefix: Prefix,
-    /// When it is killed.
-    pub(crate) due: Moment,
-    /// How often it was.
-    pub(crate) killed: u32,
-}
-
-/// What of it goes to a successor of the supervisor.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Left {
-    group: i32,
-    pub(crate) number: u64,
-    due: Moment,
-    prefix: String,
-    kept: Kept,
-}
-
 /// What follows from the end of a worker.
 #[derive(Debug, Clone, Copy)]
 enum Then {
@@ -59,31 +35,6 @@ enum Then {
     /// The generation that is starting goes.
     Abort,
     GiveUp(&'static str),
-}
-
-impl Remnant {
-    pub(crate) fn left(&self) -> Left {
-        Left {
-            group: self.group.as_raw_pid(),
-            number: self.number,
-            due: self.due,
-            prefix: self.prefix.text.clone(),
-            kept: self.output.kept.borrow().clone(),
-        }
-    }
-
-    /// One that a predecessor had.
-    pub(crate) fn take_over(around: &Surroundings, left: Left) -> Result<Self> {
-        let prefix = Prefix { text: left.prefix, printer: around.printer.clone() };
-        let paths = [false, true].map(|error| around.folder.output(left.number, error));
-        let output = Output::take_over(paths, left.kept, &prefix)?;
-        let group = Pid::from_raw(left.group).context("a process group is missing")?;
-        Ok(Remnant { group, number: left.number, output, prefix, due: left.due, killed: 0 })
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) {
-        let _ = kill_process_group(self.group, signal);
-    }
 }
 
 impl Supervisor {
@@ -125,7 +76,7 @@ impl Supervisor {
             }
         }
         let single = worker.is_single();
-        let prefix = super::worker::prefix(&self.around, &worker.plan, record.number, record.place);
+        let prefix = super::worker::context::prefix(&self.around, &worker.plan, record.number, record.place);
         worker.ignore();
         let output = std::mem::take(&mut worker.output);
         drop(worker);
@@ -162,7 +113,7 @@ impl Supervisor {
     }
 
     /// What follows from the end of a worker that was not asked to.
-    fn then(&mut self, record: &super::worker::Record, never: bool) -> Then {
+    fn then(&mut self, record: &super::worker::record::Record, never: bool) -> Then {
         if self.coming.as_ref().is_some_and(|coming| coming.generation.number == record.generation) {
             return Then::Abort;
         }
@@ -209,7 +160,7 @@ impl Supervisor {
         if self.state == State::Stopping {
             return;
         }
-        let started = super::guard::Guard::start(
+        let started = super::worker::guard::Guard::start(
             self.options().stop_signal,
             self.options().stop_timeout,
             self.around.folder.path(),

@@ -3,13 +3,13 @@
 //! The giver sends one end of a stream first, then each socket with a label, then, over the stream, a line of JSON. The
 //! taker answers with one line over the stream: that it has everything, or why it cannot go on.
 
-use super::ending::Left;
-use super::generation::Place;
 use super::options::Via;
-use super::output::Kept;
 use super::spec::Spec;
 use super::supervisor::Counts;
-use super::worker::Record;
+use super::worker::generation::Place;
+use super::worker::output::Kept;
+use super::worker::record::Record;
+use super::worker::remnant::Left;
 use crate::system::is_now;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::event::PollFlags;

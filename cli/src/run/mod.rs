@@ -7,16 +7,10 @@ mod clock;
 mod control;
 mod ending;
 mod estate;
-mod generation;
 mod giver;
-mod guard;
-mod launch;
 mod listener;
-mod notify;
 mod options;
-mod output;
 mod placeholders;
-mod probe;
 mod reload;
 mod report;
 mod signals;
@@ -31,9 +25,9 @@ mod worker;
 pub(crate) use control::client::{
     Reload, StatusOf, Stop, Top, Upgrade, reload, status as show_status, stop, top, upgrade,
 };
-pub(crate) use guard::{Options as GuardOptions, run as guard};
-pub(crate) use launch::{Options as LaunchOptions, run as launch};
 pub(crate) use options::Options;
+pub(crate) use worker::guard::{Options as GuardOptions, run as guard};
+pub(crate) use worker::launch::{Options as LaunchOptions, run as launch};
 
 use anyhow::{Context, Result};
 use std::io::Write;

@@ -1,12 +1,12 @@
 //! Starting workers, and replacing a generation by the next.
 
 use super::control::{Answer, Client};
-use super::generation::{Generation, Plan};
 use super::options::{self, Options, Via};
 use super::report::Report;
 use super::supervisor::{Coming, Supervisor};
 use super::systemd::Manager;
 use super::worker::Worker;
+use super::worker::generation::{Generation, Plan};
 use crate::status::{State, WorkerState};
 use anyhow::Result;
 use std::rc::Rc;

@@ -2,18 +2,21 @@
 
 use super::control::folder::Folder;
 use super::control::{Answer, Client};
-use super::ending::Remnant;
 use super::estate::{Estate, Label, reach};
-use super::generation::{Generation, Plan};
-use super::giver::{Giver, Link};
-use super::guard::Guard;
+use super::giver::Giver;
 use super::listener::Listener;
 use super::options::{Options, Via};
 use super::report::{Report, Reporter};
 use super::signals::{Ears, unheard};
-use super::supervisor::{Event, Supervisor};
+use super::supervisor::Supervisor;
 use super::takeover::become_subreaper;
-use super::worker::{Surroundings, Worker};
+use super::worker::Worker;
+use super::worker::context::Surroundings;
+use super::worker::event::Event;
+use super::worker::generation::{Generation, Plan};
+use super::worker::guard::Guard;
+use super::worker::link::Link;
+use super::worker::remnant::Remnant;
 use crate::domain::open_domain;
 use crate::status::State as Doing;
 use anyhow::{Result, anyhow, ensure};
@@ -70,7 +73,7 @@ pub(crate) async fn stand_by(
     let paths = |number| [false, true].map(|error| folder.output(number, error));
     let workers = estate.state.workers.iter().map(|(record, _)| record.number);
     let numbers = workers.chain(estate.state.remnants.iter().map(|left| left.number));
-    let _held: Vec<_> = numbers.flat_map(|number| super::output::hold(&paths(number))).collect();
+    let _held: Vec<_> = numbers.flat_map(|number| super::worker::output::hold(&paths(number))).collect();
     let mut stream = answer.taken()?;
     // The end of this stream: the old program is no more, in one way or the other.
     let _ = stream.set_read_timeout(None);

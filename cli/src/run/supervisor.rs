@@ -2,17 +2,19 @@
 
 use super::clock::Moment;
 use super::control::{self, Client, Request};
-use super::ending::Remnant;
-use super::generation::{Generation, Plan};
-use super::giver::{Giver, Link, Waiting};
+use super::giver::Giver;
 use super::listener::Listener;
-use super::notify::Said;
 use super::options::{Options, Ready, Via};
-use super::probe::{find_ready, tried_at};
 use super::report::{Report, Reporter};
 use super::signals::{Ears, Heard, unheard};
 use super::systemd::Manager;
-use super::worker::{ALIVE_IS_READY, Surroundings, Worker};
+use super::worker::context::Surroundings;
+use super::worker::event::Event;
+use super::worker::generation::{Generation, Plan};
+use super::worker::link::Link;
+use super::worker::probe::{find_ready, tried_at};
+use super::worker::remnant::Remnant;
+use super::worker::{ALIVE_IS_READY, Worker};
 use crate::status::{State, WorkerState};
 use anyhow::{Context, Result};
 use rustix::process::Signal;
@@ -31,19 +33,6 @@ pub(crate) const LOOK: Duration = Duration::from_millis(20);
 const SHORT_LOOK: Duration = Duration::from_millis(1);
 /// Between two looks when nothing is known to be due.
 const LONG_LOOK: Duration = Duration::from_secs(60);
-
-/// What comes from the workers.
-#[derive(Debug)]
-pub(crate) enum Event {
-    Said(u64, Said),
-    Ready(u64),
-    /// These processes accepted a connection that was made to try it, or what they started did. Or connections are accepted
-    /// and closed so soon that nobody is seen to have them.
-    Accepts(Option<Vec<i32>>),
-    /// A worker has ended that is no child of this process.
-    Gone(u64),
-    Accepted(Waiting),
-}
 
 /// What it has done, since it was first started.
 #[derive(Debug, Clone, Serialize, Deserialize)]

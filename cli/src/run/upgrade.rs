@@ -8,14 +8,15 @@
 
 use super::candidate::{Candidate, command, own_path};
 use super::control::{Answer, Client, Request};
-use super::ending::Remnant;
 use super::estate::{Estate, Label, State, reach};
-use super::giver::{Giver, Link};
+use super::giver::Giver;
 use super::report::Report;
 use super::signals;
 use super::signals::Heard;
 use super::supervisor::{LOOK, Supervisor};
 use super::worker::SETTLING;
+use super::worker::link::Link;
+use super::worker::remnant::Remnant;
 use crate::status::State as Doing;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use sharesock::{Endpoint, Socket};

@@ -1,9 +1,9 @@
 //! Trying whether a worker is ready, by connections.
 
+use super::event::Event;
 use super::generation::Plan;
-use super::options::{Pass, Ready};
-use super::supervisor::Event;
 use crate::procfs::connections::Fate;
+use crate::run::options::{Pass, Ready};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;

@@ -1,6 +1,6 @@
 //! What a worker prints: line by line, with its name before each, and the last of it kept.
 
-use super::report::printer::{Printer, Stream};
+use crate::run::report::printer::{Printer, Stream};
 use anyhow::{Context, Result};
 use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
 use serde::{Deserialize, Serialize};

@@ -1,24 +1,33 @@
 //! One worker: a process, what it says, and what it prints.
 
+pub(super) mod context;
+pub(super) mod event;
+pub(super) mod generation;
+pub(super) mod guard;
+pub(super) mod launch;
+pub(super) mod link;
+pub(super) mod notify;
+pub(super) mod output;
+pub(super) mod probe;
+pub(super) mod record;
+pub(super) mod remnant;
+
 use super::clock::Moment;
-use super::control::folder::Folder;
-use super::generation::Plan;
-use super::giver::Link;
-use super::guard::Guard;
-use super::launch::{Launch, borrowed};
-use super::notify;
 use super::options::{Pass, Ready, Via};
-use super::output::{Kept, Output, Prefix};
-use super::probe::{tried_at, until_listening};
-use super::report::printer::Printer;
-use super::supervisor::Event;
 use crate::status::WorkerState;
 use crate::system::is_now;
 use anyhow::{Context, Result};
+use context::{Surroundings, prefix};
+use event::Event;
+use generation::Plan;
+use launch::{Launch, borrowed};
+use link::Link;
+use output::{Kept, Output};
+use probe::{tried_at, until_listening};
+use record::Record;
 use rustix::event::PollFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
-use serde::{Deserialize, Serialize};
-use sharesock::{Domain, Process, Socket};
+use sharesock::{Process, Socket};
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram as StdDatagram;
@@ -27,7 +36,6 @@ use std::process::Stdio;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::UnixDatagram;
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
 /// A worker that lives so long is ready, if nothing else was asked for, and it cannot be tried.
@@ -36,44 +44,6 @@ pub(crate) const ALIVE_IS_READY: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(50);
 /// What was given to a worker should be taken before it is asked to end, but not for ever.
 pub(crate) const SETTLING: Duration = Duration::from_secs(1);
-
-/// What starting and stopping workers needs.
-#[derive(Debug)]
-pub(crate) struct Surroundings {
-    pub(crate) domain: Domain,
-    pub(crate) folder: Folder,
-    pub(crate) guard: Guard,
-    pub(crate) printer: Printer,
-    pub(crate) events: UnboundedSender<Event>,
-}
-
-/// What of a worker goes to a successor of the supervisor.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Record {
-    /// Names it among all that were ever started.
-    pub(crate) number: u64,
-    pub(crate) pid: i32,
-    pub(crate) place: u32,
-    pub(crate) generation: u32,
-    pub(crate) state: WorkerState,
-    pub(crate) since: Moment,
-    /// When being alive is enough to be ready.
-    pub(crate) ready_at: Option<Moment>,
-    /// When it is asked to end also if it has not taken what it was given.
-    #[serde(default)]
-    pub(crate) settled_by: Option<Moment>,
-    /// When it must be ready, or have ended.
-    pub(crate) due: Option<Moment>,
-    /// It said so, but is not given connections yet.
-    pub(crate) said_ready: bool,
-    pub(crate) says: Option<String>,
-    pub(crate) handed_off: u64,
-    /// Why it is being ended, if it failed.
-    pub(crate) failure: Option<String>,
-    /// It is a child of the supervisor that was to be succeeded, and not of this one.
-    #[serde(default)]
-    pub(crate) adopted: bool,
-}
 
 /// One worker.
 #[derive(Debug)]
@@ -315,11 +285,4 @@ impl Drop for Worker {
 
 fn end_of(connection: &Socket) -> Result<Stdio> {
     Ok(Stdio::from(connection.as_fd().try_clone_to_owned().context("passing a connection")?))
-}
-
-/// What its lines begin with: its place, or its number if each serves one connection.
-pub(crate) fn prefix(around: &Surroundings, plan: &Plan, number: u64, place: u32) -> Prefix {
-    let single = plan.options.giving() == Some(Via::Stdio);
-    let text = if single { format!("#{number} | ") } else { format!("{place} | ") };
-    Prefix { text, printer: around.printer.clone() }
 }

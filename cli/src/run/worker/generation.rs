@@ -1,9 +1,9 @@
 //! Generations of workers: what they were started with, and how often each place failed.
 
-use super::clock::Moment;
-use super::listener::Listener;
-use super::options::{Options, Via};
 use crate::backoff::Backoff;
+use crate::run::clock::Moment;
+use crate::run::listener::Listener;
+use crate::run::options::{Options, Via};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
@@ -19,7 +19,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// What is asked for, with the listeners that there are already, and new ones for the rest.
     pub(crate) fn make(options: Options, there: &[Rc<Listener>]) -> Result<Self> {
-        let listener = |spec: &super::spec::Spec| match there.iter().find(|listener| listener.spec == *spec) {
+        let listener = |spec: &crate::run::spec::Spec| match there.iter().find(|listener| listener.spec == *spec) {
             Some(listener) => Ok(Rc::clone(listener)),
             None => match there.iter().find(|listener| listener.spec.is_same_socket(spec)) {
                 Some(listener) => listener.again(spec).map(Rc::new),

@@ -4,12 +4,13 @@
 //! and what lies on disk. It learns of the supervisor's end from the end of its standard input, a stream that a supervisor
 //! hands over to its successor. It says nothing, and does nothing, before.
 
-use super::control::folder::Folder;
-use super::spec::Spec;
-use super::{launch, signals};
+use super::launch;
 use crate::address::Address;
 use crate::procfs::processes::pids;
 use crate::procfs::stat::Stat;
+use crate::run::control::folder::Folder;
+use crate::run::signals;
+use crate::run::spec::Spec;
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,28 @@
+//! What starting and stopping workers needs.
+
+use super::event::Event;
+use super::generation::Plan;
+use super::guard::Guard;
+use super::output::Prefix;
+use crate::run::control::folder::Folder;
+use crate::run::options::Via;
+use crate::run::report::printer::Printer;
+use sharesock::Domain;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// What starting and stopping workers needs.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) domain: Domain,
+    pub(crate) folder: Folder,
+    pub(crate) guard: Guard,
+    pub(crate) printer: Printer,
+    pub(crate) events: UnboundedSender<Event>,
+}
+
+/// What its lines begin with: its place, or its number if each serves one connection.
+pub(crate) fn prefix(around: &Surroundings, plan: &Plan, number: u64, place: u32) -> Prefix {
+    let single = plan.options.giving() == Some(Via::Stdio);
+    let text = if single { format!("#{number} | ") } else { format!("{place} | ") };
+    Prefix { text, printer: around.printer.clone() }
+}

@@ -1,0 +1,118 @@
+//! The way of connections to one worker.
+
+use crate::run::signals::unheard;
+use crate::system::is_now;
+use anyhow::{Context, Result};
+use rustix::event::PollFlags;
+use sharesock::{Endpoint, Parcel, Sender};
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+/// The way to one worker.
+#[derive(Debug)]
+pub(crate) enum Link {
+    /// It accepts itself, or serves the one connection that it was started with.
+    None,
+    /// It has not opened its receiver yet.
+    Awaited,
+    HandOff {
+        sender: Box<Sender>,
+        given: VecDeque<Instant>,
+    },
+    /// To its standard input. What is not whole yet waits.
+    Info {
+        stream: Option<UnixStream>,
+        rest: Vec<u8>,
+    },
+}
+
+impl Link {
+    pub(crate) fn info(stream: UnixStream) -> Result<Self> {
+        stream.set_nonblocking(true).context("a stream for protocol infos")?;
+        Ok(Link::Info { stream: Some(stream), rest: Vec::new() })
+    }
+
+    pub(crate) fn hand_off(sender: Sender) -> Self {
+        Link::HandOff { sender: Box::new(sender), given: VecDeque::new() }
+    }
+
+    /// What was given and not taken yet.
+    pub(crate) fn outstanding(&self) -> usize {
+        match self {
+            Link::HandOff { sender, .. } => sender.outstanding(),
+            Link::Info { rest, .. } => rest.len(),
+            Link::None | Link::Awaited => 0,
+        }
+    }
+
+    /// Takes back what was given and not taken; afterwards it is to be opened anew.
+    pub(crate) fn reclaim(&mut self) -> Vec<Parcel> {
+        match self {
+            Link::HandOff { .. } => match std::mem::replace(self, Link::Awaited) {
+                Link::HandOff { sender, .. } => sender.reclaim(),
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether this is what tells the worker to end.
+    pub(crate) fn end_input(&mut self) -> bool {
+        match self {
+            Link::Info { stream, .. } => stream.take().is_some(),
+            _ => false,
+        }
+    }
+
+    /// Writes what waits; whether nothing is left of it.
+    pub(crate) fn write(&mut self) -> bool {
+        let Link::Info { stream: Some(stream), rest } = self else { return true };
+        while !rest.is_empty() {
+            match stream.write(rest) {
+                Ok(length) => _ = rest.drain(..length),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                // It has ended, or will; what it did not read is lost with it.
+                Err(_) => rest.clear(),
+            }
+        }
+        true
+    }
+
+    pub(crate) fn give(&mut self, parcel: Parcel, pid: u32, endpoint: &Endpoint) -> Result<(), Box<Parcel>> {
+        match self {
+            Link::HandOff { sender, .. } => {
+                sender.try_hand_off(parcel).map_err(|refused| Box::new(refused.parcel))?;
+                Ok(())
+            }
+            Link::Info { stream: Some(stream), rest } if rest.is_empty() && !has_ended(stream) => {
+                let Ok(info) = unheard(|| endpoint.duplicate(parcel.socket(), pid)) else {
+                    return Err(Box::new(parcel));
+                };
+                rest.extend(info.to_wide_bytes());
+                self.write();
+                Ok(())
+            }
+            _ => Err(Box::new(parcel)),
+        }
+    }
+}
+
+/// Whether nobody reads the other end any more: another worker may serve what this one would not even see.
+fn has_ended(stream: &UnixStream) -> bool {
+    is_now(stream, PollFlags::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_that_nobody_reads_has_ended() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        assert!(!has_ended(&ours));
+        drop(theirs);
+        assert!(has_ended(&ours));
+    }
+}
