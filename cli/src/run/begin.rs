@@ -1,7 +1,6 @@
 //! How a supervisor begins: anew, or in the place of another.
 
 use super::control::folder::Folder;
-use super::giver::Giver;
 use super::listener::Listener;
 use super::options::Options;
 use super::report::Reporter;
@@ -9,7 +8,9 @@ use super::report::printer::Printer;
 use super::signals;
 use super::signals::Ears;
 use super::succession::{stand_by, succeed};
-use super::supervisor::{Counts, Supervisor};
+use super::supervisor::Supervisor;
+use super::supervisor::counts::Counts;
+use super::supervisor::dispatch::Giver;
 use super::takeover::{Role, become_subreaper};
 use super::worker::context::Surroundings;
 use super::worker::event::Event;

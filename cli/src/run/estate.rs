@@ -5,7 +5,7 @@
 
 use super::options::Via;
 use super::spec::Spec;
-use super::supervisor::Counts;
+use super::supervisor::counts::Counts;
 use super::worker::generation::Place;
 use super::worker::output::Kept;
 use super::worker::record::Record;

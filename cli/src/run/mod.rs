@@ -1,17 +1,13 @@
 //! `sharesock run`: supervises any server, and never loses its listeners.
 
-mod answers;
 mod begin;
 mod candidate;
 mod clock;
 mod control;
-mod ending;
 mod estate;
-mod giver;
 mod listener;
 mod options;
 mod placeholders;
-mod reload;
 mod report;
 mod signals;
 mod spec;

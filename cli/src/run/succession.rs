@@ -3,12 +3,12 @@
 use super::control::folder::Folder;
 use super::control::{Answer, Client};
 use super::estate::{Estate, Label, reach};
-use super::giver::Giver;
 use super::listener::Listener;
 use super::options::{Options, Via};
 use super::report::{Report, Reporter};
 use super::signals::{Ears, unheard};
 use super::supervisor::Supervisor;
+use super::supervisor::dispatch::Giver;
 use super::takeover::become_subreaper;
 use super::worker::Worker;
 use super::worker::context::Surroundings;

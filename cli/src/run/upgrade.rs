@@ -9,11 +9,12 @@
 use super::candidate::{Candidate, command, own_path};
 use super::control::{Answer, Client, Request};
 use super::estate::{Estate, Label, State, reach};
-use super::giver::Giver;
 use super::report::Report;
 use super::signals;
 use super::signals::Heard;
-use super::supervisor::{LOOK, Supervisor};
+use super::supervisor::Supervisor;
+use super::supervisor::dispatch::Giver;
+use super::supervisor::due::LOOK;
 use super::worker::SETTLING;
 use super::worker::link::Link;
 use super::worker::remnant::Remnant;

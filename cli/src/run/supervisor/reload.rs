@@ -1,12 +1,12 @@
 //! Starting workers, and replacing a generation by the next.
 
-use super::control::{Answer, Client};
-use super::options::{self, Options, Via};
-use super::report::Report;
-use super::supervisor::{Coming, Supervisor};
-use super::systemd::Manager;
-use super::worker::Worker;
-use super::worker::generation::{Generation, Plan};
+use super::{Coming, Supervisor};
+use crate::run::control::{Answer, Client};
+use crate::run::options::{self, Options, Via};
+use crate::run::report::Report;
+use crate::run::systemd::Manager;
+use crate::run::worker::Worker;
+use crate::run::worker::generation::{Generation, Plan};
 use crate::status::{State, WorkerState};
 use anyhow::Result;
 use std::rc::Rc;
@@ -43,7 +43,7 @@ impl Supervisor {
         let most = usize::from(self.options().workers);
         let plan = Rc::clone(self.plan());
         while self.workers.len() < most {
-            let Some(waiting) = self.giver.as_mut().and_then(super::giver::Giver::next) else { return };
+            let Some(waiting) = self.giver.as_mut().and_then(super::dispatch::Giver::next) else { return };
             self.counts.last_worker += 1;
             let number = self.counts.last_worker;
             let worker =

@@ -1,9 +1,9 @@
 //! Giving accepted connections to workers.
 
-use super::listener::Listener;
-use super::worker::Worker;
-use super::worker::event::{Event, Waiting};
-use super::worker::link::Link;
+use crate::run::listener::Listener;
+use crate::run::worker::Worker;
+use crate::run::worker::event::{Event, Waiting};
+use crate::run::worker::link::Link;
 use crate::status::{HandOffs, WorkerState};
 use anyhow::{Context, Result};
 use sharesock::{Endpoint, Parcel, Socket};

@@ -1,50 +1,37 @@
 //! The supervisor: one loop, in which everything that happens is answered.
 
+mod answers;
+pub(super) mod counts;
+pub(super) mod dispatch;
+pub(super) mod due;
+mod ending;
+mod reload;
+
 use super::clock::Moment;
 use super::control::{self, Client, Request};
-use super::giver::Giver;
 use super::listener::Listener;
-use super::options::{Options, Ready, Via};
+use super::options::{Options, Ready};
 use super::report::{Report, Reporter};
-use super::signals::{Ears, Heard, unheard};
+use super::signals::{Ears, Heard};
 use super::systemd::Manager;
 use super::worker::context::Surroundings;
 use super::worker::event::Event;
 use super::worker::generation::{Generation, Plan};
 use super::worker::link::Link;
-use super::worker::probe::{find_ready, tried_at};
+use super::worker::probe::tried_at;
 use super::worker::remnant::Remnant;
 use super::worker::{ALIVE_IS_READY, Worker};
 use crate::status::{State, WorkerState};
 use anyhow::{Context, Result};
+use counts::Counts;
+use dispatch::Giver;
 use rustix::process::Signal;
-use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-
-/// Between two looks, when something is to be looked for.
-pub(crate) const LOOK: Duration = Duration::from_millis(20);
-/// The same, while connections are on their way to workers.
-const SHORT_LOOK: Duration = Duration::from_millis(1);
-/// Between two looks when nothing is known to be due.
-const LONG_LOOK: Duration = Duration::from_secs(60);
-
-/// What it has done, since it was first started.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Counts {
-    pub(crate) started: Moment,
-    pub(crate) reloads: u64,
-    pub(crate) upgrades: u64,
-    pub(crate) restarts: u64,
-    pub(crate) last_worker: u64,
-    pub(crate) last_generation: u32,
-    pub(crate) last_failure: Option<String>,
-}
 
 /// A generation that is starting, and those who wait for it.
 #[derive(Debug)]
@@ -98,29 +85,8 @@ pub(crate) struct Supervisor {
     pub(crate) heard_late: Vec<Heard>,
 }
 
-/// Why a worker that took too long is ended, and what to do.
-fn not_ready(plan: &Plan) -> String {
-    let time = plan.options.ready_timeout.as_secs_f64();
-    match (&plan.options.ready, tried_at(plan)) {
-        (_, Some(address)) => format!(
-            "within {time} s it accepted no connection made to {address} to try it: does it take the listener that it is \
-             passed? Else choose by --ready how to tell that it is ready"
-        ),
-        (Ready::Notify, _) => format!("it did not say READY=1 within {time} s"),
-        (Ready::Connect(address), _) => format!("within {time} s it did not listen on {address}"),
-        _ => format!("it was not ready within {time} s"),
-    }
-}
-
 fn hear_requests(control: &Rc<UnixListener>, heard: &UnboundedSender<(Request, Client)>) -> JoinHandle<()> {
     tokio::task::spawn_local(control::hear(Rc::clone(control), heard.clone()))
-}
-
-impl Counts {
-    pub(crate) fn new() -> Self {
-        let started = Moment::now();
-        Counts { started, reloads: 0, upgrades: 0, restarts: 0, last_worker: 0, last_generation: 1, last_failure: None }
-    }
 }
 
 impl Supervisor {
@@ -261,18 +227,6 @@ impl Supervisor {
         }
     }
 
-    async fn answer(&mut self, request: Request, client: Client) {
-        match request {
-            Request::Status { lines } => self.tell_status(lines, client),
-            Request::Reload {} => self.reload(Some(client)),
-            Request::Upgrade { to } => self.upgrade(to, client).await,
-            Request::Stop {} => {
-                self.waiting.push(client);
-                self.stop();
-            }
-        }
-    }
-
     /// A worker is as ready as its readiness was asked to be tried.
     fn ready(&mut self, number: u64) {
         let Some(worker) = self.workers.iter_mut().find(|worker| worker.record.number == number) else { return };
@@ -293,121 +247,16 @@ impl Supervisor {
         self.settle_generations();
     }
 
-    /// Does what is due.
-    pub(crate) async fn look(&mut self) {
-        self.look_at_gone().await;
-        if self.watchdog.is_some_and(|due| due <= Moment::now()) {
-            self.tell_manager(Manager::watchdog);
-            self.watchdog = self.manager.watchdog_period().map(|period| Moment::now().after(period));
-        }
-        self.find_ready();
-        self.link();
-        let now = Moment::now();
-        let past = |at: Option<Moment>| at.is_some_and(|at| at <= now);
-        let alive: Vec<_> = self
-            .workers
-            .iter()
-            .filter(|worker| past(worker.record.ready_at))
-            .map(|worker| worker.record.number)
-            .collect();
-        for number in alive {
-            self.ready(number);
-        }
-        self.give();
-        let late: Vec<_> = self.workers.iter_mut().filter(|worker| past(worker.record.due)).collect();
-        for worker in late {
-            let starting = worker.is(WorkerState::Starting);
-            let why = match starting {
-                true => not_ready(&worker.plan),
-                false => format!("it did not end within {} s", worker.plan.options.stop_timeout.as_secs_f64()),
-            };
-            self.reporter.say(&Report::Killed { pid: worker.record.pid, why: &why });
-            worker.record.failure = starting.then_some(why);
-            worker.kill();
-        }
-        self.restart_due();
-        self.look_at_remnants().await;
-    }
-
-    /// Tries by connections who is ready, as long as somebody is to be tried.
-    fn find_ready(&mut self) {
-        let starting = |worker: &&Worker| worker.is(WorkerState::Starting) && tried_at(&worker.plan).is_some();
-        let tried: Vec<_> = self.workers.iter().filter(starting).collect();
-        let newest = tried.iter().max_by_key(|worker| worker.record.generation);
-        let Some((generation, address)) = newest.and_then(|it| Some((it.record.generation, tried_at(&it.plan)?)))
-        else {
-            self.probing.take().into_iter().for_each(|(_, probe)| probe.abort());
-            return;
-        };
-        if self.probing.as_ref().is_none_or(|(of, _)| *of != generation) {
-            let probe = find_ready(address, tried.len(), self.around.events.clone());
-            let former = self.probing.replace((generation, tokio::task::spawn_local(probe)));
-            former.into_iter().for_each(|(_, probe)| probe.abort());
-        }
-    }
-
-    /// Tries to find the receivers of workers that connections are to be handed off to.
-    fn link(&mut self) {
-        let Some(giver) = &self.giver else { return };
-        let mut linked = Vec::new();
-        for worker in &mut self.workers {
-            if matches!(worker.link, Link::Awaited) && !worker.is(WorkerState::Draining) {
-                if let Ok(sender) = unheard(|| giver.endpoint.sender(worker.record.pid.unsigned_abs())) {
-                    worker.link = Link::hand_off(sender);
-                    if worker.record.said_ready || worker.plan.options.ready == Ready::Auto {
-                        linked.push(worker.record.number);
-                    }
-                }
+    async fn answer(&mut self, request: Request, client: Client) {
+        match request {
+            Request::Status { lines } => self.tell_status(lines, client),
+            Request::Reload {} => self.reload(Some(client)),
+            Request::Upgrade { to } => self.upgrade(to, client).await,
+            Request::Stop {} => {
+                self.waiting.push(client);
+                self.stop();
             }
         }
-        linked.into_iter().for_each(|number| self.ready(number));
-    }
-
-    /// Gives connections away, and asks workers to end that have taken what they got.
-    fn give(&mut self) {
-        if self.serving.plan.options.giving() == Some(Via::Stdio) {
-            self.serve_singly();
-        }
-        let Some(giver) = &mut self.giver else { return };
-        // In this order: what is written makes room.
-        giver.settle(&mut self.workers);
-        giver.give(&mut self.workers, self.serving.number);
-        for worker in self.workers.iter_mut().filter(|worker| worker.is(WorkerState::Draining)) {
-            let Some(until) = worker.record.settled_by else { continue };
-            let settled = worker.link.outstanding() == 0;
-            if settled || until <= Moment::now() {
-                worker.ask_to_end();
-                if !settled {
-                    worker.link.reclaim().into_iter().for_each(|parcel| giver.put_back(parcel));
-                }
-            }
-        }
-        // What came back is not to wait for something to happen.
-        giver.give(&mut self.workers, self.serving.number);
-    }
-
-    /// How long nothing is due.
-    fn pause(&self) -> Duration {
-        let dues = |worker: &Worker| [worker.record.ready_at, worker.record.settled_by, worker.record.due];
-        let due = self.workers.iter().flat_map(dues).flatten();
-        let due = due
-            .chain(self.serving.next_restart())
-            .chain(self.remnants.iter().map(|remnant| remnant.due))
-            .chain(self.watchdog)
-            .min();
-        let mut pause = due.map_or(LONG_LOOK, Moment::remaining);
-        let awaited = |worker: &Worker| matches!(worker.link, Link::Awaited) && !worker.is(WorkerState::Draining);
-        if !self.remnants.is_empty() || self.workers.iter().any(awaited) {
-            pause = pause.min(LOOK);
-        }
-        // Nothing tells that a worker has room again.
-        if self.giver.as_ref().is_some_and(|giver| !giver.waiting.is_empty()) {
-            pause = pause.min(LOOK);
-        }
-        if self.giver.is_some() && self.workers.iter().any(|worker| worker.link.outstanding() > 0) {
-            pause = pause.min(SHORT_LOOK);
-        }
-        pause
     }
 
     pub(crate) fn workers_of(&self, generation: u32) -> impl Iterator<Item = i32> {

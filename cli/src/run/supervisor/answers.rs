@@ -1,14 +1,14 @@
 //! What the supervisor tells others: who asks for its status, who scrapes metrics, the service manager, the ready file.
 
-use super::control::{Answer, Client};
-use super::giver::Giver;
-use super::listener::Listener;
-use super::report::Report;
-use super::supervisor::{Coming, Supervisor};
-use super::systemd::Manager;
-use super::worker::Worker;
+use super::dispatch::Giver;
+use super::{Coming, Supervisor};
 use crate::procfs::connections::Connections;
 use crate::procfs::processes::Processes;
+use crate::run::control::{Answer, Client};
+use crate::run::listener::Listener;
+use crate::run::report::Report;
+use crate::run::systemd::Manager;
+use crate::run::worker::Worker;
 use crate::status::{ListenerStatus, Status, WorkerState, WorkerStatus};
 use anyhow::{Context, Result};
 use rustix::process::Pid;
@@ -137,7 +137,7 @@ impl Supervisor {
 
     /// Answers for metrics there.
     pub(crate) fn serve_metrics(&mut self, listener: std::net::TcpListener) -> Result<()> {
-        let (bound, task) = super::control::metrics::serve(listener, self.heard_in.clone())?;
+        let (bound, task) = crate::run::control::metrics::serve(listener, self.heard_in.clone())?;
         self.reporter.say(&Report::Metrics { address: &format!("http://{bound}/metrics") });
         self.metrics = Some(task);
         Ok(())

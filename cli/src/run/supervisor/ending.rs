@@ -1,14 +1,14 @@
 //! How workers end: asked to, unasked, and what they leave behind.
 
-use super::clock::Moment;
-use super::listener::Listener;
-use super::report::Report;
-use super::signals::describe;
-use super::supervisor::Supervisor;
-use super::worker::Worker;
-use super::worker::guard::remove_path;
-use super::worker::output::Output;
-use super::worker::remnant::Remnant;
+use super::Supervisor;
+use crate::run::clock::Moment;
+use crate::run::listener::Listener;
+use crate::run::report::Report;
+use crate::run::signals::describe;
+use crate::run::worker::Worker;
+use crate::run::worker::guard::remove_path;
+use crate::run::worker::output::Output;
+use crate::run::worker::remnant::Remnant;
 use crate::status::{State, WorkerState};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, test_kill_process_group, wait};
 use std::path::Path;
@@ -76,7 +76,7 @@ impl Supervisor {
             }
         }
         let single = worker.is_single();
-        let prefix = super::worker::context::prefix(&self.around, &worker.plan, record.number, record.place);
+        let prefix = crate::run::worker::context::prefix(&self.around, &worker.plan, record.number, record.place);
         worker.ignore();
         let output = std::mem::take(&mut worker.output);
         drop(worker);
@@ -113,7 +113,7 @@ impl Supervisor {
     }
 
     /// What follows from the end of a worker that was not asked to.
-    fn then(&mut self, record: &super::worker::record::Record, never: bool) -> Then {
+    fn then(&mut self, record: &crate::run::worker::record::Record, never: bool) -> Then {
         if self.coming.as_ref().is_some_and(|coming| coming.generation.number == record.generation) {
             return Then::Abort;
         }
@@ -160,7 +160,7 @@ impl Supervisor {
         if self.state == State::Stopping {
             return;
         }
-        let started = super::worker::guard::Guard::start(
+        let started = crate::run::worker::guard::Guard::start(
             self.options().stop_signal,
             self.options().stop_timeout,
             self.around.folder.path(),
@@ -195,17 +195,20 @@ impl Supervisor {
         if !self.workers.is_empty() {
             self.reporter.say(&Report::Draining);
         }
-        self.tell_manager(super::systemd::Manager::stopping);
+        self.tell_manager(crate::run::systemd::Manager::stopping);
         let patience = self.options().stop_timeout.saturating_add(BEYOND_DRAINING);
         self.tell_manager(|manager| manager.extend(patience));
         for client in self.early.take().into_iter().flatten() {
-            client.end(super::control::Answer::Failed("the supervisor was asked to stop".to_owned()));
+            client.end(crate::run::control::Answer::Failed("the supervisor was asked to stop".to_owned()));
         }
         if let Some(coming) = self.coming.take() {
             let serving = Rc::clone(self.plan());
             self.forget_listeners(&coming.generation.plan, &serving);
             let why = "the supervisor was asked to stop";
-            coming.clients.into_iter().for_each(|client| client.end(super::control::Answer::Failed(why.to_owned())));
+            coming
+                .clients
+                .into_iter()
+                .for_each(|client| client.end(crate::run::control::Answer::Failed(why.to_owned())));
         }
         if let Some(giver) = &mut self.giver {
             giver.pause();
@@ -242,13 +245,13 @@ impl Supervisor {
         let failure = self.counts.last_failure.clone().filter(|_| self.failed);
         for client in self.waiting {
             client.say(&match &failure {
-                Some(why) => super::control::Answer::Failed(why.clone()),
-                None => super::control::Answer::Done("everything has ended".to_owned()),
+                Some(why) => crate::run::control::Answer::Failed(why.clone()),
+                None => crate::run::control::Answer::Done("everything has ended".to_owned()),
             });
         }
         drop((self.control, self.serving, self.giver, self.stored));
         paths.iter().for_each(|path| remove_path(path));
-        if let Err(error) = super::control::folder::Folder::remove(&folder) {
+        if let Err(error) = crate::run::control::folder::Folder::remove(&folder) {
             self.reporter.trouble(&format!("{error:#}"));
         }
         self.reporter.say(&Report::Ended);
