@@ -1,17 +1,14 @@
 //! `sharesock run`: supervises any server, and never loses its listeners.
 
 mod begin;
-mod candidate;
 mod clock;
 mod control;
-mod estate;
 mod listener;
 mod options;
 mod placeholders;
 mod report;
 mod signals;
 mod spec;
-mod succession;
 mod supervisor;
 mod systemd;
 mod takeover;

@@ -6,9 +6,11 @@
 //! *successor* it takes the estate from the candidate, which ends. Should the successor die before, the candidate is a
 //! supervisor that has everything, and goes on.
 
-use super::candidate::{Candidate, command, own_path};
+mod candidate;
+mod estate;
+pub(super) mod succession;
+
 use super::control::{Answer, Client, Request};
-use super::estate::{Estate, Label, State, reach};
 use super::report::Report;
 use super::signals;
 use super::signals::Heard;
@@ -20,6 +22,8 @@ use super::worker::link::Link;
 use super::worker::remnant::Remnant;
 use crate::status::State as Doing;
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use candidate::{Candidate, command, own_path};
+use estate::{Estate, Label, State, reach};
 use sharesock::{Endpoint, Socket};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -129,9 +133,9 @@ impl Supervisor {
         candidate: &mut Candidate,
     ) -> Result<std::convert::Infallible> {
         let estate = self.estate()?;
-        let given = tokio::time::timeout(super::estate::PATIENCE, estate.give(sender)).await;
-        let given = given
-            .unwrap_or_else(|_| bail!("it did not take everything within {} s", super::estate::PATIENCE.as_secs()));
+        let given = tokio::time::timeout(estate::PATIENCE, estate.give(sender)).await;
+        let given =
+            given.unwrap_or_else(|_| bail!("it did not take everything within {} s", estate::PATIENCE.as_secs()));
         let _stream = given.map_err(|error| candidate.ended().map_or(error, |why| anyhow!(why)))?;
         self.reporter.printer.flush();
         self.hear_no_end().await?;

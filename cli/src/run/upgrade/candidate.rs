@@ -1,8 +1,8 @@
 //! The new program, being tried.
 
-use super::options::command_line;
-use super::signals::describe;
-use super::takeover::TAKE_OVER;
+use crate::run::options::command_line;
+use crate::run::signals::describe;
+use crate::run::takeover::TAKE_OVER;
 use crate::system::{FORMER_LIMIT_OF_DESCRIPTORS, former_limit_of_descriptors};
 use anyhow::{Context, Result, anyhow};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};

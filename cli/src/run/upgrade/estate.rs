@@ -3,13 +3,13 @@
 //! The giver sends one end of a stream first, then each socket with a label, then, over the stream, a line of JSON. The
 //! taker answers with one line over the stream: that it has everything, or why it cannot go on.
 
-use super::options::Via;
-use super::spec::Spec;
-use super::supervisor::counts::Counts;
-use super::worker::generation::Place;
-use super::worker::output::Kept;
-use super::worker::record::Record;
-use super::worker::remnant::Left;
+use crate::run::options::Via;
+use crate::run::spec::Spec;
+use crate::run::supervisor::counts::Counts;
+use crate::run::worker::generation::Place;
+use crate::run::worker::output::Kept;
+use crate::run::worker::record::Record;
+use crate::run::worker::remnant::Left;
 use crate::system::is_now;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::event::PollFlags;
@@ -221,7 +221,7 @@ pub(crate) async fn reach(
 ) -> Result<Sender> {
     let wait = async {
         loop {
-            if let Ok(sender) = super::signals::unheard(|| endpoint.sender(process)) {
+            if let Ok(sender) = crate::run::signals::unheard(|| endpoint.sender(process)) {
                 return Ok(sender);
             }
             if let Some(why) = gone() {

@@ -1,23 +1,23 @@
 //! Taking over from another supervisor: as the candidate that is tried, or as the successor.
 
-use super::control::folder::Folder;
-use super::control::{Answer, Client};
 use super::estate::{Estate, Label, reach};
-use super::listener::Listener;
-use super::options::{Options, Via};
-use super::report::{Report, Reporter};
-use super::signals::{Ears, unheard};
-use super::supervisor::Supervisor;
-use super::supervisor::dispatch::Giver;
-use super::takeover::become_subreaper;
-use super::worker::Worker;
-use super::worker::context::Surroundings;
-use super::worker::event::Event;
-use super::worker::generation::{Generation, Plan};
-use super::worker::guard::Guard;
-use super::worker::link::Link;
-use super::worker::remnant::Remnant;
 use crate::domain::open_domain;
+use crate::run::control::folder::Folder;
+use crate::run::control::{Answer, Client};
+use crate::run::listener::Listener;
+use crate::run::options::{Options, Via};
+use crate::run::report::{Report, Reporter};
+use crate::run::signals::{Ears, unheard};
+use crate::run::supervisor::Supervisor;
+use crate::run::supervisor::dispatch::Giver;
+use crate::run::takeover::become_subreaper;
+use crate::run::worker::Worker;
+use crate::run::worker::context::Surroundings;
+use crate::run::worker::event::Event;
+use crate::run::worker::generation::{Generation, Plan};
+use crate::run::worker::guard::Guard;
+use crate::run::worker::link::Link;
+use crate::run::worker::remnant::Remnant;
 use crate::status::State as Doing;
 use anyhow::{Result, anyhow, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -73,7 +73,7 @@ pub(crate) async fn stand_by(
     let paths = |number| [false, true].map(|error| folder.output(number, error));
     let workers = estate.state.workers.iter().map(|(record, _)| record.number);
     let numbers = workers.chain(estate.state.remnants.iter().map(|left| left.number));
-    let _held: Vec<_> = numbers.flat_map(|number| super::worker::output::hold(&paths(number))).collect();
+    let _held: Vec<_> = numbers.flat_map(|number| crate::run::worker::output::hold(&paths(number))).collect();
     let mut stream = answer.taken()?;
     // The end of this stream: the old program is no more, in one way or the other.
     let _ = stream.set_read_timeout(None);
@@ -209,7 +209,7 @@ impl Supervisor {
         let version = env!("CARGO_PKG_VERSION");
         self.reporter.say(&Report::Upgraded { version });
         self.accept();
-        let metrics = self.options().metrics.map(super::control::metrics::bind).transpose();
+        let metrics = self.options().metrics.map(crate::run::control::metrics::bind).transpose();
         let served = metrics.and_then(|listener| listener.map(|listener| self.serve_metrics(listener)).transpose());
         if let Err(error) = served {
             self.reporter.trouble(&format!("{error:#}"));
