@@ -1,5 +1,7 @@
 //! The sharesock program.
 
+#[cfg(target_os = "linux")]
+mod activation;
 mod address;
 mod backoff;
 mod bench;

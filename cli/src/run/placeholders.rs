@@ -1,11 +1,9 @@
 //! `{fd}` and `{fd:NAME}` in the arguments of a command: the numbers of its listeners.
 
+use crate::activation::FIRST;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::os::fd::BorrowedFd;
-
-/// The first descriptor that is passed.
-pub(super) const FIRST: i32 = 3;
 
 /// `{fd}` is the number of the first listener, `{fd:NAME}` of that one.
 pub(super) fn with_numbers(command: &[OsString], listeners: &[(&str, BorrowedFd<'_>)]) -> Vec<OsString> {

@@ -4,6 +4,7 @@
 //! started anew under the same address gets the next one. The environment stays as it is, since the successor of an
 //! upgrade needs it; [`VARIABLES`] must be kept from children.
 
+use crate::activation::{LISTEN_FDNAMES, LISTEN_FDS, LISTEN_PID, LISTEN_PIDFDID};
 use crate::system::inherited::is_name;
 use anyhow::{Context, Result, anyhow, ensure};
 use rustix::io::Errno;
@@ -25,10 +26,10 @@ pub(crate) const VARIABLES: [&str; 8] = [
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",
     "WATCHDOG_PID",
-    "LISTEN_FDS",
-    "LISTEN_PID",
-    "LISTEN_PIDFDID",
-    "LISTEN_FDNAMES",
+    LISTEN_FDS,
+    LISTEN_PID,
+    LISTEN_PIDFDID,
+    LISTEN_FDNAMES,
     "FDSTORE",
 ];
 

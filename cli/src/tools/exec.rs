@@ -1,5 +1,6 @@
 //! Becoming another program that has a socket where it looks for one.
 
+use crate::activation::{FIRST, LISTEN_FDNAMES, LISTEN_FDS, LISTEN_PID};
 use anyhow::{Context, Result};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -10,9 +11,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 use std::str::FromStr;
-
-/// Where a program that is passed listeners finds the first of them.
-pub(super) const FIRST_LISTENER: i32 = 3;
 
 /// What the help of each command that becomes another says of its exit codes.
 pub(super) const EXIT_CODES: &str = "Exit codes: those of COMMAND, which replaces this process and keeps its id; before that 1 when something failed, \
@@ -55,15 +53,15 @@ pub(super) fn exec(command: &[OsString], socket: OwnedFd, place: Place, listener
     let mut command = Command::new(program);
     command.args(arguments);
     // What was meant for this process is not meant for that one.
-    for private in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", crate::system::FORMER_LIMIT_OF_DESCRIPTORS] {
+    for private in [LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES, crate::system::FORMER_LIMIT_OF_DESCRIPTORS] {
         command.env_remove(private);
     }
     let numbers = match place {
         Place::Stdio => vec![0, 1],
         Place::Descriptor(number) => vec![number],
     };
-    if let (Some(name), [FIRST_LISTENER]) = (listener, &numbers[..]) {
-        command.env("LISTEN_FDS", "1").env("LISTEN_PID", std::process::id().to_string()).env("LISTEN_FDNAMES", name);
+    if let (Some(name), [FIRST]) = (listener, &numbers[..]) {
+        command.env(LISTEN_FDS, "1").env(LISTEN_PID, std::process::id().to_string()).env(LISTEN_FDNAMES, name);
     }
     let mapping = |number| Ok(FdMapping { parent_fd: socket.try_clone()?, child_fd: number });
     let mappings = numbers.into_iter().map(mapping).collect::<std::io::Result<_>>().context("passing the socket")?;

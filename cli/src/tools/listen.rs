@@ -1,7 +1,8 @@
 //! `sharesock listen`: makes a listening socket and becomes a program that has it.
 
-use super::exec::{EXIT_CODES, FIRST_LISTENER, Place, exec};
+use super::exec::{EXIT_CODES, Place, exec};
 use super::sockets::Listener;
+use crate::activation::FIRST;
 use crate::address::{Address, FORMS};
 use anyhow::Result;
 use std::ffi::OsString;
@@ -49,7 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             exec(&options.command, listener.accept_one()?, place, Some("connection"))
         }
         false => {
-            let place = options.place.unwrap_or(Place::Descriptor(FIRST_LISTENER));
+            let place = options.place.unwrap_or(Place::Descriptor(FIRST));
             exec(&options.command, listener.into(), place, Some("listener"))
         }
     }

@@ -3,7 +3,8 @@
 //! Between the supervisor and the command runs this program once more, `sharesock launch`, for what must be done by the
 //! new process itself: say its id in `LISTEN_PID`, ask to be told of its parent's death. Then it becomes the command.
 
-use crate::run::placeholders::{FIRST, with_numbers};
+use crate::activation::{FIRST, LISTEN_FDNAMES, LISTEN_FDS, LISTEN_PID};
+use crate::run::placeholders::with_numbers;
 use crate::run::signals;
 use crate::run::systemd::VARIABLES;
 use crate::system::inherited::take;
@@ -48,7 +49,7 @@ impl Launch<'_> {
         VARIABLES.iter().chain(&ours).for_each(|name| _ = command.env_remove(name));
         if !self.listeners.is_empty() {
             let names: Vec<_> = self.listeners.iter().map(|(name, _)| *name).collect();
-            command.arg("--activate").env("LISTEN_FDS", names.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
+            command.arg("--activate").env(LISTEN_FDS, names.len().to_string()).env(LISTEN_FDNAMES, names.join(":"));
         }
         let (go, theirs) = UnixStream::pair().context("a stream to a new process")?;
         let number = FIRST + i32::try_from(self.listeners.len()).context("too many listeners")?;
@@ -118,7 +119,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut command = Command::new(program);
     command.args(arguments);
     if options.activate {
-        command.env("LISTEN_PID", std::process::id().to_string());
+        command.env(LISTEN_PID, std::process::id().to_string());
     }
     let error = command.exec();
     eprintln!("sharesock: cannot run {}: {error}", Path::new(program).display());

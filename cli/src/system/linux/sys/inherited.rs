@@ -3,6 +3,7 @@
 //! The plan is made from the environment alone; each descriptor is taken once, by number, and owned from then on.
 #![allow(unsafe_code)]
 
+use crate::activation::{FIRST, LISTEN_FDNAMES, LISTEN_FDS, LISTEN_PID};
 use crate::procfs::descriptors::flags;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::OFlags;
@@ -10,8 +11,6 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use std::ffi::OsString;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
-/// The first number that is passed, as the protocol has it.
-const FIRST: RawFd = 3;
 /// Nobody passes more; a service manager stores at most as many.
 const MAXIMUM: RawFd = 4096;
 /// A longer name is none, says systemd.
@@ -35,26 +34,26 @@ pub(crate) fn announced() -> Result<Vec<Announced>> {
 /// What these variables announce for the process of this id: nothing, if they are meant for another one.
 fn plan(variable: impl Fn(&str) -> Option<OsString>, me: u32) -> Result<Vec<Announced>> {
     let text = |name: &str| variable(name).map(|value| as_text(name, value)).transpose();
-    let (Some(pid), Some(count)) = (text("LISTEN_PID")?, text("LISTEN_FDS")?) else { return Ok(Vec::new()) };
-    let pid: u32 = pid.parse().with_context(|| format!("LISTEN_PID is {pid:?}, which is no process id"))?;
+    let (Some(pid), Some(count)) = (text(LISTEN_PID)?, text(LISTEN_FDS)?) else { return Ok(Vec::new()) };
+    let pid: u32 = pid.parse().with_context(|| format!("{LISTEN_PID} is {pid:?}, which is no process id"))?;
     if pid != me {
         return Ok(Vec::new());
     }
     let number = count.parse().ok().filter(|number| (0..=MAXIMUM).contains(number));
-    let number: RawFd = number.with_context(|| format!("LISTEN_FDS is {count:?}, not a number up to {MAXIMUM}"))?;
+    let number: RawFd = number.with_context(|| format!("{LISTEN_FDS} is {count:?}, not a number up to {MAXIMUM}"))?;
     let numbers = FIRST..FIRST + number;
-    let names = text("LISTEN_FDNAMES")?;
+    let names = text(LISTEN_FDNAMES)?;
     let names: Vec<_> = match &names {
         Some(names) if number > 0 => names.split(':').collect(),
         _ => numbers.clone().map(|_| UNNAMED).collect(),
     };
     ensure!(
         names.len() == numbers.len(),
-        "LISTEN_FDNAMES has {} names, and LISTEN_FDS announces {number} descriptors",
+        "{LISTEN_FDNAMES} has {} names, and {LISTEN_FDS} announces {number} descriptors",
         names.len()
     );
     if let Some(wrong) = names.iter().find(|name| !is_name(name)) {
-        bail!("LISTEN_FDNAMES has the name {wrong:?}: names are up to {LONGEST_NAME} printable characters");
+        bail!("{LISTEN_FDNAMES} has the name {wrong:?}: names are up to {LONGEST_NAME} printable characters");
     }
     let announced = names.into_iter().zip(numbers);
     Ok(announced.map(|(name, number)| Announced { name: name.to_owned(), number }).collect())
@@ -74,7 +73,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 pub(crate) fn take(number: RawFd) -> Result<OwnedFd> {
     ensure!(number >= FIRST, "descriptor {number} is a standard one");
     let known = flags("self", number);
-    let known = known.with_context(|| format!("LISTEN_FDS announces descriptor {number}, which is not open"))?;
+    let known = known.with_context(|| format!("{LISTEN_FDS} announces descriptor {number}, which is not open"))?;
     let flags = known.context("reading /proc/self/fdinfo")?;
     ensure!(flags & OFlags::CLOEXEC.bits() == 0, "descriptor {number} was not passed, or it was taken before");
     // SAFETY: it is open, and nobody here owns it. Whatever this process opens itself is closed on exec (the standard
@@ -95,9 +94,9 @@ mod tests {
 
     fn planned(pid: Option<&str>, count: Option<&str>, names: Option<&str>) -> Result<Vec<(String, RawFd)>> {
         let variable = |name: &str| match name {
-            "LISTEN_PID" => pid.map(OsString::from),
-            "LISTEN_FDS" => count.map(OsString::from),
-            "LISTEN_FDNAMES" => names.map(OsString::from),
+            LISTEN_PID => pid.map(OsString::from),
+            LISTEN_FDS => count.map(OsString::from),
+            LISTEN_FDNAMES => names.map(OsString::from),
             _ => None,
         };
         Ok(plan(variable, ME)?.into_iter().map(|announced| (announced.name, announced.number)).collect())
