@@ -13,6 +13,8 @@ mod domain;
 mod procfs;
 #[cfg(target_os = "linux")]
 mod run;
+#[cfg(target_os = "linux")]
+mod seconds;
 mod serve;
 #[cfg(target_os = "linux")]
 mod status;

@@ -4,6 +4,7 @@ use super::placeholders::check_placeholders;
 use super::signals;
 use super::spec::{Spec, check_name};
 use crate::address::Address;
+use crate::seconds;
 use anyhow::{Result, anyhow, ensure};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use rustix::process::Signal;
@@ -142,9 +143,8 @@ fn name(text: &str) -> Result<String, String> {
 }
 
 /// A day is more than anybody waits, and less than what overflows.
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
-    seconds.map(Duration::from_secs_f64).ok_or_else(|| "give seconds, at most 86400, such as 2 or 0.5".to_owned())
+fn seconds(text: &str) -> Result<Duration, String> {
+    seconds::parse(text, 0.0..=86_400.0).map_err(|_| "give seconds, at most 86400, such as 2 or 0.5".to_owned())
 }
 
 /// The part of the command line behind the program's name.

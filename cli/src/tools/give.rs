@@ -3,6 +3,7 @@
 use super::revocation::{self, Answer, Asking, Desk};
 use super::{inherited, misuse, reader};
 use crate::domain::open_domain;
+use crate::seconds::{self, Wrong};
 use crate::system::{Signals, is_now};
 use anyhow::{Context, Result};
 use rustix::event::PollFlags;
@@ -74,8 +75,10 @@ impl FromStr for To {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text.parse().map_err(|_| "give a number of seconds, such as 30 or 0.5".to_owned())?;
-    Duration::try_from_secs_f64(number).map_err(|_| "give a number of seconds that is not negative".to_owned())
+    seconds::parse(text, 0.0..=f64::MAX).map_err(|wrong| match wrong {
+        Wrong::NoNumber => "give a number of seconds, such as 30 or 0.5".to_owned(),
+        Wrong::OutOfBounds => "give a number of seconds that is not negative".to_owned(),
+    })
 }
 
 /// What became of it.

@@ -6,6 +6,7 @@ mod sections;
 pub(crate) mod view;
 mod workers;
 
+use crate::seconds;
 use crate::status::Status;
 use anyhow::{Context, Result};
 use screen::Screen;
@@ -21,10 +22,7 @@ pub(crate) struct Options {
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if (0.1..=3600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("give seconds from 0.1 to 3600".to_owned()),
-    }
+    seconds::parse(text, 0.1..=3600.0).map_err(|_| "give seconds from 0.1 to 3600".to_owned())
 }
 
 /// Shows what `fetch` gives until the user has seen enough.
