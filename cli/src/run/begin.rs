@@ -9,7 +9,7 @@ use super::signals;
 use super::signals::Ears;
 use super::supervisor::Supervisor;
 use super::supervisor::counts::Counts;
-use super::supervisor::dispatch::Giver;
+use super::supervisor::dispatch::Dispatcher;
 use super::takeover::{Role, become_subreaper};
 use super::upgrade::succession::{stand_by, succeed};
 use super::worker::context::Surroundings;
@@ -64,8 +64,8 @@ fn begin_anew(options: Options, reporter: Reporter, ears: Ears) -> Result<Superv
         let passed = passed(&options, &reporter)?;
         let plan = Rc::new(Plan::make(options, &passed)?);
         let metrics = plan.options.metrics.map(super::control::metrics::bind).transpose()?;
-        let giver = match plan.options.giving() {
-            Some(_) => Some(Giver::new(signals::unheard(|| Endpoint::open(&domain))?, 0)),
+        let dispatcher = match plan.options.giving() {
+            Some(_) => Some(Dispatcher::new(signals::unheard(|| Endpoint::open(&domain))?, 0)),
             None => None,
         };
         let (events, events_out) = unbounded_channel::<Event>();
@@ -73,8 +73,8 @@ fn begin_anew(options: Options, reporter: Reporter, ears: Ears) -> Result<Superv
         let counts = Counts::new();
         let serving = Generation::new(counts.last_generation, plan);
         let mut supervisor = Supervisor::new(name, (around, events_out), reporter, counts, serving, (control, ears))?;
-        supervisor.endpoint = giver.as_ref().map(|giver| giver.endpoint.clone());
-        supervisor.giver = giver;
+        supervisor.endpoint = dispatcher.as_ref().map(|dispatcher| dispatcher.endpoint.clone());
+        supervisor.dispatcher = dispatcher;
         metrics.map(|listener| supervisor.serve_metrics(listener)).transpose()?;
         supervisor.start();
         Ok(supervisor)

@@ -1,6 +1,6 @@
 //! What the supervisor tells others: who asks for its status, who scrapes metrics, the service manager, the ready file.
 
-use super::dispatch::Giver;
+use super::dispatch::Dispatcher;
 use super::{Coming, Supervisor};
 use crate::procfs::connections::Connections;
 use crate::procfs::processes::Processes;
@@ -75,7 +75,7 @@ impl Supervisor {
             last_failure: counts.last_failure.clone(),
             listeners: listeners.iter().map(listener).collect(),
             workers: self.workers.iter().map(worker).collect(),
-            hand_offs: self.giver.as_ref().map(Giver::figures),
+            hand_offs: self.dispatcher.as_ref().map(Dispatcher::figures),
         }
     }
 

@@ -28,7 +28,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts, and gives away.
 #[derive(Debug)]
-pub(crate) struct Giver {
+pub(crate) struct Dispatcher {
     pub(crate) endpoint: Endpoint,
     pub(crate) waiting: VecDeque<Waiting>,
     room: Arc<Semaphore>,
@@ -39,10 +39,10 @@ pub(crate) struct Giver {
     latencies: VecDeque<u64>,
 }
 
-impl Giver {
+impl Dispatcher {
     pub(crate) fn new(endpoint: Endpoint, total: u64) -> Self {
         let room = Arc::new(Semaphore::new(MOST_WAITING));
-        Giver {
+        Dispatcher {
             endpoint,
             waiting: VecDeque::new(),
             room,
@@ -74,7 +74,7 @@ impl Giver {
     }
 
     /// Gives what waits to workers that have room, one after the other.
-    pub(crate) fn give(&mut self, workers: &mut [Worker], generation: u32) {
+    pub(crate) fn dispatch(&mut self, workers: &mut [Worker], generation: u32) {
         let count = workers.len();
         'next: while let Some(mut waiting) = self.waiting.pop_front() {
             self.turn = self.turn.wrapping_add(1);
@@ -148,7 +148,7 @@ impl Giver {
     }
 }
 
-impl Drop for Giver {
+impl Drop for Dispatcher {
     fn drop(&mut self) {
         self.pause();
     }

@@ -55,7 +55,7 @@ impl Supervisor {
         for number in alive {
             self.ready(number);
         }
-        self.give();
+        self.dispatch();
         let late: Vec<_> = self.workers.iter_mut().filter(|worker| past(worker.record.due)).collect();
         for worker in late {
             let starting = worker.is(WorkerState::Starting);
@@ -90,11 +90,11 @@ impl Supervisor {
 
     /// Tries to find the receivers of workers that connections are to be handed off to.
     fn link(&mut self) {
-        let Some(giver) = &self.giver else { return };
+        let Some(dispatcher) = &self.dispatcher else { return };
         let mut linked = Vec::new();
         for worker in &mut self.workers {
             if matches!(worker.link, Link::Awaited) && !worker.is(WorkerState::Draining) {
-                if let Ok(sender) = unheard(|| giver.endpoint.sender(worker.record.pid.unsigned_abs())) {
+                if let Ok(sender) = unheard(|| dispatcher.endpoint.sender(worker.record.pid.unsigned_abs())) {
                     worker.link = Link::hand_off(sender);
                     if worker.record.said_ready || worker.plan.options.ready == Ready::Auto {
                         linked.push(worker.record.number);
@@ -106,26 +106,26 @@ impl Supervisor {
     }
 
     /// Gives connections away, and asks workers to end that have taken what they got.
-    fn give(&mut self) {
+    fn dispatch(&mut self) {
         if self.serving.plan.options.giving() == Some(Via::Stdio) {
             self.serve_singly();
         }
-        let Some(giver) = &mut self.giver else { return };
+        let Some(dispatcher) = &mut self.dispatcher else { return };
         // In this order: what is written makes room.
-        giver.settle(&mut self.workers);
-        giver.give(&mut self.workers, self.serving.number);
+        dispatcher.settle(&mut self.workers);
+        dispatcher.dispatch(&mut self.workers, self.serving.number);
         for worker in self.workers.iter_mut().filter(|worker| worker.is(WorkerState::Draining)) {
             let Some(until) = worker.record.settled_by else { continue };
             let settled = worker.link.outstanding() == 0;
             if settled || until <= Moment::now() {
                 worker.ask_to_end();
                 if !settled {
-                    worker.link.reclaim().into_iter().for_each(|parcel| giver.put_back(parcel));
+                    worker.link.reclaim().into_iter().for_each(|parcel| dispatcher.put_back(parcel));
                 }
             }
         }
         // What came back is not to wait for something to happen.
-        giver.give(&mut self.workers, self.serving.number);
+        dispatcher.dispatch(&mut self.workers, self.serving.number);
     }
 
     /// How long nothing is due.
@@ -143,10 +143,10 @@ impl Supervisor {
             pause = pause.min(LOOK);
         }
         // Nothing tells that a worker has room again.
-        if self.giver.as_ref().is_some_and(|giver| !giver.waiting.is_empty()) {
+        if self.dispatcher.as_ref().is_some_and(|dispatcher| !dispatcher.waiting.is_empty()) {
             pause = pause.min(LOOK);
         }
-        if self.giver.is_some() && self.workers.iter().any(|worker| worker.link.outstanding() > 0) {
+        if self.dispatcher.is_some() && self.workers.iter().any(|worker| worker.link.outstanding() > 0) {
             pause = pause.min(SHORT_LOOK);
         }
         pause

@@ -62,8 +62,8 @@ impl Supervisor {
     }
 
     async fn ended(&mut self, mut worker: Worker, pid: Pid, how: &str, never: bool) {
-        if let Some(giver) = &mut self.giver {
-            worker.link.reclaim().into_iter().for_each(|parcel| giver.put_back(parcel));
+        if let Some(dispatcher) = &mut self.dispatcher {
+            worker.link.reclaim().into_iter().for_each(|parcel| dispatcher.put_back(parcel));
         }
         let record = worker.record.clone();
         let (stop_signal, stop_timeout) = (worker.plan.options.stop_signal, worker.plan.options.stop_timeout);
@@ -210,9 +210,9 @@ impl Supervisor {
                 .into_iter()
                 .for_each(|client| client.end(crate::run::control::Answer::Failed(why.to_owned())));
         }
-        if let Some(giver) = &mut self.giver {
-            giver.pause();
-            giver.give(&mut self.workers, self.serving.number);
+        if let Some(dispatcher) = &mut self.dispatcher {
+            dispatcher.pause();
+            dispatcher.dispatch(&mut self.workers, self.serving.number);
         }
         self.serving.places.iter_mut().for_each(|place| place.restart_at = None);
         self.workers.iter_mut().for_each(Worker::stop);
@@ -249,7 +249,7 @@ impl Supervisor {
                 None => crate::run::control::Answer::Done("everything has ended".to_owned()),
             });
         }
-        drop((self.control, self.serving, self.giver, self.stored));
+        drop((self.control, self.serving, self.dispatcher, self.stored));
         paths.iter().for_each(|path| remove_path(path));
         if let Err(error) = crate::run::control::folder::Folder::remove(&folder) {
             self.reporter.trouble(&format!("{error:#}"));

@@ -24,7 +24,7 @@ use super::worker::{ALIVE_IS_READY, Worker};
 use crate::status::{State, WorkerState};
 use anyhow::{Context, Result};
 use counts::Counts;
-use dispatch::Giver;
+use dispatch::Dispatcher;
 use rustix::process::Signal;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -54,7 +54,7 @@ pub(crate) struct Supervisor {
     pub(crate) coming: Option<Coming>,
     pub(crate) workers: Vec<Worker>,
     pub(crate) remnants: Vec<Remnant>,
-    pub(crate) giver: Option<Giver>,
+    pub(crate) dispatcher: Option<Dispatcher>,
     /// Who waits for the end.
     pub(crate) waiting: Vec<Client>,
     /// The service manager that started this.
@@ -115,7 +115,7 @@ impl Supervisor {
             coming: None,
             workers: Vec::new(),
             remnants: Vec::new(),
-            giver: None,
+            dispatcher: None,
             waiting: Vec::new(),
             stored: Vec::new(),
             metrics: None,
@@ -191,8 +191,8 @@ impl Supervisor {
     pub(crate) fn note(&mut self, event: Event) {
         match event {
             Event::Accepted(waiting) => {
-                if let Some(giver) = &mut self.giver {
-                    giver.waiting.push_back(waiting);
+                if let Some(dispatcher) = &mut self.dispatcher {
+                    dispatcher.waiting.push_back(waiting);
                 }
             }
             Event::Ready(number) => self.ready(number),
@@ -265,7 +265,7 @@ impl Supervisor {
 
     fn kill_all(&mut self, why: &str) {
         // No process is started any more for those that wait.
-        self.giver.iter_mut().for_each(|giver| giver.waiting.clear());
+        self.dispatcher.iter_mut().for_each(|dispatcher| dispatcher.waiting.clear());
         for worker in &mut self.workers {
             self.reporter.say(&Report::Killed { pid: worker.record.pid, why });
             worker.kill();

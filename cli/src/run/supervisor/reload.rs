@@ -43,7 +43,7 @@ impl Supervisor {
         let most = usize::from(self.options().workers);
         let plan = Rc::clone(self.plan());
         while self.workers.len() < most {
-            let Some(waiting) = self.giver.as_mut().and_then(super::dispatch::Giver::next) else { return };
+            let Some(waiting) = self.dispatcher.as_mut().and_then(super::dispatch::Dispatcher::next) else { return };
             self.counts.last_worker += 1;
             let number = self.counts.last_worker;
             let worker =
@@ -58,8 +58,8 @@ impl Supervisor {
                 }
                 // Those that run free what is short, descriptors or processes, when they end.
                 Err(_) if !self.workers.is_empty() => {
-                    if let Some(giver) = &mut self.giver {
-                        giver.wait_again(waiting);
+                    if let Some(dispatcher) = &mut self.dispatcher {
+                        dispatcher.wait_again(waiting);
                     }
                     return;
                 }
@@ -87,8 +87,8 @@ impl Supervisor {
     /// Accepts for the workers, if that is asked for.
     pub(crate) fn accept(&mut self) {
         let plan = Rc::clone(self.plan());
-        let Some(giver) = &mut self.giver else { return };
-        if let Err(error) = giver.accept_from(&plan.listeners, &self.around.events) {
+        let Some(dispatcher) = &mut self.dispatcher else { return };
+        if let Err(error) = dispatcher.accept_from(&plan.listeners, &self.around.events) {
             self.reporter.trouble(&format!("{error:#}"));
         }
     }

@@ -1,6 +1,6 @@
 //! What a supervisor leaves to its successor, and how it gets there: sockets by hand-off, and a stream that tells what they are.
 //!
-//! The giver sends one end of a stream first, then each socket with a label, then, over the stream, a line of JSON. The
+//! The source sends one end of a stream first, then each socket with a label, then, over the stream, a line of JSON. The
 //! taker answers with one line over the stream: that it has everything, or why it cannot go on.
 
 use crate::run::options::Via;
@@ -138,14 +138,14 @@ impl Estate {
     }
 
     /// Takes everything that this process gives; then it must be told how that went.
-    pub(crate) fn receive(receiver: &Receiver, giver: Process) -> Result<(Self, Answer)> {
+    pub(crate) fn receive(receiver: &Receiver, source: Process) -> Result<(Self, Answer)> {
         let deadline = Instant::now() + PATIENCE;
         let next = || loop {
             ensure!(Instant::now() < deadline, "it was not given everything in time");
-            ensure!(Process::from_pid(giver.pid()) == Ok(giver), "whoever was to give it everything has ended");
+            ensure!(Process::from_pid(source.pid()) == Ok(source), "whoever was to give it everything has ended");
             let Some(parcel) = receiver.receive_within(LOOK)? else { continue };
             // Others of this user may hand something off, and are not heard.
-            if parcel.source() == Some(giver) {
+            if parcel.source() == Some(source) {
                 return Ok::<_, anyhow::Error>(parcel.into_parts());
             }
         };
@@ -164,12 +164,12 @@ impl Estate {
                     .map_err(|why| anyhow!("what it was told is of another version: {why}"))?;
             }
             if let Some(parcel) = receiver.receive_within(PAUSE)? {
-                if parcel.source() == Some(giver) {
+                if parcel.source() == Some(source) {
                     sockets.push(parcel.into_parts());
                 }
             }
             ensure!(Instant::now() < deadline, "it was not given everything in time");
-            ensure!(Process::from_pid(giver.pid()) == Ok(giver), "whoever was to give it everything has ended");
+            ensure!(Process::from_pid(source.pid()) == Ok(source), "whoever was to give it everything has ended");
         };
         while sockets.len() < state.sockets.len() {
             sockets.push(next()?);

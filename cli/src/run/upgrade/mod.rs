@@ -15,7 +15,7 @@ use super::report::Report;
 use super::signals;
 use super::signals::Heard;
 use super::supervisor::Supervisor;
-use super::supervisor::dispatch::Giver;
+use super::supervisor::dispatch::Dispatcher;
 use super::supervisor::due::LOOK;
 use super::worker::SETTLING;
 use super::worker::link::Link;
@@ -160,25 +160,25 @@ impl Supervisor {
             worker.pause_output();
         }
         self.remnants.iter_mut().for_each(|remnant| remnant.output.pause());
-        if let Some(giver) = &mut self.giver {
-            giver.pause();
+        if let Some(dispatcher) = &mut self.dispatcher {
+            dispatcher.pause();
         }
         self.note_all();
-        let Some(giver) = &mut self.giver else { return Ok(()) };
+        let Some(dispatcher) = &mut self.dispatcher else { return Ok(()) };
         let deadline = Instant::now() + SETTLING;
-        giver.give(&mut self.workers, self.serving.number);
+        dispatcher.dispatch(&mut self.workers, self.serving.number);
         // What a worker has not redeemed may be held here, and would end with this program.
-        let held = |giver: &Giver| giver.endpoint.flush(Duration::ZERO).is_err();
-        while (giver.settle(&mut self.workers) || held(giver)) && Instant::now() < deadline {
+        let held = |dispatcher: &Dispatcher| dispatcher.endpoint.flush(Duration::ZERO).is_err();
+        while (dispatcher.settle(&mut self.workers) || held(dispatcher)) && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         for worker in self.workers.iter_mut().filter(|worker| worker.link.outstanding() > 0) {
-            worker.link.reclaim().into_iter().for_each(|parcel| giver.put_back(parcel));
+            worker.link.reclaim().into_iter().for_each(|parcel| dispatcher.put_back(parcel));
         }
         let unread =
             self.workers.iter().any(|worker| matches!(worker.link, Link::Info { .. } if worker.link.outstanding() > 0));
         ensure!(
-            !unread && !held(giver),
+            !unread && !held(dispatcher),
             "workers have not read what they were given, and it would be lost: ask again when they have"
         );
         Ok(())
@@ -230,9 +230,9 @@ impl Supervisor {
             state.workers.push((worker.record.clone(), worker.output.kept.borrow().clone()));
         }
         state.remnants = self.remnants.iter().map(Remnant::left).collect();
-        if let Some(giver) = &self.giver {
-            state.given = giver.total;
-            for waiting in &giver.waiting {
+        if let Some(dispatcher) = &self.dispatcher {
+            state.given = dispatcher.total;
+            for waiting in &dispatcher.waiting {
                 sockets.push((Label::Connection, waiting.parcel.socket().try_clone()?));
             }
         }

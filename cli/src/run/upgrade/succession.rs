@@ -9,7 +9,7 @@ use crate::run::options::{Options, Via};
 use crate::run::report::{Report, Reporter};
 use crate::run::signals::{Ears, unheard};
 use crate::run::supervisor::Supervisor;
-use crate::run::supervisor::dispatch::Giver;
+use crate::run::supervisor::dispatch::Dispatcher;
 use crate::run::takeover::become_subreaper;
 use crate::run::worker::Worker;
 use crate::run::worker::context::Surroundings;
@@ -167,7 +167,7 @@ fn build(
         Supervisor::new(state.name, (around, events_out), reporter, state.counts, serving, (control, ears))?;
     supervisor.state = Doing::Running;
     if plan.options.giving().is_some() {
-        supervisor.giver = Some(Giver::new(endpoint.clone(), state.given));
+        supervisor.dispatcher = Some(Dispatcher::new(endpoint.clone(), state.given));
     }
     supervisor.endpoint = Some(endpoint);
     for (record, kept) in state.workers {
@@ -191,8 +191,8 @@ fn build(
         supervisor.remnants.push(Remnant::take_over(&supervisor.around, left)?);
     }
     while let Some(connection) = estate.take(&Label::Connection) {
-        if let Some(giver) = &mut supervisor.giver {
-            giver.put_back(connection.into());
+        if let Some(dispatcher) = &mut supervisor.dispatcher {
+            dispatcher.put_back(connection.into());
         }
     }
     if let Some(client) = estate.take(&Label::Client) {
