@@ -1,7 +1,7 @@
 //! What the supervisor tells others: who asks for its status, who scrapes metrics, the service manager, the ready file.
 
 use super::dispatch::Dispatcher;
-use super::{Coming, Supervisor};
+use super::{PendingReload, Supervisor};
 use crate::procfs::connections::Connections;
 use crate::procfs::processes::Processes;
 use crate::run::control::{Answer, Client};
@@ -81,7 +81,7 @@ impl Supervisor {
 
     /// Tells those who wait for a reload, or for the end, how it goes.
     pub(crate) fn tell_progress(&self) {
-        if let Some(Coming { generation, clients, .. }) = &self.coming {
+        if let Some(PendingReload { generation, clients, .. }) = &self.pending_reload {
             let of_it = self.workers.iter().filter(|worker| worker.record.generation == generation.number);
             let ready = of_it.filter(|worker| worker.is(WorkerState::Ready)).count();
             let (number, all) = (generation.number, generation.places.len());

@@ -104,7 +104,7 @@ impl Supervisor {
         }
         let why = format!("worker {} {why}", record.pid);
         match then {
-            Then::Abort => return self.abort_coming(&why),
+            Then::Abort => return self.abort_reload(&why),
             Then::GiveUp(told) => self.give_up(told),
             Then::Another(_) => self.counts.restarts += 1,
             Then::Nothing => {}
@@ -114,7 +114,7 @@ impl Supervisor {
 
     /// What follows from the end of a worker that was not asked to.
     fn then(&mut self, record: &crate::run::worker::record::Record, never: bool) -> Then {
-        if self.coming.as_ref().is_some_and(|coming| coming.generation.number == record.generation) {
+        if self.pending_reload.as_ref().is_some_and(|pending| pending.generation.number == record.generation) {
             return Then::Abort;
         }
         if never && self.state == State::Starting {
@@ -201,11 +201,11 @@ impl Supervisor {
         for client in self.early.take().into_iter().flatten() {
             client.end(crate::run::control::Answer::Failed("the supervisor was asked to stop".to_owned()));
         }
-        if let Some(coming) = self.coming.take() {
+        if let Some(pending) = self.pending_reload.take() {
             let serving = Rc::clone(self.plan());
-            self.forget_listeners(&coming.generation.plan, &serving);
+            self.forget_listeners(&pending.generation.plan, &serving);
             let why = "the supervisor was asked to stop";
-            coming
+            pending
                 .clients
                 .into_iter()
                 .for_each(|client| client.end(crate::run::control::Answer::Failed(why.to_owned())));

@@ -35,7 +35,7 @@ use tokio::time::sleep;
 
 /// A generation that is starting, and those who wait for it.
 #[derive(Debug)]
-pub(crate) struct Coming {
+pub(crate) struct PendingReload {
     pub(crate) generation: Generation,
     pub(crate) clients: Vec<Client>,
     /// Another was asked for meanwhile.
@@ -51,7 +51,7 @@ pub(crate) struct Supervisor {
     pub(crate) state: State,
     pub(crate) counts: Counts,
     pub(crate) serving: Generation,
-    pub(crate) coming: Option<Coming>,
+    pub(crate) pending_reload: Option<PendingReload>,
     pub(crate) workers: Vec<Worker>,
     pub(crate) remnants: Vec<Remnant>,
     pub(crate) dispatcher: Option<Dispatcher>,
@@ -112,7 +112,7 @@ impl Supervisor {
             state: State::Starting,
             counts,
             serving,
-            coming: None,
+            pending_reload: None,
             workers: Vec::new(),
             remnants: Vec::new(),
             dispatcher: None,

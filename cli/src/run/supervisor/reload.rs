@@ -1,6 +1,6 @@
 //! Starting workers, and replacing a generation by the next.
 
-use super::{Coming, Supervisor};
+use super::{PendingReload, Supervisor};
 use crate::run::control::{Answer, Client};
 use crate::run::options::{self, Options, Via};
 use crate::run::report::Report;
@@ -100,9 +100,9 @@ impl Supervisor {
             Some(client) => client.end(Answer::Failed(why.to_owned())),
             None => reporter.trouble(why),
         };
-        if let Some(coming) = &mut self.coming {
+        if let Some(pending) = &mut self.pending_reload {
             if client.is_none() {
-                coming.again = true;
+                pending.again = true;
                 return;
             }
             return refuse(client, "a reload is under way: ask again when it is over");
@@ -125,20 +125,23 @@ impl Supervisor {
         match plan {
             Ok(plan) => {
                 let plan = Rc::new(plan);
-                self.coming =
-                    Some(Coming { generation: Generation::new(number, Rc::clone(&plan)), clients, again: false });
+                self.pending_reload = Some(PendingReload {
+                    generation: Generation::new(number, Rc::clone(&plan)),
+                    clients,
+                    again: false,
+                });
                 match self.start_all(&plan, number) {
                     Ok(()) => {
                         self.tell_progress();
                         self.settle_generations();
                     }
-                    Err(error) => self.abort_coming(&format!("{error:#}")),
+                    Err(error) => self.abort_reload(&format!("{error:#}")),
                 }
             }
             Err(error) => {
                 let generation = Generation::new(number, Rc::clone(self.plan()));
-                self.coming = Some(Coming { generation, clients, again: false });
-                self.abort_coming(&format!("{error:#}"));
+                self.pending_reload = Some(PendingReload { generation, clients, again: false });
+                self.abort_reload(&format!("{error:#}"));
             }
         }
     }
@@ -159,20 +162,20 @@ impl Supervisor {
     }
 
     /// The new generation has failed: it goes, and the old stays.
-    pub(crate) fn abort_coming(&mut self, why: &str) {
-        let Some(coming) = self.coming.take() else { return };
+    pub(crate) fn abort_reload(&mut self, why: &str) {
+        let Some(pending) = self.pending_reload.take() else { return };
         self.state = State::Running;
         self.counts.last_failure = Some(format!("reload: {why}"));
         self.reporter.say(&Report::ReloadFailed { why });
         self.tell_manager(|manager| manager.ready(&format!("the last reload failed: {why}")));
-        let failed = |worker: &&mut Worker| worker.record.generation == coming.generation.number;
+        let failed = |worker: &&mut Worker| worker.record.generation == pending.generation.number;
         self.workers.iter_mut().filter(failed).for_each(Worker::stop);
         let serving = Rc::clone(self.plan());
-        self.forget_listeners(&coming.generation.plan, &serving);
-        for client in coming.clients {
+        self.forget_listeners(&pending.generation.plan, &serving);
+        for client in pending.clients {
             client.end(Answer::Failed(why.to_owned()));
         }
-        if coming.again {
+        if pending.again {
             self.reload(None);
         }
     }
@@ -189,15 +192,15 @@ impl Supervisor {
 
     /// When all of a generation are ready, it takes over.
     pub(crate) fn settle_generations(&mut self) {
-        let number = self.coming.as_ref().map_or(self.serving.number, |coming| coming.generation.number);
-        let plan = self.coming.as_ref().map_or(&self.serving.plan, |coming| &coming.generation.plan);
+        let number = self.pending_reload.as_ref().map_or(self.serving.number, |pending| pending.generation.number);
+        let plan = self.pending_reload.as_ref().map_or(&self.serving.plan, |pending| &pending.generation.plan);
         let of_it = self.workers.iter().filter(|worker| worker.record.generation == number);
         let ready = of_it.filter(|worker| worker.is(WorkerState::Ready)).count();
         if ready < Generation::places(plan) as usize && self.options().giving() != Some(Via::Stdio) {
             return;
         }
-        match self.coming.take() {
-            Some(coming) => self.take_over(coming),
+        match self.pending_reload.take() {
+            Some(pending) => self.take_over(pending),
             None if self.state == State::Starting => {
                 self.state = State::Running;
                 let workers: Vec<_> = self.workers_of(number).collect();
@@ -212,8 +215,8 @@ impl Supervisor {
         }
     }
 
-    fn take_over(&mut self, coming: Coming) {
-        let old = std::mem::replace(&mut self.serving, coming.generation);
+    fn take_over(&mut self, pending: PendingReload) {
+        let old = std::mem::replace(&mut self.serving, pending.generation);
         let number = self.serving.number;
         self.accept();
         let single = self.options().giving() == Some(Via::Stdio);
@@ -226,10 +229,10 @@ impl Supervisor {
         let workers: Vec<_> = self.workers_of(number).collect();
         self.reporter.say(&Report::Reloaded { generation: number, workers: &workers });
         self.say_ready();
-        for client in coming.clients {
+        for client in pending.clients {
             client.end(Answer::Done(format!("generation {number} has taken over")));
         }
-        if coming.again {
+        if pending.again {
             self.reload(None);
         }
     }
