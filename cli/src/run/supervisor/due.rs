@@ -68,7 +68,7 @@ impl Supervisor {
             worker.kill();
         }
         self.restart_due();
-        self.look_at_remnants().await;
+        self.look_at_orphans().await;
     }
 
     /// Tries by connections who is ready, as long as somebody is to be tried.
@@ -134,12 +134,12 @@ impl Supervisor {
         let due = self.workers.iter().flat_map(dues).flatten();
         let due = due
             .chain(self.serving.next_restart())
-            .chain(self.remnants.iter().map(|remnant| remnant.due))
+            .chain(self.orphans.iter().map(|orphan| orphan.due))
             .chain(self.watchdog)
             .min();
         let mut pause = due.map_or(LONG_LOOK, Moment::remaining);
         let awaited = |worker: &Worker| matches!(worker.link, Link::Awaited) && !worker.is(WorkerState::Draining);
-        if !self.remnants.is_empty() || self.workers.iter().any(awaited) {
+        if !self.orphans.is_empty() || self.workers.iter().any(awaited) {
             pause = pause.min(LOOK);
         }
         // Nothing tells that a worker has room again.

@@ -7,8 +7,8 @@ use crate::run::report::Report;
 use crate::run::signals::describe;
 use crate::run::worker::Worker;
 use crate::run::worker::guard::remove_path;
+use crate::run::worker::orphan::Orphan;
 use crate::run::worker::output::Output;
-use crate::run::worker::remnant::Remnant;
 use crate::status::{State, WorkerState};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, test_kill_process_group, wait};
 use std::path::Path;
@@ -82,9 +82,9 @@ impl Supervisor {
         drop(worker);
         if test_kill_process_group(pid).is_ok() {
             let due = Moment::now().after(stop_timeout);
-            let remnant = Remnant { group: pid, number: record.number, output, prefix, due, killed: 0 };
-            remnant.signal(stop_signal);
-            self.remnants.push(remnant);
+            let orphan = Orphan { group: pid, number: record.number, output, prefix, due, killed: 0 };
+            orphan.signal(stop_signal);
+            self.orphans.push(orphan);
         } else {
             self.bury(pid, record.number, output, all_read);
         }
@@ -138,20 +138,20 @@ impl Supervisor {
         self.around.folder.forget(number);
     }
 
-    pub(crate) async fn look_at_remnants(&mut self) {
+    pub(crate) async fn look_at_orphans(&mut self) {
         let now = Moment::now();
-        for remnant in self.remnants.iter_mut().filter(|remnant| remnant.due <= now) {
-            remnant.signal(Signal::KILL);
-            remnant.killed += 1;
-            remnant.due = now.after(Duration::from_secs(1));
+        for orphan in self.orphans.iter_mut().filter(|orphan| orphan.due <= now) {
+            orphan.signal(Signal::KILL);
+            orphan.killed += 1;
+            orphan.due = now.after(Duration::from_secs(1));
         }
         // What cannot be killed has ended, and somebody who left the group does not wait for it.
-        let over = |remnant: &Remnant| remnant.killed > KILLS || test_kill_process_group(remnant.group).is_err();
-        let (over, left) = std::mem::take(&mut self.remnants).into_iter().partition::<Vec<_>, _>(over);
-        self.remnants = left;
-        for mut remnant in over {
-            let all_read = timeout(LAST_WORDS, remnant.output.finish()).await.is_ok();
-            self.bury(remnant.group, remnant.number, remnant.output, all_read);
+        let over = |orphan: &Orphan| orphan.killed > KILLS || test_kill_process_group(orphan.group).is_err();
+        let (over, left) = std::mem::take(&mut self.orphans).into_iter().partition::<Vec<_>, _>(over);
+        self.orphans = left;
+        for mut orphan in over {
+            let all_read = timeout(LAST_WORDS, orphan.output.finish()).await.is_ok();
+            self.bury(orphan.group, orphan.number, orphan.output, all_read);
         }
     }
 
@@ -170,7 +170,7 @@ impl Supervisor {
                 self.around.guard = guard;
                 let guard = &self.around.guard;
                 self.workers.iter().filter_map(Worker::pid).for_each(|pid| guard.group(pid, true));
-                self.remnants.iter().for_each(|remnant| guard.group(remnant.group, true));
+                self.orphans.iter().for_each(|orphan| guard.group(orphan.group, true));
                 self.plan()
                     .listeners
                     .iter()
@@ -228,7 +228,7 @@ impl Supervisor {
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.state == State::Stopping && self.workers.is_empty() && self.remnants.is_empty()
+        self.state == State::Stopping && self.workers.is_empty() && self.orphans.is_empty()
     }
 
     /// Leaves nothing behind.

@@ -18,8 +18,8 @@ use super::worker::context::Surroundings;
 use super::worker::event::Event;
 use super::worker::generation::{Generation, Plan};
 use super::worker::link::Link;
+use super::worker::orphan::Orphan;
 use super::worker::probe::tried_at;
-use super::worker::remnant::Remnant;
 use super::worker::{ALIVE_IS_READY, Worker};
 use crate::status::{State, WorkerState};
 use anyhow::{Context, Result};
@@ -53,7 +53,7 @@ pub(crate) struct Supervisor {
     pub(crate) serving: Generation,
     pub(crate) pending_reload: Option<PendingReload>,
     pub(crate) workers: Vec<Worker>,
-    pub(crate) remnants: Vec<Remnant>,
+    pub(crate) orphans: Vec<Orphan>,
     pub(crate) dispatcher: Option<Dispatcher>,
     /// Who waits for the end.
     pub(crate) waiting: Vec<Client>,
@@ -114,7 +114,7 @@ impl Supervisor {
             serving,
             pending_reload: None,
             workers: Vec::new(),
-            remnants: Vec::new(),
+            orphans: Vec::new(),
             dispatcher: None,
             waiting: Vec::new(),
             stored: Vec::new(),
@@ -270,7 +270,7 @@ impl Supervisor {
             self.reporter.say(&Report::Killed { pid: worker.record.pid, why });
             worker.kill();
         }
-        self.remnants.iter().for_each(|remnant| remnant.signal(Signal::KILL));
+        self.orphans.iter().for_each(|orphan| orphan.signal(Signal::KILL));
     }
 
     pub(crate) fn plan(&self) -> &Rc<Plan> {

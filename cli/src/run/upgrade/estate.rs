@@ -7,9 +7,9 @@ use crate::run::options::Via;
 use crate::run::spec::Spec;
 use crate::run::supervisor::counts::Counts;
 use crate::run::worker::generation::Place;
+use crate::run::worker::orphan::OrphanRecord;
 use crate::run::worker::output::Kept;
 use crate::run::worker::record::Record;
-use crate::run::worker::remnant::Left;
 use crate::system::is_now;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::event::PollFlags;
@@ -70,9 +70,9 @@ pub(crate) struct State {
     #[serde(default)]
     pub(crate) passed: Vec<String>,
     pub(crate) workers: Vec<(Record, Kept)>,
-    /// What workers have left.
-    #[serde(default)]
-    pub(crate) remnants: Vec<Left>,
+    /// Process groups whose workers have ended.
+    #[serde(default, rename = "remnants")]
+    pub(crate) orphans: Vec<OrphanRecord>,
     pub(crate) guard: i32,
     pub(crate) given: u64,
     /// The identity of each socket, in the order in which they come.
@@ -97,7 +97,7 @@ impl State {
             listen: Vec::new(),
             passed: Vec::new(),
             workers: Vec::new(),
-            remnants: Vec::new(),
+            orphans: Vec::new(),
             guard,
             given: 0,
             sockets: Vec::new(),

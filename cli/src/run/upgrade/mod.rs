@@ -19,7 +19,7 @@ use super::supervisor::dispatch::Dispatcher;
 use super::supervisor::due::LOOK;
 use super::worker::SETTLING;
 use super::worker::link::Link;
-use super::worker::remnant::Remnant;
+use super::worker::orphan::Orphan;
 use crate::status::State as Doing;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candidate::{Candidate, command, own_path};
@@ -159,7 +159,7 @@ impl Supervisor {
             worker.ignore();
             worker.pause_output();
         }
-        self.remnants.iter_mut().for_each(|remnant| remnant.output.pause());
+        self.orphans.iter_mut().for_each(|orphan| orphan.output.pause());
         if let Some(dispatcher) = &mut self.dispatcher {
             dispatcher.pause();
         }
@@ -193,9 +193,9 @@ impl Supervisor {
                 self.reporter.trouble(&why);
             }
         }
-        for remnant in &mut self.remnants {
-            let prefix = remnant.prefix.clone();
-            if let Err(error) = remnant.output.resume(&prefix) {
+        for orphan in &mut self.orphans {
+            let prefix = orphan.prefix.clone();
+            if let Err(error) = orphan.output.resume(&prefix) {
                 let why = format!("what a worker left prints is lost: {error:#}");
                 self.reporter.trouble(&why);
             }
@@ -229,7 +229,7 @@ impl Supervisor {
             }
             state.workers.push((worker.record.clone(), worker.output.kept.borrow().clone()));
         }
-        state.remnants = self.remnants.iter().map(Remnant::left).collect();
+        state.orphans = self.orphans.iter().map(Orphan::record).collect();
         if let Some(dispatcher) = &self.dispatcher {
             state.given = dispatcher.total;
             for waiting in &dispatcher.waiting {

@@ -17,7 +17,7 @@ use crate::run::worker::event::Event;
 use crate::run::worker::generation::{Generation, Plan};
 use crate::run::worker::guard::Guard;
 use crate::run::worker::link::Link;
-use crate::run::worker::remnant::Remnant;
+use crate::run::worker::orphan::Orphan;
 use crate::status::State as Doing;
 use anyhow::{Result, anyhow, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -72,7 +72,7 @@ pub(crate) async fn stand_by(
     let folder = Folder::take_over(&domain, &estate.state.name)?;
     let paths = |number| [false, true].map(|error| folder.output(number, error));
     let workers = estate.state.workers.iter().map(|(record, _)| record.number);
-    let numbers = workers.chain(estate.state.remnants.iter().map(|left| left.number));
+    let numbers = workers.chain(estate.state.orphans.iter().map(|orphan| orphan.number));
     let _held: Vec<_> = numbers.flat_map(|number| crate::run::worker::output::hold(&paths(number))).collect();
     let mut stream = answer.taken()?;
     // The end of this stream: the old program is no more, in one way or the other.
@@ -187,8 +187,8 @@ fn build(
         )?;
         supervisor.workers.push(worker);
     }
-    for left in state.remnants {
-        supervisor.remnants.push(Remnant::take_over(&supervisor.around, left)?);
+    for record in state.orphans {
+        supervisor.orphans.push(Orphan::take_over(&supervisor.around, record)?);
     }
     while let Some(connection) = estate.take(&Label::Connection) {
         if let Some(dispatcher) = &mut supervisor.dispatcher {

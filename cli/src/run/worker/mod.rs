@@ -7,10 +7,10 @@ pub(super) mod guard;
 pub(super) mod launch;
 pub(super) mod link;
 pub(super) mod notify;
+pub(super) mod orphan;
 pub(super) mod output;
 pub(super) mod probe;
 pub(super) mod record;
-pub(super) mod remnant;
 
 use super::clock::Moment;
 use super::options::{Pass, Ready, Via};

@@ -1,4 +1,4 @@
-//! What a worker had started, and left behind.
+//! The process group of a worker that has ended, with what it had started in it.
 
 use super::context::Surroundings;
 use super::output::{Kept, Output, Prefix};
@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
-/// What a worker had started, and left.
+/// A process group that has lost its worker.
 #[derive(Debug)]
-pub(crate) struct Remnant {
+pub(crate) struct Orphan {
     pub(crate) group: Pid,
     pub(crate) number: u64,
     pub(crate) output: Output,
@@ -22,7 +22,7 @@ pub(crate) struct Remnant {
 
 /// What of it goes to a successor of the supervisor.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Left {
+pub(crate) struct OrphanRecord {
     group: i32,
     pub(crate) number: u64,
     due: Moment,
@@ -30,9 +30,9 @@ pub(crate) struct Left {
     kept: Kept,
 }
 
-impl Remnant {
-    pub(crate) fn left(&self) -> Left {
-        Left {
+impl Orphan {
+    pub(crate) fn record(&self) -> OrphanRecord {
+        OrphanRecord {
             group: self.group.as_raw_pid(),
             number: self.number,
             due: self.due,
@@ -42,12 +42,12 @@ impl Remnant {
     }
 
     /// One that a predecessor had.
-    pub(crate) fn take_over(around: &Surroundings, left: Left) -> Result<Self> {
-        let prefix = Prefix { text: left.prefix, printer: around.printer.clone() };
-        let paths = [false, true].map(|error| around.folder.output(left.number, error));
-        let output = Output::take_over(paths, left.kept, &prefix)?;
-        let group = Pid::from_raw(left.group).context("a process group is missing")?;
-        Ok(Remnant { group, number: left.number, output, prefix, due: left.due, killed: 0 })
+    pub(crate) fn take_over(around: &Surroundings, record: OrphanRecord) -> Result<Self> {
+        let prefix = Prefix { text: record.prefix, printer: around.printer.clone() };
+        let paths = [false, true].map(|error| around.folder.output(record.number, error));
+        let output = Output::take_over(paths, record.kept, &prefix)?;
+        let group = Pid::from_raw(record.group).context("a process group is missing")?;
+        Ok(Orphan { group, number: record.number, output, prefix, due: record.due, killed: 0 })
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
