@@ -12,7 +12,7 @@ use super::supervisor::counts::Counts;
 use super::supervisor::dispatch::Dispatcher;
 use super::takeover::{Role, become_subreaper};
 use super::upgrade::succession::{stand_by, succeed};
-use super::worker::context::Surroundings;
+use super::worker::context::WorkerContext;
 use super::worker::event::Event;
 use super::worker::generation::{Generation, Plan};
 use super::worker::guard::Guard;
@@ -69,10 +69,10 @@ fn begin_anew(options: Options, reporter: Reporter, ears: Ears) -> Result<Superv
             None => None,
         };
         let (events, events_out) = unbounded_channel::<Event>();
-        let around = Surroundings { domain, folder, guard, printer: reporter.printer.clone(), events };
+        let context = WorkerContext { domain, folder, guard, printer: reporter.printer.clone(), events };
         let counts = Counts::new();
         let serving = Generation::new(counts.last_generation, plan);
-        let mut supervisor = Supervisor::new(name, (around, events_out), reporter, counts, serving, (control, ears))?;
+        let mut supervisor = Supervisor::new(name, (context, events_out), reporter, counts, serving, (control, ears))?;
         supervisor.endpoint = dispatcher.as_ref().map(|dispatcher| dispatcher.endpoint.clone());
         supervisor.dispatcher = dispatcher;
         metrics.map(|listener| supervisor.serve_metrics(listener)).transpose()?;

@@ -82,7 +82,7 @@ impl Supervisor {
             return;
         };
         if self.probing.as_ref().is_none_or(|(of, _)| *of != generation) {
-            let probe = find_ready(address, tried.len(), self.around.events.clone());
+            let probe = find_ready(address, tried.len(), self.context.events.clone());
             let former = self.probing.replace((generation, tokio::task::spawn_local(probe)));
             former.into_iter().for_each(|(_, probe)| probe.abort());
         }

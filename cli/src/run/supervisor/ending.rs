@@ -41,7 +41,7 @@ impl Supervisor {
     /// Takes note of all children that have ended, those among them that workers left.
     pub(crate) async fn reap(&mut self) {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-            if pid == self.around.guard.pid {
+            if pid == self.context.guard.pid {
                 self.guard_ended();
             } else if let Some(at) = self.workers.iter().position(|worker| worker.pid() == Some(pid)) {
                 let worker = self.workers.remove(at);
@@ -76,7 +76,7 @@ impl Supervisor {
             }
         }
         let single = worker.is_single();
-        let prefix = crate::run::worker::context::prefix(&self.around, &worker.plan, record.number, record.place);
+        let prefix = crate::run::worker::context::prefix(&self.context, &worker.plan, record.number, record.place);
         worker.ignore();
         let output = std::mem::take(&mut worker.output);
         drop(worker);
@@ -130,12 +130,12 @@ impl Supervisor {
 
     /// Nothing of it is left: its names go.
     fn bury(&mut self, group: Pid, number: u64, output: Output, all_read: bool) {
-        self.around.guard.group(group, false);
+        self.context.guard.group(group, false);
         if !all_read {
             // Somebody else holds the other end: whoever it is, it is none of the worker's.
             drop(output);
         }
-        self.around.folder.forget(number);
+        self.context.folder.forget(number);
     }
 
     pub(crate) async fn look_at_orphans(&mut self) {
@@ -163,12 +163,12 @@ impl Supervisor {
         let started = crate::run::worker::guard::Guard::start(
             self.options().stop_signal,
             self.options().stop_timeout,
-            self.around.folder.path(),
+            self.context.folder.path(),
         );
         match started {
             Ok(guard) => {
-                self.around.guard = guard;
-                let guard = &self.around.guard;
+                self.context.guard = guard;
+                let guard = &self.context.guard;
                 self.workers.iter().filter_map(Worker::pid).for_each(|pid| guard.group(pid, true));
                 self.orphans.iter().for_each(|orphan| guard.group(orphan.group, true));
                 self.plan()
@@ -236,12 +236,12 @@ impl Supervisor {
         self.hearing.abort();
         // It has the control socket until it is gone.
         let _ = (&mut self.hearing).await;
-        self.around.guard.dismiss();
+        self.context.guard.dismiss();
         // What a service manager keeps can be reached for as long as its path is there.
         let left = |listener: &&Rc<Listener>| !self.stored.iter().any(|kept| Rc::ptr_eq(kept, listener));
         let listeners = self.plan().listeners.iter().filter(left);
         let paths: Vec<_> = listeners.filter_map(|listener| listener.path().map(Path::to_owned)).collect();
-        let folder = self.around.folder.path().to_owned();
+        let folder = self.context.folder.path().to_owned();
         let failure = self.counts.last_failure.clone().filter(|_| self.failed);
         for client in self.waiting {
             client.say(&match &failure {

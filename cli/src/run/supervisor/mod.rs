@@ -14,7 +14,7 @@ use super::options::{Options, Ready};
 use super::report::{Report, Reporter};
 use super::signals::{Ears, Heard};
 use super::systemd::Manager;
-use super::worker::context::Surroundings;
+use super::worker::context::WorkerContext;
 use super::worker::event::Event;
 use super::worker::generation::{Generation, Plan};
 use super::worker::link::Link;
@@ -46,7 +46,7 @@ pub(crate) struct PendingReload {
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     pub(crate) name: String,
-    pub(crate) around: Surroundings,
+    pub(crate) context: WorkerContext,
     pub(crate) reporter: Reporter,
     pub(crate) state: State,
     pub(crate) counts: Counts,
@@ -92,7 +92,7 @@ fn hear_requests(control: &Rc<UnixListener>, heard: &UnboundedSender<(Request, C
 impl Supervisor {
     pub(crate) fn new(
         name: String,
-        (around, events): (Surroundings, UnboundedReceiver<Event>),
+        (context, events): (WorkerContext, UnboundedReceiver<Event>),
         reporter: Reporter,
         counts: Counts,
         serving: Generation,
@@ -107,7 +107,7 @@ impl Supervisor {
             watchdog: manager.watchdog_period().map(|_| Moment::now()),
             manager,
             name,
-            around,
+            context,
             reporter,
             state: State::Starting,
             counts,

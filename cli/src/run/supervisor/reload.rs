@@ -32,7 +32,7 @@ impl Supervisor {
 
     fn start_worker(&mut self, plan: &Rc<Plan>, generation: u32, place: u32) -> Result<()> {
         self.counts.last_worker += 1;
-        let worker = Worker::start(&self.around, plan, (self.counts.last_worker, generation, place), None)?;
+        let worker = Worker::start(&self.context, plan, (self.counts.last_worker, generation, place), None)?;
         self.reporter.say(&Report::WorkerStarted { pid: worker.record.pid, place, generation });
         self.workers.push(worker);
         Ok(())
@@ -47,7 +47,7 @@ impl Supervisor {
             self.counts.last_worker += 1;
             let number = self.counts.last_worker;
             let worker =
-                Worker::start(&self.around, &plan, (number, self.serving.number, 0), Some(waiting.parcel.socket()));
+                Worker::start(&self.context, &plan, (number, self.serving.number, 0), Some(waiting.parcel.socket()));
             match worker {
                 Ok(mut worker) => {
                     if self.state == State::Stopping {
@@ -88,7 +88,7 @@ impl Supervisor {
     pub(crate) fn accept(&mut self) {
         let plan = Rc::clone(self.plan());
         let Some(dispatcher) = &mut self.dispatcher else { return };
-        if let Err(error) = dispatcher.accept_from(&plan.listeners, &self.around.events) {
+        if let Err(error) = dispatcher.accept_from(&plan.listeners, &self.context.events) {
             self.reporter.trouble(&format!("{error:#}"));
         }
     }
@@ -153,7 +153,7 @@ impl Supervisor {
             "what workers get, and the name, cannot change at a reload: stop the supervisor, and start it again"
         );
         // The guard knows of a path before it is there.
-        self.around.guard.paths(&options.listen);
+        self.context.guard.paths(&options.listen);
         let plan = Plan::make(options, &self.plan().listeners)?;
         for listener in plan.listeners.iter().filter(|listener| !self.plan().listens_at(listener)) {
             self.reporter.say(&Report::Listening { name: &listener.spec.name, address: &listener.address });
@@ -185,7 +185,7 @@ impl Supervisor {
         for listener in old.listeners.iter().filter(|listener| !new.listens_at(listener)) {
             if let Some(path) = listener.path() {
                 let _ = std::fs::remove_file(path);
-                self.around.guard.path(path, false);
+                self.context.guard.path(path, false);
             }
         }
     }

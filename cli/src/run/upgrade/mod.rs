@@ -112,10 +112,10 @@ impl Supervisor {
         let program = to.map_or_else(own_path, Ok)?;
         let endpoint = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
-            None => signals::unheard(|| Endpoint::open(&self.around.domain))?,
+            None => signals::unheard(|| Endpoint::open(&self.context.domain))?,
         };
         self.endpoint = Some(endpoint.clone());
-        let mut candidate = Candidate::start(&program, &self.around.domain)?;
+        let mut candidate = Candidate::start(&program, &self.context.domain)?;
         let sender = self.await_candidate(&endpoint, &mut candidate).await;
         let sender = sender.with_context(|| format!("{} cannot take over", program.display()))?;
         let done = match self.freeze().await {
@@ -187,8 +187,8 @@ impl Supervisor {
     /// Goes on after a failure.
     fn thaw(&mut self) {
         for worker in &mut self.workers {
-            worker.attend(&self.around);
-            if let Err(error) = worker.resume_output(&self.around) {
+            worker.attend(&self.context);
+            if let Err(error) = worker.resume_output(&self.context) {
                 let why = format!("what worker {} prints is lost: {error:#}", worker.record.pid);
                 self.reporter.trouble(&why);
             }
@@ -205,7 +205,7 @@ impl Supervisor {
     }
 
     fn estate(&self) -> Result<Estate> {
-        let mut state = State::new(&self.name, &self.counts, self.serving.number, self.around.guard.pid.as_raw_pid());
+        let mut state = State::new(&self.name, &self.counts, self.serving.number, self.context.guard.pid.as_raw_pid());
         state.places.clone_from(&self.serving.places);
         state.giving = self.options().giving();
         let listeners = &self.plan().listeners;
@@ -217,7 +217,7 @@ impl Supervisor {
         };
         let mut sockets = vec![
             (Label::Control, same(self.control.as_fd())?),
-            (Label::Guard, same(self.around.guard.line().as_fd())?),
+            (Label::Guard, same(self.context.guard.line().as_fd())?),
         ];
         for listener in &self.plan().listeners {
             sockets.push((Label::Listener(listener.spec.name.clone()), listener.socket.try_clone()?));

@@ -12,7 +12,7 @@ use crate::run::supervisor::Supervisor;
 use crate::run::supervisor::dispatch::Dispatcher;
 use crate::run::takeover::become_subreaper;
 use crate::run::worker::Worker;
-use crate::run::worker::context::Surroundings;
+use crate::run::worker::context::WorkerContext;
 use crate::run::worker::event::Event;
 use crate::run::worker::generation::{Generation, Plan};
 use crate::run::worker::guard::Guard;
@@ -158,13 +158,13 @@ fn build(
     }
     let plan = Rc::new(Plan { options, listeners });
     let (events, events_out) = unbounded_channel::<Event>();
-    let around = Surroundings { domain, folder, guard, printer: reporter.printer.clone(), events };
+    let context = WorkerContext { domain, folder, guard, printer: reporter.printer.clone(), events };
     let mut state = estate.state.clone();
     let serving =
         Generation { number: state.generation, plan: Rc::clone(&plan), places: std::mem::take(&mut state.places) };
     state.counts.upgrades += 1;
     let mut supervisor =
-        Supervisor::new(state.name, (around, events_out), reporter, state.counts, serving, (control, ears))?;
+        Supervisor::new(state.name, (context, events_out), reporter, state.counts, serving, (control, ears))?;
     supervisor.state = Doing::Running;
     if plan.options.giving().is_some() {
         supervisor.dispatcher = Some(Dispatcher::new(endpoint.clone(), state.given));
@@ -179,7 +179,7 @@ fn build(
             None => Link::None,
         };
         let worker = Worker::take_over(
-            &supervisor.around,
+            &supervisor.context,
             &plan,
             (record, kept),
             link,
@@ -188,7 +188,7 @@ fn build(
         supervisor.workers.push(worker);
     }
     for record in state.orphans {
-        supervisor.orphans.push(Orphan::take_over(&supervisor.around, record)?);
+        supervisor.orphans.push(Orphan::take_over(&supervisor.context, record)?);
     }
     while let Some(connection) = estate.take(&Label::Connection) {
         if let Some(dispatcher) = &mut supervisor.dispatcher {

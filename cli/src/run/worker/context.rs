@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// What starting and stopping workers needs.
 #[derive(Debug)]
-pub(crate) struct Surroundings {
+pub(crate) struct WorkerContext {
     pub(crate) domain: Domain,
     pub(crate) folder: Folder,
     pub(crate) guard: Guard,
@@ -21,8 +21,8 @@ pub(crate) struct Surroundings {
 }
 
 /// What its lines begin with: its place, or its number if each serves one connection.
-pub(crate) fn prefix(around: &Surroundings, plan: &Plan, number: u64, place: u32) -> Prefix {
+pub(crate) fn prefix(context: &WorkerContext, plan: &Plan, number: u64, place: u32) -> Prefix {
     let single = plan.options.giving() == Some(Via::Stdio);
     let text = if single { format!("#{number} | ") } else { format!("{place} | ") };
-    Prefix { text, printer: around.printer.clone() }
+    Prefix { text, printer: context.printer.clone() }
 }

@@ -17,7 +17,7 @@ use super::options::{Pass, Ready, Via};
 use crate::status::WorkerState;
 use crate::system::is_now;
 use anyhow::{Context, Result};
-use context::{Surroundings, prefix};
+use context::{WorkerContext, prefix};
 use event::Event;
 use generation::Plan;
 use launch::{Launch, borrowed};
@@ -61,27 +61,27 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts one; `connection` is what it serves, if it serves a single one.
     pub(crate) fn start(
-        around: &Surroundings,
+        context: &WorkerContext,
         plan: &Rc<Plan>,
         which: (u64, u32, u32),
         connection: Option<&Socket>,
     ) -> Result<Self> {
         // One that fails to start leaves no names.
-        Worker::try_start(around, plan, which, connection).inspect_err(|_| around.folder.forget(which.0))
+        Worker::try_start(context, plan, which, connection).inspect_err(|_| context.folder.forget(which.0))
     }
 
     fn try_start(
-        around: &Surroundings,
+        context: &WorkerContext,
         plan: &Rc<Plan>,
         (number, generation, place): (u64, u32, u32),
         connection: Option<&Socket>,
     ) -> Result<Self> {
         let options = &plan.options;
-        let notify = StdDatagram::bind(around.folder.notify(number)).context("a socket for what a worker says")?;
+        let notify = StdDatagram::bind(context.folder.notify(number)).context("a socket for what a worker says")?;
         notify.set_nonblocking(true)?;
         let notify = Rc::new(UnixDatagram::from_std(notify)?);
-        let prefix = prefix(around, plan, number, place);
-        let paths = [false, true].map(|error| around.folder.output(number, error));
+        let prefix = prefix(context, plan, number, place);
+        let paths = [false, true].map(|error| context.folder.output(number, error));
         let (output, [out, err]) = Output::open(paths, &prefix)?;
         let mut link = Link::None;
         let (stdin, stdout) = match (connection, options.giving()) {
@@ -101,8 +101,8 @@ impl Worker {
             command: &options.command,
             listeners: plan.listeners.iter().filter(|_| passed).map(|listener| borrowed(listener)).collect(),
             environment: vec![
-                ("NOTIFY_SOCKET", around.folder.notify(number).into()),
-                ("SHARESOCK_DOMAIN", around.domain.path().into()),
+                ("NOTIFY_SOCKET", context.folder.notify(number).into()),
+                ("SHARESOCK_DOMAIN", context.domain.path().into()),
                 ("SHARESOCK_SUPERVISOR", Process::current()?.to_string().into()),
                 ("SHARESOCK_WORKER", place.to_string().into()),
                 ("SHARESOCK_GENERATION", generation.to_string().into()),
@@ -113,7 +113,7 @@ impl Worker {
             death_signal: options.stop_signal,
         };
         let (pid, mut go) = launch.start()?;
-        around.guard.group(pid, true);
+        context.guard.group(pid, true);
         // If it has ended meanwhile, that is seen soon enough.
         let _ = go.write_all(b"!");
         let since = Moment::now();
@@ -138,26 +138,26 @@ impl Worker {
             failure: None,
             adopted: false,
         };
-        Ok(Worker::with(around, plan, record, output, link, notify))
+        Ok(Worker::with(context, plan, record, output, link, notify))
     }
 
     /// One that a predecessor started.
     pub(crate) fn take_over(
-        around: &Surroundings,
+        context: &WorkerContext,
         plan: &Rc<Plan>,
         (record, kept): (Record, Kept),
         link: Link,
         notify: StdDatagram,
     ) -> Result<Self> {
-        let paths = [false, true].map(|error| around.folder.output(record.number, error));
-        let output = Output::take_over(paths, kept, &prefix(around, plan, record.number, record.place))?;
+        let paths = [false, true].map(|error| context.folder.output(record.number, error));
+        let output = Output::take_over(paths, kept, &prefix(context, plan, record.number, record.place))?;
         notify.set_nonblocking(true)?;
         let notify = Rc::new(UnixDatagram::from_std(notify)?);
-        Ok(Worker::with(around, plan, record, output, link, notify))
+        Ok(Worker::with(context, plan, record, output, link, notify))
     }
 
     fn with(
-        around: &Surroundings,
+        context: &WorkerContext,
         plan: &Rc<Plan>,
         record: Record,
         output: Output,
@@ -165,13 +165,13 @@ impl Worker {
         notify: Rc<UnixDatagram>,
     ) -> Self {
         let mut worker = Worker { record, plan: Rc::clone(plan), output, link, notify, tasks: Vec::new(), probe: None };
-        worker.attend(around);
+        worker.attend(context);
         worker
     }
 
     /// Hears what it says, and tries whether it is ready.
-    pub(crate) fn attend(&mut self, around: &Surroundings) {
-        let (number, events, socket) = (self.record.number, around.events.clone(), Rc::clone(&self.notify));
+    pub(crate) fn attend(&mut self, context: &WorkerContext) {
+        let (number, events, socket) = (self.record.number, context.events.clone(), Rc::clone(&self.notify));
         self.tasks.push(tokio::task::spawn_local(async move {
             let mut message = vec![0; 4096];
             while let Ok(length) = socket.recv(&mut message).await {
@@ -179,13 +179,13 @@ impl Worker {
             }
         }));
         if self.record.adopted {
-            self.watch(around);
+            self.watch(context);
         }
         if self.record.state != WorkerState::Starting {
             return;
         }
         if let Ready::Connect(address) = self.plan.options.ready.clone() {
-            let events = around.events.clone();
+            let events = context.events.clone();
             self.probe = Some(tokio::task::spawn_local(async move {
                 until_listening(&address).await;
                 let _ = events.send(Event::Ready(number));
@@ -194,9 +194,9 @@ impl Worker {
     }
 
     /// Notices its end, though it is no child of this process.
-    fn watch(&mut self, around: &Surroundings) {
+    fn watch(&mut self, context: &WorkerContext) {
         let Some(pid) = self.pid() else { return };
-        let (number, events) = (self.record.number, around.events.clone());
+        let (number, events) = (self.record.number, context.events.clone());
         self.tasks.push(tokio::task::spawn_local(async move {
             if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::NONBLOCK) {
                 while !is_now(&pidfd, PollFlags::IN) {
@@ -221,8 +221,8 @@ impl Worker {
         self.output.pause();
     }
 
-    pub(crate) fn resume_output(&mut self, around: &Surroundings) -> Result<()> {
-        self.output.resume(&prefix(around, &self.plan, self.record.number, self.record.place))
+    pub(crate) fn resume_output(&mut self, context: &WorkerContext) -> Result<()> {
+        self.output.resume(&prefix(context, &self.plan, self.record.number, self.record.place))
     }
 
     pub(crate) fn pid(&self) -> Option<Pid> {

@@ -1,6 +1,6 @@
 //! The process group of a worker that has ended, with what it had started in it.
 
-use super::context::Surroundings;
+use super::context::WorkerContext;
 use super::output::{Kept, Output, Prefix};
 use crate::run::clock::Moment;
 use anyhow::{Context, Result};
@@ -42,9 +42,9 @@ impl Orphan {
     }
 
     /// One that a predecessor had.
-    pub(crate) fn take_over(around: &Surroundings, record: OrphanRecord) -> Result<Self> {
-        let prefix = Prefix { text: record.prefix, printer: around.printer.clone() };
-        let paths = [false, true].map(|error| around.folder.output(record.number, error));
+    pub(crate) fn take_over(context: &WorkerContext, record: OrphanRecord) -> Result<Self> {
+        let prefix = Prefix { text: record.prefix, printer: context.printer.clone() };
+        let paths = [false, true].map(|error| context.folder.output(record.number, error));
         let output = Output::take_over(paths, record.kept, &prefix)?;
         let group = Pid::from_raw(record.group).context("a process group is missing")?;
         Ok(Orphan { group, number: record.number, output, prefix, due: record.due, killed: 0 })
