@@ -6,7 +6,7 @@ use super::options::Options;
 use super::report::Reporter;
 use super::report::printer::Printer;
 use super::signals;
-use super::signals::Ears;
+use super::signals::SignalStream;
 use super::supervisor::Supervisor;
 use super::supervisor::counts::Counts;
 use super::supervisor::dispatch::Dispatcher;
@@ -28,20 +28,20 @@ use tokio::sync::mpsc::unbounded_channel;
 pub(crate) async fn begin(options: Options) -> Result<ExitCode> {
     // Until a signal is watched for, it ends this process. Held meanwhile: one that came after its handler was installed
     // and before that is told of us would be lost.
-    signals::hold();
-    let ears = Ears::open()?;
+    signals::block();
+    let stream = SignalStream::open()?;
     // A successor was started with them held.
-    signals::release();
-    let (printer, json) = (signals::unheard(Printer::start), options.json);
+    signals::unblock();
+    let (printer, json) = (signals::with_signals_blocked(Printer::start), options.json);
     let reporter = Reporter { json, printer };
     match Role::from_env()? {
-        None => begin_anew(options, reporter, ears)?.go().await,
+        None => begin_anew(options, reporter, stream)?.go().await,
         Some(Role::Successor(candidate)) => {
-            let mut supervisor = succeed(options, reporter, ears, candidate)?;
+            let mut supervisor = succeed(options, reporter, stream, candidate)?;
             supervisor.go_on("upgraded");
             supervisor.go().await
         }
-        Some(Role::Candidate(old)) => match stand_by(options, reporter, ears, old).await? {
+        Some(Role::Candidate(old)) => match stand_by(options, reporter, stream, old).await? {
             Some(mut supervisor) => {
                 supervisor.go_on("this process has taken over");
                 supervisor.go().await
@@ -51,7 +51,7 @@ pub(crate) async fn begin(options: Options) -> Result<ExitCode> {
     }
 }
 
-fn begin_anew(options: Options, reporter: Reporter, ears: Ears) -> Result<Supervisor> {
+fn begin_anew(options: Options, reporter: Reporter, stream: SignalStream) -> Result<Supervisor> {
     let name = options.name();
     let domain = open_domain(options.domain.as_ref())?;
     let path = Folder::path_of(&domain, &name);
@@ -65,14 +65,15 @@ fn begin_anew(options: Options, reporter: Reporter, ears: Ears) -> Result<Superv
         let plan = Rc::new(Plan::make(options, &passed)?);
         let metrics = plan.options.metrics.map(super::control::metrics::bind).transpose()?;
         let dispatcher = match plan.options.giving() {
-            Some(_) => Some(Dispatcher::new(signals::unheard(|| Endpoint::open(&domain))?, 0)),
+            Some(_) => Some(Dispatcher::new(signals::with_signals_blocked(|| Endpoint::open(&domain))?, 0)),
             None => None,
         };
         let (events, events_out) = unbounded_channel::<Event>();
         let context = WorkerContext { domain, folder, guard, printer: reporter.printer.clone(), events };
         let counts = Counts::new();
         let serving = Generation::new(counts.last_generation, plan);
-        let mut supervisor = Supervisor::new(name, (context, events_out), reporter, counts, serving, (control, ears))?;
+        let mut supervisor =
+            Supervisor::new(name, (context, events_out), reporter, counts, serving, (control, stream))?;
         supervisor.endpoint = dispatcher.as_ref().map(|dispatcher| dispatcher.endpoint.clone());
         supervisor.dispatcher = dispatcher;
         metrics.map(|listener| supervisor.serve_metrics(listener)).transpose()?;

@@ -45,7 +45,7 @@ pub(crate) fn run(given: &Options) -> Result<ExitCode> {
 
 fn supervise(options: Options) -> Result<ExitCode> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_all().on_thread_start(signals::hold).build().context("starting the runtime")?;
+    let runtime = runtime.enable_all().on_thread_start(signals::block).build().context("starting the runtime")?;
     let done = tokio::task::LocalSet::new().block_on(&runtime, begin::begin(options));
     runtime.shutdown_timeout(Duration::ZERO);
     done

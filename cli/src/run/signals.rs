@@ -1,4 +1,4 @@
-//! Signals: their names, and those that the supervisor hears.
+//! Signals: their names, and those that the supervisor receives.
 
 use anyhow::{Context as _, Result};
 use nix::sys::signal::SigSet;
@@ -41,9 +41,9 @@ pub(super) fn describe(status: WaitStatus) -> String {
     }
 }
 
-/// What the supervisor hears.
+/// What a signal asks of the supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum SignalEvent {
     End,
     Reload,
     /// Meant for the workers.
@@ -54,64 +54,65 @@ pub(crate) enum Heard {
 
 /// The signals of a supervisor.
 #[derive(Debug)]
-pub(crate) struct Ears(Vec<(Heard, Stream)>);
+pub(crate) struct SignalStream(Vec<(SignalEvent, Stream)>);
 
-impl Ears {
+impl SignalStream {
     pub(crate) fn open() -> Result<Self> {
-        let heard = [
-            (Heard::Child, SignalKind::child()),
-            (Heard::End, SignalKind::terminate()),
-            (Heard::End, SignalKind::interrupt()),
-            (Heard::End, SignalKind::quit()),
-            (Heard::Reload, SignalKind::hangup()),
-            (Heard::Forward(Signal::USR1), SignalKind::user_defined1()),
-            (Heard::Forward(Signal::USR2), SignalKind::user_defined2()),
-            (Heard::Forward(Signal::WINCH), SignalKind::window_change()),
+        let watched = [
+            (SignalEvent::Child, SignalKind::child()),
+            (SignalEvent::End, SignalKind::terminate()),
+            (SignalEvent::End, SignalKind::interrupt()),
+            (SignalEvent::End, SignalKind::quit()),
+            (SignalEvent::Reload, SignalKind::hangup()),
+            (SignalEvent::Forward(Signal::USR1), SignalKind::user_defined1()),
+            (SignalEvent::Forward(Signal::USR2), SignalKind::user_defined2()),
+            (SignalEvent::Forward(Signal::WINCH), SignalKind::window_change()),
         ];
-        let open = |(heard, kind)| Ok((heard, signal(kind).context("watching for signals")?));
-        heard.into_iter().map(open).collect::<Result<_>>().map(Ears)
+        let open = |(event, kind)| Ok((event, signal(kind).context("watching for signals")?));
+        watched.into_iter().map(open).collect::<Result<_>>().map(SignalStream)
     }
 
-    pub(crate) async fn next(&mut self) -> Heard {
+    pub(crate) async fn next(&mut self) -> SignalEvent {
         std::future::poll_fn(|context| self.poll(context)).await
     }
 
-    /// What has been heard already.
-    pub(crate) async fn now(&mut self) -> Option<Heard> {
+    /// One that has come already.
+    pub(crate) async fn now(&mut self) -> Option<SignalEvent> {
         std::future::poll_fn(|context| match self.poll(context) {
-            Poll::Ready(heard) => Poll::Ready(Some(heard)),
+            Poll::Ready(event) => Poll::Ready(Some(event)),
             Poll::Pending => Poll::Ready(None),
         })
         .await
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Heard> {
-        let heard =
-            self.0.iter_mut().find_map(|(heard, stream)| stream.poll_recv(context).is_ready().then_some(*heard));
-        heard.map_or(Poll::Pending, Poll::Ready)
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<SignalEvent> {
+        let event =
+            self.0.iter_mut().find_map(|(event, stream)| stream.poll_recv(context).is_ready().then_some(*event));
+        event.map_or(Poll::Pending, Poll::Ready)
     }
 }
 
-/// What a supervisor that becomes another program must not miss.
+/// Those that a supervisor which becomes another program must not miss.
 fn kept() -> SigSet {
     use nix::sys::signal::Signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
     [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH].into_iter().collect()
 }
 
-/// From here on they wait, also while this thread's process executes another program.
-pub(crate) fn hold() {
+/// Blocks them: from here on they wait, also while this thread's process executes another program.
+pub(crate) fn block() {
     let _ = kept().thread_block();
 }
 
-/// Those that waited come now.
-pub(crate) fn release() {
+/// Unblocks them: those that waited come now.
+pub(crate) fn unblock() {
     let _ = kept().thread_unblock();
 }
 
-/// Threads that this starts do not hear them: one would, and then the program be replaced that knows of it.
-pub(crate) fn unheard<T>(start: impl FnOnce() -> T) -> T {
+/// Blocks signals while threads are spawned, so that only the main thread receives them; one lost to another thread would
+/// vanish when this program is replaced.
+pub(crate) fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
     let before = SigSet::thread_get_mask();
-    hold();
+    block();
     let started = start();
     let _ = before.map(|before| before.thread_set_mask());
     started

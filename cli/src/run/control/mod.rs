@@ -76,8 +76,8 @@ impl Client {
     }
 }
 
-/// Hears requests, until the task is stopped.
-pub(crate) async fn hear(listener: Rc<UnixListener>, heard: mpsc::UnboundedSender<(Request, Client)>) {
+/// Receives requests, until the task is stopped.
+pub(crate) async fn serve(listener: Rc<UnixListener>, requests: mpsc::UnboundedSender<(Request, Client)>) {
     let places = Arc::new(Semaphore::new(MOST_CLIENTS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -85,11 +85,11 @@ pub(crate) async fn hear(listener: Rc<UnixListener>, heard: mpsc::UnboundedSende
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let heard = heard.clone();
+        let requests = requests.clone();
         tokio::task::spawn_local(async move {
             let _place = place;
             match timeout(PATIENCE, request(stream)).await {
-                Ok(Ok((request, client))) => _ = heard.send((request, client)),
+                Ok(Ok((request, client))) => _ = requests.send((request, client)),
                 Ok(Err(Some((why, client)))) => client.end(Answer::Failed(why)),
                 Ok(Err(None)) | Err(_) => {}
             }

@@ -137,7 +137,7 @@ impl Supervisor {
 
     /// Answers for metrics there.
     pub(crate) fn serve_metrics(&mut self, listener: std::net::TcpListener) -> Result<()> {
-        let (bound, task) = crate::run::control::metrics::serve(listener, self.heard_in.clone())?;
+        let (bound, task) = crate::run::control::metrics::serve(listener, self.requests_in.clone())?;
         self.reporter.say(&Report::Metrics { address: &format!("http://{bound}/metrics") });
         self.metrics = Some(task);
         Ok(())

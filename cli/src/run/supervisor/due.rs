@@ -4,7 +4,7 @@ use super::Supervisor;
 use crate::run::clock::Moment;
 use crate::run::options::{Ready, Via};
 use crate::run::report::Report;
-use crate::run::signals::unheard;
+use crate::run::signals::with_signals_blocked;
 use crate::run::systemd::Manager;
 use crate::run::worker::Worker;
 use crate::run::worker::generation::Plan;
@@ -94,7 +94,9 @@ impl Supervisor {
         let mut linked = Vec::new();
         for worker in &mut self.workers {
             if matches!(worker.link, Link::Awaited) && !worker.is(WorkerState::Draining) {
-                if let Ok(sender) = unheard(|| dispatcher.endpoint.sender(worker.record.pid.unsigned_abs())) {
+                if let Ok(sender) =
+                    with_signals_blocked(|| dispatcher.endpoint.sender(worker.record.pid.unsigned_abs()))
+                {
                     worker.link = Link::hand_off(sender);
                     if worker.record.said_ready || worker.plan.options.ready == Ready::Auto {
                         linked.push(worker.record.number);

@@ -233,9 +233,9 @@ impl Supervisor {
 
     /// Leaves nothing behind.
     pub(crate) async fn finish(mut self) -> ExitCode {
-        self.hearing.abort();
+        self.request_task.abort();
         // It has the control socket until it is gone.
-        let _ = (&mut self.hearing).await;
+        let _ = (&mut self.request_task).await;
         self.context.guard.dismiss();
         // What a service manager keeps can be reached for as long as its path is there.
         let left = |listener: &&Rc<Listener>| !self.stored.iter().any(|kept| Rc::ptr_eq(kept, listener));

@@ -12,7 +12,7 @@ use super::control::{self, Client, Request};
 use super::listener::Listener;
 use super::options::{Options, Ready};
 use super::report::{Report, Reporter};
-use super::signals::{Ears, Heard};
+use super::signals::{SignalEvent, SignalStream};
 use super::systemd::Manager;
 use super::worker::context::WorkerContext;
 use super::worker::event::Event;
@@ -76,17 +76,17 @@ pub(crate) struct Supervisor {
     /// Workers that have ended, and are no children of this process.
     pub(crate) gone: Vec<u64>,
     pub(crate) control: Rc<UnixListener>,
-    pub(crate) hearing: JoinHandle<()>,
-    pub(crate) heard_in: UnboundedSender<(Request, Client)>,
-    pub(crate) heard: UnboundedReceiver<(Request, Client)>,
+    pub(crate) request_task: JoinHandle<()>,
+    pub(crate) requests_in: UnboundedSender<(Request, Client)>,
+    pub(crate) requests: UnboundedReceiver<(Request, Client)>,
     pub(crate) events: UnboundedReceiver<Event>,
-    pub(crate) ears: Ears,
-    /// Heard while another program was tried, and answered when that has failed.
-    pub(crate) heard_late: Vec<Heard>,
+    pub(crate) signals: SignalStream,
+    /// Signals that came while another program was tried, and are handled when that has failed.
+    pub(crate) late_signals: Vec<SignalEvent>,
 }
 
-fn hear_requests(control: &Rc<UnixListener>, heard: &UnboundedSender<(Request, Client)>) -> JoinHandle<()> {
-    tokio::task::spawn_local(control::hear(Rc::clone(control), heard.clone()))
+fn serve_requests(control: &Rc<UnixListener>, requests: &UnboundedSender<(Request, Client)>) -> JoinHandle<()> {
+    tokio::task::spawn_local(control::serve(Rc::clone(control), requests.clone()))
 }
 
 impl Supervisor {
@@ -96,12 +96,12 @@ impl Supervisor {
         reporter: Reporter,
         counts: Counts,
         serving: Generation,
-        (control, ears): (std::os::unix::net::UnixListener, Ears),
+        (control, signals): (std::os::unix::net::UnixListener, SignalStream),
     ) -> Result<Self> {
         control.set_nonblocking(true).context("listening in the domain")?;
         let control = Rc::new(UnixListener::from_std(control).context("listening in the domain")?);
-        let (heard_in, heard) = unbounded_channel();
-        let hearing = hear_requests(&control, &heard_in);
+        let (requests_in, requests) = unbounded_channel();
+        let request_task = serve_requests(&control, &requests_in);
         let manager = Manager::from_env()?;
         Ok(Supervisor {
             watchdog: manager.watchdog_period().map(|_| Moment::now()),
@@ -126,18 +126,18 @@ impl Supervisor {
             probing: None,
             gone: Vec::new(),
             control,
-            hearing,
-            heard_in,
-            heard,
+            request_task,
+            requests_in,
+            requests,
             events,
-            ears,
-            heard_late: Vec::new(),
+            signals,
+            late_signals: Vec::new(),
         })
     }
 
-    /// Hears requests again.
-    pub(crate) fn hear_requests(&mut self) {
-        self.hearing = hear_requests(&self.control, &self.heard_in);
+    /// Receives requests again.
+    pub(crate) fn serve_requests(&mut self) {
+        self.request_task = serve_requests(&self.control, &self.requests_in);
     }
 
     /// Takes note of everything that has come.
@@ -161,25 +161,25 @@ impl Supervisor {
             }
             let pause = self.pause();
             tokio::select! {
-                heard = self.ears.next() => self.hear(heard).await,
+                event = self.signals.next() => self.handle_signal(event).await,
                 Some(event) = self.events.recv() => {
                     self.note(event);
                     // One at a time, a worker that says much would fill the memory.
                     self.note_all();
                 }
-                Some((request, client)) = self.heard.recv() => self.answer(request, client).await,
+                Some((request, client)) = self.requests.recv() => self.answer(request, client).await,
                 () = sleep(pause) => {}
             }
         }
     }
 
-    pub(crate) async fn hear(&mut self, heard: Heard) {
-        match heard {
-            Heard::Child => self.reap().await,
-            Heard::End if self.state == State::Stopping => self.kill_all("a second signal came"),
-            Heard::End => self.stop(),
-            Heard::Reload => self.reload(None),
-            Heard::Forward(signal) => {
+    pub(crate) async fn handle_signal(&mut self, event: SignalEvent) {
+        match event {
+            SignalEvent::Child => self.reap().await,
+            SignalEvent::End if self.state == State::Stopping => self.kill_all("a second signal came"),
+            SignalEvent::End => self.stop(),
+            SignalEvent::Reload => self.reload(None),
+            SignalEvent::Forward(signal) => {
                 self.workers
                     .iter()
                     .filter(|worker| worker.is(WorkerState::Ready))

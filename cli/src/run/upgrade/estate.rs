@@ -221,7 +221,7 @@ pub(crate) async fn reach(
 ) -> Result<Sender> {
     let wait = async {
         loop {
-            if let Ok(sender) = crate::run::signals::unheard(|| endpoint.sender(process)) {
+            if let Ok(sender) = crate::run::signals::with_signals_blocked(|| endpoint.sender(process)) {
                 return Ok(sender);
             }
             if let Some(why) = gone() {

@@ -13,7 +13,7 @@ pub(super) mod succession;
 use super::control::{Answer, Client, Request};
 use super::report::Report;
 use super::signals;
-use super::signals::Heard;
+use super::signals::SignalEvent;
 use super::supervisor::Supervisor;
 use super::supervisor::dispatch::Dispatcher;
 use super::supervisor::due::LOOK;
@@ -30,8 +30,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// So soon a signal that came is heard.
-const HEARD: Duration = Duration::from_millis(2);
+/// Longest time from a signal to its event.
+const SIGNAL_DELAY: Duration = Duration::from_millis(2);
 
 impl Supervisor {
     /// Becomes another program; returns only if that failed.
@@ -55,8 +55,8 @@ impl Supervisor {
             client.end(Answer::Failed(why));
         }
         self.reap().await;
-        for heard in std::mem::take(&mut self.heard_late) {
-            self.hear(heard).await;
+        for event in std::mem::take(&mut self.late_signals) {
+            self.handle_signal(event).await;
         }
     }
 
@@ -72,11 +72,11 @@ impl Supervisor {
                     self.note(event);
                     self.note_all();
                 }
-                Some((request, client)) = self.heard.recv() => self.answer_meanwhile(request, client),
+                Some((request, client)) = self.requests.recv() => self.answer_meanwhile(request, client),
                 () = tokio::time::sleep(LOOK) => {}
             }
             self.look().await;
-            self.hear_no_end().await?;
+            self.handle_signals().await?;
         }
     }
 
@@ -94,16 +94,16 @@ impl Supervisor {
     }
 
     /// Signals would be lost with this program: those to end and to reload are answered by it, instead of the upgrade.
-    async fn hear_no_end(&mut self) -> Result<()> {
-        while let Some(heard) = self.ears.now().await {
-            match heard {
+    async fn handle_signals(&mut self) -> Result<()> {
+        while let Some(event) = self.signals.now().await {
+            match event {
                 // Children are waited for afterwards; the candidate is one, too.
-                Heard::Child => {}
-                Heard::Forward(_) => self.hear(heard).await,
-                Heard::End | Heard::Reload => self.heard_late.push(heard),
+                SignalEvent::Child => {}
+                SignalEvent::Forward(_) => self.handle_signal(event).await,
+                SignalEvent::End | SignalEvent::Reload => self.late_signals.push(event),
             }
         }
-        let goes_on = self.heard_late.is_empty() && self.state == Doing::Upgrading;
+        let goes_on = self.late_signals.is_empty() && self.state == Doing::Upgrading;
         ensure!(goes_on, "the supervisor was asked to end, or to reload, meanwhile");
         Ok(())
     }
@@ -112,7 +112,7 @@ impl Supervisor {
         let program = to.map_or_else(own_path, Ok)?;
         let endpoint = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
-            None => signals::unheard(|| Endpoint::open(&self.context.domain))?,
+            None => signals::with_signals_blocked(|| Endpoint::open(&self.context.domain))?,
         };
         self.endpoint = Some(endpoint.clone());
         let mut candidate = Candidate::start(&program, &self.context.domain)?;
@@ -138,23 +138,23 @@ impl Supervisor {
             given.unwrap_or_else(|_| bail!("it did not take everything within {} s", estate::PATIENCE.as_secs()));
         let _stream = given.map_err(|error| candidate.ended().map_or(error, |why| anyhow!(why)))?;
         self.reporter.printer.flush();
-        self.hear_no_end().await?;
+        self.handle_signals().await?;
         let mut successor = command(program, &format!("successor {}", candidate.process()?));
-        // What comes from here on is for the successor to hear; what came before is not, and this is told of it when it
+        // What comes from here on is for the successor to receive; what came before is not, and this is told of it when it
         // waits next.
-        signals::hold();
-        tokio::time::sleep(HEARD).await;
-        let error = match self.hear_no_end().await {
+        signals::block();
+        tokio::time::sleep(SIGNAL_DELAY).await;
+        let error = match self.handle_signals().await {
             Ok(()) => anyhow!(successor.exec()).context(format!("becoming {}", program.display())),
             Err(error) => error,
         };
-        signals::release();
+        signals::unblock();
         Err(error)
     }
 
     /// From here on nothing changes that the estate tells of.
     async fn freeze(&mut self) -> Result<()> {
-        self.hearing.abort();
+        self.request_task.abort();
         for worker in &mut self.workers {
             worker.ignore();
             worker.pause_output();
@@ -200,7 +200,7 @@ impl Supervisor {
                 self.reporter.trouble(&why);
             }
         }
-        self.hear_requests();
+        self.serve_requests();
         self.accept();
     }
 

@@ -7,7 +7,7 @@ use crate::run::control::{Answer, Client};
 use crate::run::listener::Listener;
 use crate::run::options::{Options, Via};
 use crate::run::report::{Report, Reporter};
-use crate::run::signals::{Ears, unheard};
+use crate::run::signals::{SignalStream, with_signals_blocked};
 use crate::run::supervisor::Supervisor;
 use crate::run::supervisor::dispatch::Dispatcher;
 use crate::run::takeover::become_subreaper;
@@ -35,12 +35,17 @@ const LOOK: Duration = Duration::from_millis(10);
 const HANDED_OVER: Duration = Duration::from_secs(30);
 
 /// Takes everything from the candidate, in the place of the old supervisor.
-pub(crate) fn succeed(options: Options, reporter: Reporter, ears: Ears, candidate: Process) -> Result<Supervisor> {
+pub(crate) fn succeed(
+    options: Options,
+    reporter: Reporter,
+    signals: SignalStream,
+    candidate: Process,
+) -> Result<Supervisor> {
     let domain = open_domain(options.domain.as_ref())?;
-    let endpoint = unheard(|| Endpoint::open(&domain))?;
-    let receiver = unheard(|| endpoint.receiver())?;
+    let endpoint = with_signals_blocked(|| Endpoint::open(&domain))?;
+    let receiver = with_signals_blocked(|| endpoint.receiver())?;
     let (estate, answer) = Estate::receive(&receiver, candidate)?;
-    match build(estate, options, (reporter, ears), endpoint) {
+    match build(estate, options, (reporter, signals), endpoint) {
         Ok(supervisor) => {
             answer.taken()?;
             Ok(supervisor)
@@ -56,12 +61,12 @@ pub(crate) fn succeed(options: Options, reporter: Reporter, ears: Ears, candidat
 pub(crate) async fn stand_by(
     options: Options,
     reporter: Reporter,
-    ears: Ears,
+    signals: SignalStream,
     old: Process,
 ) -> Result<Option<Supervisor>> {
     let domain = open_domain(options.domain.as_ref())?;
-    let endpoint = unheard(|| Endpoint::open(&domain))?;
-    let receiver = unheard(|| endpoint.receiver())?;
+    let endpoint = with_signals_blocked(|| Endpoint::open(&domain))?;
+    let receiver = with_signals_blocked(|| endpoint.receiver())?;
     let (mut estate, answer) = Estate::receive(&receiver, old)?;
     drop(receiver);
     if let Err(error) = fits(&estate, &options, &domain) {
@@ -109,7 +114,7 @@ pub(crate) async fn stand_by(
     }
     ensure!(gone().is_some(), "the successor neither takes over nor ends");
     estate.state.workers.iter_mut().for_each(|(record, _)| record.adopted = true);
-    build(estate, options, (reporter, ears), endpoint).map(Some)
+    build(estate, options, (reporter, signals), endpoint).map(Some)
 }
 
 /// Whether this program could go on with it.
@@ -137,7 +142,7 @@ fn fits(estate: &Estate, options: &Options, domain: &sharesock::Domain) -> Resul
 fn build(
     mut estate: Estate,
     options: Options,
-    (reporter, ears): (Reporter, Ears),
+    (reporter, signals): (Reporter, SignalStream),
     endpoint: Endpoint,
 ) -> Result<Supervisor> {
     become_subreaper()?;
@@ -164,7 +169,7 @@ fn build(
         Generation { number: state.generation, plan: Rc::clone(&plan), places: std::mem::take(&mut state.places) };
     state.counts.upgrades += 1;
     let mut supervisor =
-        Supervisor::new(state.name, (context, events_out), reporter, state.counts, serving, (control, ears))?;
+        Supervisor::new(state.name, (context, events_out), reporter, state.counts, serving, (control, signals))?;
     supervisor.state = Doing::Running;
     if plan.options.giving().is_some() {
         supervisor.dispatcher = Some(Dispatcher::new(endpoint.clone(), state.given));

@@ -1,6 +1,6 @@
 //! The way of connections to one worker.
 
-use crate::run::signals::unheard;
+use crate::run::signals::with_signals_blocked;
 use crate::system::is_now;
 use anyhow::{Context, Result};
 use rustix::event::PollFlags;
@@ -87,7 +87,7 @@ impl Link {
                 Ok(())
             }
             Link::Info { stream: Some(stream), rest } if rest.is_empty() && !has_ended(stream) => {
-                let Ok(info) = unheard(|| endpoint.duplicate(parcel.socket(), pid)) else {
+                let Ok(info) = with_signals_blocked(|| endpoint.duplicate(parcel.socket(), pid)) else {
                     return Err(Box::new(parcel));
                 };
                 rest.extend(info.to_wide_bytes());
