@@ -6,10 +6,10 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
-/// Says in the environment whose estate is to be taken over, and as what.
+/// Says in the environment from whom this process takes over, and as what.
 pub(super) const TAKE_OVER: &str = "SHARESOCK_TAKE_OVER";
 
-/// Whose estate this process takes over.
+/// From whom this process takes over.
 pub(super) enum Role {
     Candidate(Process),
     Successor(Process),

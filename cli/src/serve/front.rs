@@ -232,8 +232,8 @@ impl Front {
     /// A worker has ended: what it did not take goes to others.
     fn bury(&mut self, number: u64, why: String) {
         if let Some(index) = self.retired.iter().position(|worker| worker.number == number) {
-            let estate = self.retired.swap_remove(index).estate();
-            return estate.into_iter().for_each(|parcel| self.give(parcel));
+            let reclaimed = self.retired.swap_remove(index).reclaim();
+            return reclaimed.into_iter().for_each(|parcel| self.give(parcel));
         }
         if self.next.as_mut().is_some_and(|next| next.find(number).is_some()) {
             // Dropped workers are killed; their ends are heard of and mean nothing any more.
@@ -247,7 +247,7 @@ impl Front {
             self.reporter.say(&Report::WorkerEnded { pid: worker.pid, why, another_in_ms });
             self.restart(self.current.number, place, pause);
         }
-        worker.estate().into_iter().for_each(|parcel| self.give(parcel));
+        worker.reclaim().into_iter().for_each(|parcel| self.give(parcel));
         self.retry();
     }
 

@@ -164,10 +164,10 @@ impl Worker {
     }
 
     /// What it did not take, after its end.
-    pub(crate) fn estate(self) -> Vec<Parcel> {
-        let mut estate: Vec<_> = self.unredeemed.into_values().collect();
-        estate.extend(self.sender.into_iter().flat_map(Sender::reclaim));
-        estate
+    pub(crate) fn reclaim(self) -> Vec<Parcel> {
+        let mut reclaimed: Vec<_> = self.unredeemed.into_values().collect();
+        reclaimed.extend(self.sender.into_iter().flat_map(Sender::reclaim));
+        reclaimed
     }
 }
 

@@ -1,13 +1,13 @@
 //! How a supervisor replaces itself by another program without losing anything.
 //!
-//! The new program runs twice. As a *candidate*, a child, it takes the whole estate and says whether it could go on with it;
+//! The new program runs twice. As a *candidate*, a child, it takes the whole state and says whether it could go on with it;
 //! nothing has changed until then, and if it could not, or is no such program at all, the old supervisor goes on. Then the
 //! old supervisor becomes the new program in place: its id, its children, its place at the service manager stay. As the
-//! *successor* it takes the estate from the candidate, which ends. Should the successor die before, the candidate is a
+//! *successor* it takes the state from the candidate, which ends. Should the successor die before, the candidate is a
 //! supervisor that has everything, and goes on.
 
 mod candidate;
-mod estate;
+mod handover;
 pub(super) mod succession;
 
 use super::control::{Answer, Client, Request};
@@ -20,10 +20,10 @@ use super::supervisor::due::LOOK;
 use super::worker::SETTLING;
 use super::worker::link::Link;
 use super::worker::orphan::Orphan;
-use crate::status::State as Doing;
+use crate::status::State;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candidate::{Candidate, command, own_path};
-use estate::{Estate, Label, State, reach};
+use handover::{Handover, HandoverState, Label, reach};
 use sharesock::{Endpoint, Socket};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -36,16 +36,16 @@ const SIGNAL_DELAY: Duration = Duration::from_millis(2);
 impl Supervisor {
     /// Becomes another program; returns only if that failed.
     pub(crate) async fn upgrade(&mut self, to: Option<PathBuf>, client: Client) {
-        if self.state != Doing::Running {
+        if self.state != State::Running {
             let why = "a reload is under way, or the supervisor is not running: ask again when that is over";
             return client.end(Answer::Failed(why.to_owned()));
         }
-        self.state = Doing::Upgrading;
+        self.state = State::Upgrading;
         self.reporter.say(&Report::Upgrading);
         self.upgrading = Some(client);
         let Err(error) = self.try_upgrade(to).await;
-        if self.state == Doing::Upgrading {
-            self.state = Doing::Running;
+        if self.state == State::Upgrading {
+            self.state = State::Running;
         }
         let why = format!("{error:#}");
         self.counts.last_failure = Some(format!("upgrade: {why}"));
@@ -103,7 +103,7 @@ impl Supervisor {
                 SignalEvent::End | SignalEvent::Reload => self.late_signals.push(event),
             }
         }
-        let goes_on = self.late_signals.is_empty() && self.state == Doing::Upgrading;
+        let goes_on = self.late_signals.is_empty() && self.state == State::Upgrading;
         ensure!(goes_on, "the supervisor was asked to end, or to reload, meanwhile");
         Ok(())
     }
@@ -132,10 +132,10 @@ impl Supervisor {
         sender: &sharesock::Sender,
         candidate: &mut Candidate,
     ) -> Result<std::convert::Infallible> {
-        let estate = self.estate()?;
-        let given = tokio::time::timeout(estate::PATIENCE, estate.give(sender)).await;
+        let handover = self.handover()?;
+        let given = tokio::time::timeout(handover::PATIENCE, handover.give(sender)).await;
         let given =
-            given.unwrap_or_else(|_| bail!("it did not take everything within {} s", estate::PATIENCE.as_secs()));
+            given.unwrap_or_else(|_| bail!("it did not take everything within {} s", handover::PATIENCE.as_secs()));
         let _stream = given.map_err(|error| candidate.ended().map_or(error, |why| anyhow!(why)))?;
         self.reporter.printer.flush();
         self.handle_signals().await?;
@@ -152,7 +152,7 @@ impl Supervisor {
         Err(error)
     }
 
-    /// From here on nothing changes that the estate tells of.
+    /// From here on nothing changes that the state tells of.
     async fn freeze(&mut self) -> Result<()> {
         self.request_task.abort();
         for worker in &mut self.workers {
@@ -204,8 +204,9 @@ impl Supervisor {
         self.accept();
     }
 
-    fn estate(&self) -> Result<Estate> {
-        let mut state = State::new(&self.name, &self.counts, self.serving.number, self.context.guard.pid.as_raw_pid());
+    fn handover(&self) -> Result<Handover> {
+        let mut state =
+            HandoverState::new(&self.name, &self.counts, self.serving.number, self.context.guard.pid.as_raw_pid());
         state.places.clone_from(&self.serving.places);
         state.giving = self.options().giving();
         let listeners = &self.plan().listeners;
@@ -239,6 +240,6 @@ impl Supervisor {
         if let Some(client) = &self.upgrading {
             sockets.push((Label::Client, same(client.0.as_fd())?));
         }
-        Estate::new(state, sockets)
+        Handover::new(state, sockets)
     }
 }

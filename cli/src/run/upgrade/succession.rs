@@ -1,6 +1,6 @@
 //! Taking over from another supervisor: as the candidate that is tried, or as the successor.
 
-use super::estate::{Estate, Label, reach};
+use super::handover::{Handover, Label, reach};
 use crate::domain::open_domain;
 use crate::run::control::folder::Folder;
 use crate::run::control::{Answer, Client};
@@ -18,7 +18,7 @@ use crate::run::worker::generation::{Generation, Plan};
 use crate::run::worker::guard::Guard;
 use crate::run::worker::link::Link;
 use crate::run::worker::orphan::Orphan;
-use crate::status::State as Doing;
+use crate::status::State;
 use anyhow::{Result, anyhow, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use sharesock::{Endpoint, Process};
@@ -44,8 +44,8 @@ pub(crate) fn succeed(
     let domain = open_domain(options.domain.as_ref())?;
     let endpoint = with_signals_blocked(|| Endpoint::open(&domain))?;
     let receiver = with_signals_blocked(|| endpoint.receiver())?;
-    let (estate, answer) = Estate::receive(&receiver, candidate)?;
-    match build(estate, options, (reporter, signals), endpoint) {
+    let (handover, answer) = Handover::receive(&receiver, candidate)?;
+    match build(handover, options, (reporter, signals), endpoint) {
         Ok(supervisor) => {
             answer.taken()?;
             Ok(supervisor)
@@ -67,17 +67,17 @@ pub(crate) async fn stand_by(
     let domain = open_domain(options.domain.as_ref())?;
     let endpoint = with_signals_blocked(|| Endpoint::open(&domain))?;
     let receiver = with_signals_blocked(|| endpoint.receiver())?;
-    let (mut estate, answer) = Estate::receive(&receiver, old)?;
+    let (mut handover, answer) = Handover::receive(&receiver, old)?;
     drop(receiver);
-    if let Err(error) = fits(&estate, &options, &domain) {
+    if let Err(error) = fits(&handover, &options, &domain) {
         answer.refused(&error);
         return Err(error);
     }
     // In between nobody else has what the workers print to.
-    let folder = Folder::take_over(&domain, &estate.state.name)?;
+    let folder = Folder::take_over(&domain, &handover.state.name)?;
     let paths = |number| [false, true].map(|error| folder.output(number, error));
-    let workers = estate.state.workers.iter().map(|(record, _)| record.number);
-    let numbers = workers.chain(estate.state.orphans.iter().map(|orphan| orphan.number));
+    let workers = handover.state.workers.iter().map(|(record, _)| record.number);
+    let numbers = workers.chain(handover.state.orphans.iter().map(|orphan| orphan.number));
     let _held: Vec<_> = numbers.flat_map(|number| crate::run::worker::output::hold(&paths(number))).collect();
     let mut stream = answer.taken()?;
     // The end of this stream: the old program is no more, in one way or the other.
@@ -87,7 +87,7 @@ pub(crate) async fn stand_by(
     let mut gone = || (Process::from_pid(old.pid()) != Ok(old)).then(|| "it has ended".to_owned());
     let handed_over = async {
         let sender = reach(&endpoint, old, &mut gone).await?;
-        estate.give(&sender).await
+        handover.give(&sender).await
     };
     // A stream on its way to a successor that has died does not end: it is here as well.
     let died = async {
@@ -113,71 +113,71 @@ pub(crate) async fn stand_by(
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     ensure!(gone().is_some(), "the successor neither takes over nor ends");
-    estate.state.workers.iter_mut().for_each(|(record, _)| record.adopted = true);
-    build(estate, options, (reporter, signals), endpoint).map(Some)
+    handover.state.workers.iter_mut().for_each(|(record, _)| record.adopted = true);
+    build(handover, options, (reporter, signals), endpoint).map(Some)
 }
 
 /// Whether this program could go on with it.
-fn fits(estate: &Estate, options: &Options, domain: &sharesock::Domain) -> Result<()> {
-    ensure!(estate.state.name == options.name(), "the name has changed: stop the supervisor, and start it again");
+fn fits(handover: &Handover, options: &Options, domain: &sharesock::Domain) -> Result<()> {
+    ensure!(handover.state.name == options.name(), "the name has changed: stop the supervisor, and start it again");
     ensure!(
-        estate.state.giving == options.giving(),
+        handover.state.giving == options.giving(),
         "what workers get has changed: stop the supervisor, and start it again"
     );
     // What there is, is taken over as it is; workers that are started again must fit to it.
     ensure!(
-        estate.state.listen == options.listen,
+        handover.state.listen == options.listen,
         "other listeners are asked for than there are: reload first, or take the change back"
     );
-    Folder::take_over(domain, &estate.state.name)?;
-    let count = |label: fn(&Label) -> bool| estate.sockets.iter().filter(|(there, _)| label(there)).count();
+    Folder::take_over(domain, &handover.state.name)?;
+    let count = |label: fn(&Label) -> bool| handover.sockets.iter().filter(|(there, _)| label(there)).count();
     ensure!(count(|label| *label == Label::Control) == 1, "the control socket is missing");
     ensure!(count(|label| *label == Label::Guard) == 1, "the line to the guard is missing");
     let notify = count(|label| matches!(label, Label::Notify(_)));
-    ensure!(notify == estate.state.workers.len(), "sockets of workers are missing");
+    ensure!(notify == handover.state.workers.len(), "sockets of workers are missing");
     Ok(())
 }
 
 /// A supervisor from what another has left.
 fn build(
-    mut estate: Estate,
+    mut handover: Handover,
     options: Options,
     (reporter, signals): (Reporter, SignalStream),
     endpoint: Endpoint,
 ) -> Result<Supervisor> {
     become_subreaper()?;
     let domain = open_domain(options.domain.as_ref())?;
-    fits(&estate, &options, &domain)?;
-    let folder = Folder::take_over(&domain, &estate.state.name)?;
+    fits(&handover, &options, &domain)?;
+    let folder = Folder::take_over(&domain, &handover.state.name)?;
     let missing = |what: &'static str| anyhow!("{what} is missing");
     let control =
-        UnixListener::from(OwnedFd::from(estate.take(&Label::Control).ok_or_else(|| missing("the control socket"))?));
-    let line = estate.take(&Label::Guard).ok_or_else(|| missing("the line to the guard"))?;
-    let guard_pid = Pid::from_raw(estate.state.guard).ok_or_else(|| missing("the guard"))?;
+        UnixListener::from(OwnedFd::from(handover.take(&Label::Control).ok_or_else(|| missing("the control socket"))?));
+    let line = handover.take(&Label::Guard).ok_or_else(|| missing("the line to the guard"))?;
+    let guard_pid = Pid::from_raw(handover.state.guard).ok_or_else(|| missing("the guard"))?;
     let guard = Guard::take_over(guard_pid, UnixStream::from(line));
     let mut listeners = Vec::new();
-    for spec in &estate.state.listen.clone() {
-        if let Some(socket) = estate.take(&Label::Listener(spec.name.clone())) {
-            listeners.push(Rc::new(Listener::inherit(spec, socket, estate.state.passed.contains(&spec.name))?));
+    for spec in &handover.state.listen.clone() {
+        if let Some(socket) = handover.take(&Label::Listener(spec.name.clone())) {
+            listeners.push(Rc::new(Listener::inherit(spec, socket, handover.state.passed.contains(&spec.name))?));
         }
     }
     let plan = Rc::new(Plan { options, listeners });
     let (events, events_out) = unbounded_channel::<Event>();
     let context = WorkerContext { domain, folder, guard, printer: reporter.printer.clone(), events };
-    let mut state = estate.state.clone();
+    let mut state = handover.state.clone();
     let serving =
         Generation { number: state.generation, plan: Rc::clone(&plan), places: std::mem::take(&mut state.places) };
     state.counts.upgrades += 1;
     let mut supervisor =
         Supervisor::new(state.name, (context, events_out), reporter, state.counts, serving, (control, signals))?;
-    supervisor.state = Doing::Running;
+    supervisor.state = State::Running;
     if plan.options.giving().is_some() {
         supervisor.dispatcher = Some(Dispatcher::new(endpoint.clone(), state.given));
     }
     supervisor.endpoint = Some(endpoint);
     for (record, kept) in state.workers {
-        let notify = estate.take(&Label::Notify(record.number)).ok_or_else(|| missing("a worker's socket"))?;
-        let link = match estate.take(&Label::Input(record.number)) {
+        let notify = handover.take(&Label::Notify(record.number)).ok_or_else(|| missing("a worker's socket"))?;
+        let link = match handover.take(&Label::Input(record.number)) {
             Some(input) => Link::info(UnixStream::from(input))?,
             // Only this kind is ever found; to look for another would never end.
             None if plan.options.giving() == Some(Via::HandOff) => Link::Awaited,
@@ -195,12 +195,12 @@ fn build(
     for record in state.orphans {
         supervisor.orphans.push(Orphan::take_over(&supervisor.context, record)?);
     }
-    while let Some(connection) = estate.take(&Label::Connection) {
+    while let Some(connection) = handover.take(&Label::Connection) {
         if let Some(dispatcher) = &mut supervisor.dispatcher {
             dispatcher.put_back(connection.into());
         }
     }
-    if let Some(client) = estate.take(&Label::Client) {
+    if let Some(client) = handover.take(&Label::Client) {
         let stream = UnixStream::from(client);
         stream.set_nonblocking(true)?;
         supervisor.upgrading = Some(Client(tokio::net::UnixStream::from_std(stream)?));

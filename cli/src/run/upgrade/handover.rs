@@ -55,7 +55,7 @@ pub(crate) enum Label {
 
 /// What is told of everything else.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct State {
+pub(crate) struct HandoverState {
     pub(crate) name: String,
     pub(crate) counts: Counts,
     pub(crate) generation: u32,
@@ -81,14 +81,14 @@ pub(crate) struct State {
 
 /// Everything.
 #[derive(Debug)]
-pub(crate) struct Estate {
-    pub(crate) state: State,
+pub(crate) struct Handover {
+    pub(crate) state: HandoverState,
     pub(crate) sockets: Vec<(Label, Socket)>,
 }
 
-impl State {
+impl HandoverState {
     pub(crate) fn new(name: &str, counts: &Counts, generation: u32, guard: i32) -> Self {
-        State {
+        HandoverState {
             name: name.to_owned(),
             counts: counts.clone(),
             generation,
@@ -105,11 +105,11 @@ impl State {
     }
 }
 
-impl Estate {
-    pub(crate) fn new(mut state: State, sockets: Vec<(Label, Socket)>) -> Result<Self> {
+impl Handover {
+    pub(crate) fn new(mut state: HandoverState, sockets: Vec<(Label, Socket)>) -> Result<Self> {
         state.sockets =
             sockets.iter().map(|(label, socket)| Ok((label.clone(), socket.id()?.as_u64()))).collect::<Result<_>>()?;
-        Ok(Estate { state, sockets })
+        Ok(Handover { state, sockets })
     }
 
     /// Takes out what has this label.
@@ -157,7 +157,7 @@ impl Estate {
         let mut line = String::new();
         // The other side writes this last, and hands off more than a queue may hold before: so the sockets are taken first.
         let mut sockets = Vec::new();
-        let state: State = loop {
+        let state: HandoverState = loop {
             if is_now(&stream, PollFlags::IN) {
                 BufReader::new(&stream).read_line(&mut line).context("the state did not come")?;
                 break serde_json::from_str(&line)
@@ -180,7 +180,7 @@ impl Estate {
             Ok((said, socket))
         };
         let sockets = sockets.into_iter().zip(&state.sockets).map(check).collect::<Result<_>>()?;
-        Ok((Estate { state, sockets }, Answer(stream)))
+        Ok((Handover { state, sockets }, Answer(stream)))
     }
 }
 
