@@ -105,7 +105,7 @@ impl Supervisor {
         let why = format!("worker {} {why}", record.pid);
         match then {
             Then::Abort => return self.abort_reload(&why),
-            Then::GiveUp(told) => self.give_up(told),
+            Then::GiveUp(why) => self.give_up(why),
             Then::Another(_) => self.counts.restarts += 1,
             Then::Nothing => {}
         }

@@ -208,19 +208,19 @@ impl Supervisor {
                 numbers.into_iter().for_each(|number| self.ready(number));
             }
             Event::Gone(number) => self.gone.push(number),
-            Event::Said(number, said) => {
+            Event::Notify(number, message) => {
                 let Some(worker) = self.workers.iter_mut().find(|worker| worker.record.number == number) else {
                     return;
                 };
-                if said.status.is_some() {
-                    worker.record.says = said.status;
+                if message.status.is_some() {
+                    worker.record.says = message.status;
                 }
                 let counts = match worker.plan.options.ready {
                     Ready::Notify => true,
                     Ready::Auto => tried_at(&worker.plan).is_none(),
                     _ => false,
                 };
-                if said.ready && counts {
+                if message.ready && counts {
                     self.ready(number);
                 }
             }

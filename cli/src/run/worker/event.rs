@@ -1,6 +1,6 @@
 //! What the supervisor is told by its workers, and by those who look at them.
 
-use super::notify::Said;
+use super::notify::NotifyMessage;
 use sharesock::Parcel;
 use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 /// What comes from the workers.
 #[derive(Debug)]
 pub(crate) enum Event {
-    Said(u64, Said),
+    Notify(u64, NotifyMessage),
     Ready(u64),
     /// These processes accepted a connection that was made to try it, or what they started did. Or connections are accepted
     /// and closed so soon that nobody is seen to have them.

@@ -29,10 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often it is tried to remove a path at which somebody listens.
 const ATTEMPTS: u32 = 40;
 
-/// What the guard is told, one line each.
+/// A command to the guard: a line of JSON each.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Told {
+enum GuardCommand {
     /// A process group that must end with the supervisor.
     Group(i32),
     /// It has ended.
@@ -86,12 +86,12 @@ impl Guard {
 
     pub(crate) fn group(&self, group: Pid, lives: bool) {
         let group = group.as_raw_pid();
-        self.tell(&if lives { Told::Group(group) } else { Told::NoGroup(group) });
+        self.send(&if lives { GuardCommand::Group(group) } else { GuardCommand::NoGroup(group) });
     }
 
     pub(crate) fn path(&self, path: &Path, there: bool) {
         let path = path.to_owned();
-        self.tell(&if there { Told::Path(path) } else { Told::NoPath(path) });
+        self.send(&if there { GuardCommand::Path(path) } else { GuardCommand::NoPath(path) });
     }
 
     /// Those at which these listen, or will.
@@ -104,14 +104,14 @@ impl Guard {
     }
 
     pub(crate) fn dismiss(&self) {
-        self.tell(&Told::Bye);
+        self.send(&GuardCommand::Bye);
     }
 
-    fn tell(&self, told: &Told) {
+    fn send(&self, command: &GuardCommand) {
         // A guard that was killed is replaced, and told everything again.
-        let line = serde_json::to_string(told).unwrap_or_default();
-        let told = (&self.line).write_all(format!("{line}\n").as_bytes());
-        if told.is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+        let line = serde_json::to_string(command).unwrap_or_default();
+        let sent = (&self.line).write_all(format!("{line}\n").as_bytes());
+        if sent.is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
             let _ = kill_process(self.pid, Signal::KILL);
         }
     }
@@ -139,11 +139,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let (mut groups, mut paths) = (BTreeSet::new(), BTreeSet::new());
     for line in BufReader::new(std::io::stdin()).lines() {
         match line.ok().and_then(|line| serde_json::from_str(&line).ok()) {
-            Some(Told::Group(group)) => _ = groups.insert(group),
-            Some(Told::NoGroup(group)) => _ = groups.remove(&group),
-            Some(Told::Path(path)) => _ = paths.insert(path),
-            Some(Told::NoPath(path)) => _ = paths.remove(&path),
-            Some(Told::Bye) => return Ok(ExitCode::SUCCESS),
+            Some(GuardCommand::Group(group)) => _ = groups.insert(group),
+            Some(GuardCommand::NoGroup(group)) => _ = groups.remove(&group),
+            Some(GuardCommand::Path(path)) => _ = paths.insert(path),
+            Some(GuardCommand::NoPath(path)) => _ = paths.remove(&path),
+            Some(GuardCommand::Bye) => return Ok(ExitCode::SUCCESS),
             None => {}
         }
     }

@@ -175,7 +175,7 @@ impl Worker {
         self.tasks.push(tokio::task::spawn_local(async move {
             let mut message = vec![0; 4096];
             while let Ok(length) = socket.recv(&mut message).await {
-                let _ = events.send(Event::Said(number, notify::read(message.get(..length).unwrap_or_default())));
+                let _ = events.send(Event::Notify(number, notify::read(message.get(..length).unwrap_or_default())));
             }
         }));
         if self.record.adopted {

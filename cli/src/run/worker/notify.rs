@@ -1,8 +1,8 @@
-//! What a worker says of itself: the datagrams of `sd_notify`.
+//! The messages of `sd_notify`, by which a worker says how it is.
 
 /// The part of a message that means something here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct NotifyMessage {
     pub(crate) ready: bool,
     pub(crate) status: Option<String>,
 }
@@ -11,18 +11,18 @@ pub(crate) struct Said {
 const LONGEST: usize = 200;
 
 /// Reads a message: lines of `NAME=VALUE`, of which what is unknown is left out.
-pub(crate) fn read(message: &[u8]) -> Said {
-    let mut said = Said::default();
+pub(crate) fn read(message: &[u8]) -> NotifyMessage {
+    let mut found = NotifyMessage::default();
     for line in String::from_utf8_lossy(message).lines() {
         match line.split_once('=') {
-            Some(("READY", "1")) => said.ready = true,
+            Some(("READY", "1")) => found.ready = true,
             Some(("STATUS", text)) => {
-                said.status = Some(text.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect());
+                found.status = Some(text.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect());
             }
             _ => {}
         }
     }
-    said
+    found
 }
 
 #[cfg(test)]
@@ -31,9 +31,9 @@ mod tests {
 
     #[test]
     fn what_is_known_is_taken_from_whatever_comes() {
-        let said = read(b"STATUS=warming up\x1b[31m\nREADY=1\nX_OTHER=2");
-        assert_eq!(said, Said { ready: true, status: Some("warming up[31m".to_owned()) });
-        assert_eq!(read(b"READY=0\nREADY\n\xff\xfe=\n="), Said::default());
+        let message = read(b"STATUS=warming up\x1b[31m\nREADY=1\nX_OTHER=2");
+        assert_eq!(message, NotifyMessage { ready: true, status: Some("warming up[31m".to_owned()) });
+        assert_eq!(read(b"READY=0\nREADY\n\xff\xfe=\n="), NotifyMessage::default());
         let long = [b"STATUS=".as_slice(), &[b'a'; 1000]].concat();
         assert_eq!(read(&long).status.map(|status| status.len()), Some(LONGEST));
     }
