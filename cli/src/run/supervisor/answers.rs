@@ -39,15 +39,15 @@ impl Supervisor {
         let counts = &self.counts;
         let worker = |worker: &Worker| {
             let record = &worker.record;
-            let place = usize::try_from(record.place).ok().and_then(|place| self.serving.places.get(place));
-            let place = place.filter(|_| record.generation == self.serving.number);
+            let slot = usize::try_from(record.slot).ok().and_then(|slot| self.serving.slots.get(slot));
+            let slot = slot.filter(|_| record.generation == self.serving.number);
             WorkerStatus {
                 pid: record.pid.unsigned_abs(),
-                place: record.place,
+                place: record.slot,
                 generation: record.generation,
                 state: record.state,
                 uptime_s: record.since.elapsed().as_secs_f64(),
-                restarts: place.map_or(0, |place| place.restarts),
+                restarts: slot.map_or(0, |slot| slot.restarts),
                 connections: None,
                 memory_bytes: None,
                 cpu_s: None,
@@ -84,7 +84,7 @@ impl Supervisor {
         if let Some(PendingReload { generation, clients, .. }) = &self.pending_reload {
             let of_it = self.workers.iter().filter(|worker| worker.record.generation == generation.number);
             let ready = of_it.filter(|worker| worker.is(WorkerState::Ready)).count();
-            let (number, all) = (generation.number, generation.places.len());
+            let (number, all) = (generation.number, generation.slots.len());
             let progress =
                 Answer::Progress(format!("generation {number} is starting: {ready} of {all} workers are ready"));
             clients.iter().for_each(|client| client.say(&progress));

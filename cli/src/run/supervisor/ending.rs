@@ -76,7 +76,7 @@ impl Supervisor {
             }
         }
         let single = worker.is_single();
-        let prefix = crate::run::worker::context::prefix(&self.context, &worker.plan, record.number, record.place);
+        let prefix = crate::run::worker::context::prefix(&self.context, &worker.plan, record.number, record.slot);
         worker.ignore();
         let output = std::mem::take(&mut worker.output);
         drop(worker);
@@ -95,7 +95,7 @@ impl Supervisor {
                 Then::Another(pause) => Some(u64::try_from(pause.as_millis()).unwrap_or_default()),
                 _ => None,
             };
-            let (place, generation) = (record.place, record.generation);
+            let (place, generation) = (record.slot, record.generation);
             self.reporter.say(&Report::WorkerEnded { pid: record.pid, place, generation, why: &why, another_in_ms });
         }
         if asked {
@@ -122,7 +122,7 @@ impl Supervisor {
         }
         // However long it took: one that was never ready has failed.
         let lived = if record.state == WorkerState::Starting { Duration::ZERO } else { record.since.elapsed() };
-        match self.serving.ended(record.place, lived) {
+        match self.serving.ended(record.slot, lived) {
             Some(pause) => Then::Another(pause),
             None => Then::GiveUp("that was once too often in a row: everything ends"),
         }
@@ -214,7 +214,7 @@ impl Supervisor {
             dispatcher.pause();
             dispatcher.dispatch(&mut self.workers, self.serving.number);
         }
-        self.serving.places.iter_mut().for_each(|place| place.restart_at = None);
+        self.serving.slots.iter_mut().for_each(|slot| slot.restart_at = None);
         self.workers.iter_mut().for_each(Worker::stop);
         self.tell_progress();
     }

@@ -241,7 +241,7 @@ impl Supervisor {
         }
         worker.record.state = WorkerState::Ready;
         worker.record.due = None;
-        let (pid, place, generation) = (worker.record.pid, worker.record.place, worker.record.generation);
+        let (pid, place, generation) = (worker.record.pid, worker.record.slot, worker.record.generation);
         self.reporter.say(&Report::WorkerReady { pid, place, generation });
         self.tell_progress();
         self.settle_generations();

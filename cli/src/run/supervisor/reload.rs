@@ -27,13 +27,13 @@ impl Supervisor {
     }
 
     fn start_all(&mut self, plan: &Rc<Plan>, generation: u32) -> Result<()> {
-        (0..Generation::places(plan)).try_for_each(|place| self.start_worker(plan, generation, place))
+        (0..Generation::slots(plan)).try_for_each(|slot| self.start_worker(plan, generation, slot))
     }
 
-    fn start_worker(&mut self, plan: &Rc<Plan>, generation: u32, place: u32) -> Result<()> {
+    fn start_worker(&mut self, plan: &Rc<Plan>, generation: u32, slot: u32) -> Result<()> {
         self.counts.last_worker += 1;
-        let worker = Worker::start(&self.context, plan, (self.counts.last_worker, generation, place), None)?;
-        self.reporter.say(&Report::WorkerStarted { pid: worker.record.pid, place, generation });
+        let worker = Worker::start(&self.context, plan, (self.counts.last_worker, generation, slot), None)?;
+        self.reporter.say(&Report::WorkerStarted { pid: worker.record.pid, place: slot, generation });
         self.workers.push(worker);
         Ok(())
     }
@@ -74,10 +74,10 @@ impl Supervisor {
     /// Starts again where it is time to.
     pub(crate) fn restart_due(&mut self) {
         let (plan, generation) = (Rc::clone(self.plan()), self.serving.number);
-        for place in self.serving.take_due() {
-            if let Err(error) = self.start_worker(&plan, generation, place) {
+        for slot in self.serving.take_due() {
+            if let Err(error) = self.start_worker(&plan, generation, slot) {
                 self.reporter.trouble(&format!("{error:#}"));
-                if self.serving.ended(place, std::time::Duration::ZERO).is_none() {
+                if self.serving.ended(slot, std::time::Duration::ZERO).is_none() {
                     self.give_up("that was once too often in a row: everything ends");
                 }
             }
@@ -196,7 +196,7 @@ impl Supervisor {
         let plan = self.pending_reload.as_ref().map_or(&self.serving.plan, |pending| &pending.generation.plan);
         let of_it = self.workers.iter().filter(|worker| worker.record.generation == number);
         let ready = of_it.filter(|worker| worker.is(WorkerState::Ready)).count();
-        if ready < Generation::places(plan) as usize && self.options().giving() != Some(Via::Stdio) {
+        if ready < Generation::slots(plan) as usize && self.options().giving() != Some(Via::Stdio) {
             return;
         }
         match self.pending_reload.take() {

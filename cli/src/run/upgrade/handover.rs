@@ -6,7 +6,7 @@
 use crate::run::options::Via;
 use crate::run::spec::Spec;
 use crate::run::supervisor::counts::Counts;
-use crate::run::worker::generation::Place;
+use crate::run::worker::generation::Slot;
 use crate::run::worker::orphan::OrphanRecord;
 use crate::run::worker::output::Kept;
 use crate::run::worker::record::Record;
@@ -59,7 +59,8 @@ pub(crate) struct HandoverState {
     pub(crate) name: String,
     pub(crate) counts: Counts,
     pub(crate) generation: u32,
-    pub(crate) places: Vec<Place>,
+    #[serde(rename = "places")]
+    pub(crate) slots: Vec<Slot>,
     /// What workers get, if they get connections.
     #[serde(default)]
     pub(crate) giving: Option<Via>,
@@ -92,7 +93,7 @@ impl HandoverState {
             name: name.to_owned(),
             counts: counts.clone(),
             generation,
-            places: Vec::new(),
+            slots: Vec::new(),
             giving: None,
             listen: Vec::new(),
             passed: Vec::new(),
@@ -233,4 +234,40 @@ pub(crate) async fn reach(
     timeout(PATIENCE, wait)
         .await
         .unwrap_or_else(|_| bail!("it did not begin to receive within {} s", PATIENCE.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// An older version, or a newer one, reads it: a member may be added if it has a default, and none may change its name.
+    #[test]
+    fn the_state_has_the_names_that_other_versions_know() {
+        let moment = json!(1);
+        let kept = json!({"lines": ["a line"], "begun": [[], [98]]});
+        let told = json!({
+            "name": "web",
+            "counts": {
+                "started": moment, "reloads": 1, "upgrades": 2, "restarts": 3, "last_worker": 4, "last_generation": 5,
+                "last_failure": null,
+            },
+            "generation": 5,
+            "places": [{"backoff": {"failures": 0}, "restarts": 1, "restart_at": null}],
+            "giving": "HandOff",
+            "listen": [],
+            "passed": ["web"],
+            "workers": [[{
+                "number": 4, "pid": 100, "place": 0, "generation": 5, "state": "ready", "since": moment, "ready_at": null,
+                "settled_by": null, "due": null, "said_ready": true, "says": "warm", "handed_off": 6, "failure": null,
+                "adopted": false,
+            }, kept]],
+            "remnants": [{"group": 99, "number": 3, "due": moment, "prefix": "0 | ", "kept": kept}],
+            "guard": 98,
+            "given": 7,
+            "sockets": [["control", 1], [{"listener": "web"}, 2], [{"notify": 4}, 3]],
+        });
+        let state: HandoverState = serde_json::from_value(told.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&state).unwrap(), told);
+    }
 }

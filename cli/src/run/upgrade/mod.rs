@@ -207,7 +207,7 @@ impl Supervisor {
     fn handover(&self) -> Result<Handover> {
         let mut state =
             HandoverState::new(&self.name, &self.counts, self.serving.number, self.context.guard.pid.as_raw_pid());
-        state.places.clone_from(&self.serving.places);
+        state.slots.clone_from(&self.serving.slots);
         state.giving = self.options().giving();
         let listeners = &self.plan().listeners;
         state.listen = listeners.iter().map(|listener| listener.spec.clone()).collect();

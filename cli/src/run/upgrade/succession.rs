@@ -166,7 +166,7 @@ fn build(
     let context = WorkerContext { domain, folder, guard, printer: reporter.printer.clone(), events };
     let mut state = handover.state.clone();
     let serving =
-        Generation { number: state.generation, plan: Rc::clone(&plan), places: std::mem::take(&mut state.places) };
+        Generation { number: state.generation, plan: Rc::clone(&plan), slots: std::mem::take(&mut state.slots) };
     state.counts.upgrades += 1;
     let mut supervisor =
         Supervisor::new(state.name, (context, events_out), reporter, state.counts, serving, (control, signals))?;

@@ -20,9 +20,9 @@ pub(crate) struct WorkerContext {
     pub(crate) events: UnboundedSender<Event>,
 }
 
-/// What its lines begin with: its place, or its number if each serves one connection.
-pub(crate) fn prefix(context: &WorkerContext, plan: &Plan, number: u64, place: u32) -> Prefix {
+/// What its lines begin with: its slot, or its number if each serves one connection.
+pub(crate) fn prefix(context: &WorkerContext, plan: &Plan, number: u64, slot: u32) -> Prefix {
     let single = plan.options.giving() == Some(Via::Stdio);
-    let text = if single { format!("#{number} | ") } else { format!("{place} | ") };
+    let text = if single { format!("#{number} | ") } else { format!("{slot} | ") };
     Prefix { text, printer: context.printer.clone() }
 }

@@ -1,4 +1,4 @@
-//! Generations of workers: what they were started with, and how often each place failed.
+//! Generations of workers: what they were started with, and how often each slot failed.
 
 use crate::backoff::Backoff;
 use crate::run::clock::Moment;
@@ -50,9 +50,9 @@ impl Plan {
     }
 }
 
-/// One place for a worker.
+/// One slot for a worker.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Place {
+pub(crate) struct Slot {
     pub(crate) backoff: Backoff,
     pub(crate) restarts: u64,
     /// When a worker is to be started in it again.
@@ -64,45 +64,45 @@ pub(crate) struct Place {
 pub(crate) struct Generation {
     pub(crate) number: u32,
     pub(crate) plan: Rc<Plan>,
-    pub(crate) places: Vec<Place>,
+    pub(crate) slots: Vec<Slot>,
 }
 
 impl Generation {
     pub(crate) fn new(number: u32, plan: Rc<Plan>) -> Self {
-        let places = vec![Place::default(); usize::try_from(Generation::places(&plan)).unwrap_or_default()];
-        Generation { number, plan, places }
+        let slots = vec![Slot::default(); usize::try_from(Generation::slots(&plan)).unwrap_or_default()];
+        Generation { number, plan, slots }
     }
 
     /// How many workers it has: none, if one is started for each connection.
-    pub(crate) fn places(plan: &Plan) -> u32 {
+    pub(crate) fn slots(plan: &Plan) -> u32 {
         if plan.options.giving() == Some(Via::Stdio) { 0 } else { plan.options.workers.into() }
     }
 
     /// A worker that lived so long has ended unasked: the pause before the next, unless that was once too often.
-    pub(crate) fn ended(&mut self, place: u32, lived: Duration) -> Option<Duration> {
+    pub(crate) fn ended(&mut self, slot: u32, lived: Duration) -> Option<Duration> {
         let limit = self.plan.options.restart_limit;
-        let place = self.place(place)?;
-        let pause = place.backoff.ended(lived);
-        if place.backoff.failures() > limit {
+        let slot = self.slot(slot)?;
+        let pause = slot.backoff.ended(lived);
+        if slot.backoff.failures() > limit {
             return None;
         }
-        place.restarts += 1;
-        place.restart_at = Some(Moment::now().after(pause));
+        slot.restarts += 1;
+        slot.restart_at = Some(Moment::now().after(pause));
         Some(pause)
     }
 
-    pub(crate) fn place(&mut self, place: u32) -> Option<&mut Place> {
-        self.places.get_mut(usize::try_from(place).ok()?)
+    pub(crate) fn slot(&mut self, slot: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(usize::try_from(slot).ok()?)
     }
 
     pub(crate) fn next_restart(&self) -> Option<Moment> {
-        self.places.iter().filter_map(|place| place.restart_at).min()
+        self.slots.iter().filter_map(|slot| slot.restart_at).min()
     }
 
     /// Places in which it is time to start again.
     pub(crate) fn take_due(&mut self) -> Vec<u32> {
         let now = Moment::now();
-        let due = |(number, place): (u32, &mut Place)| place.restart_at.take_if(|at| *at <= now).map(|_| number);
-        (0..).zip(&mut self.places).filter_map(due).collect()
+        let due = |(number, slot): (u32, &mut Slot)| slot.restart_at.take_if(|at| *at <= now).map(|_| number);
+        (0..).zip(&mut self.slots).filter_map(due).collect()
     }
 }

@@ -73,14 +73,14 @@ impl Worker {
     fn try_start(
         context: &WorkerContext,
         plan: &Rc<Plan>,
-        (number, generation, place): (u64, u32, u32),
+        (number, generation, slot): (u64, u32, u32),
         connection: Option<&Socket>,
     ) -> Result<Self> {
         let options = &plan.options;
         let notify = StdDatagram::bind(context.folder.notify(number)).context("a socket for what a worker says")?;
         notify.set_nonblocking(true)?;
         let notify = Rc::new(UnixDatagram::from_std(notify)?);
-        let prefix = prefix(context, plan, number, place);
+        let prefix = prefix(context, plan, number, slot);
         let paths = [false, true].map(|error| context.folder.output(number, error));
         let (output, [out, err]) = Output::open(paths, &prefix)?;
         let mut link = Link::None;
@@ -104,7 +104,7 @@ impl Worker {
                 ("NOTIFY_SOCKET", context.folder.notify(number).into()),
                 ("SHARESOCK_DOMAIN", context.domain.path().into()),
                 ("SHARESOCK_SUPERVISOR", Process::current()?.to_string().into()),
-                ("SHARESOCK_WORKER", place.to_string().into()),
+                ("SHARESOCK_WORKER", slot.to_string().into()),
                 ("SHARESOCK_GENERATION", generation.to_string().into()),
             ],
             stdin,
@@ -121,7 +121,7 @@ impl Worker {
         let record = Record {
             number,
             pid: pid.as_raw_pid(),
-            place,
+            slot,
             generation,
             state: if single { WorkerState::Ready } else { WorkerState::Starting },
             since,
@@ -150,7 +150,7 @@ impl Worker {
         notify: StdDatagram,
     ) -> Result<Self> {
         let paths = [false, true].map(|error| context.folder.output(record.number, error));
-        let output = Output::take_over(paths, kept, &prefix(context, plan, record.number, record.place))?;
+        let output = Output::take_over(paths, kept, &prefix(context, plan, record.number, record.slot))?;
         notify.set_nonblocking(true)?;
         let notify = Rc::new(UnixDatagram::from_std(notify)?);
         Ok(Worker::with(context, plan, record, output, link, notify))
@@ -222,7 +222,7 @@ impl Worker {
     }
 
     pub(crate) fn resume_output(&mut self, context: &WorkerContext) -> Result<()> {
-        self.output.resume(&prefix(context, &self.plan, self.record.number, self.record.place))
+        self.output.resume(&prefix(context, &self.plan, self.record.number, self.record.slot))
     }
 
     pub(crate) fn pid(&self) -> Option<Pid> {

@@ -10,7 +10,8 @@ pub(crate) struct Record {
     /// Names it among all that were ever started.
     pub(crate) number: u64,
     pub(crate) pid: i32,
-    pub(crate) place: u32,
+    #[serde(rename = "place")]
+    pub(crate) slot: u32,
     pub(crate) generation: u32,
     pub(crate) state: WorkerState,
     pub(crate) since: Moment,
