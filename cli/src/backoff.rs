@@ -10,7 +10,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const SOUND_AFTER: Duration = Duration::from_secs(10);
 
 /// How often it failed in a row.
-#[derive(Debug, Clone, Copy, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Backoff {
     failures: u32,
 }

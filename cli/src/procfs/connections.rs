@@ -13,6 +13,15 @@ fn rows() -> Vec<Row> {
     sock_diag::rows().unwrap_or_else(|_| printed())
 }
 
+/// The inodes of the sockets that listen where a connection to this address would arrive.
+pub(crate) fn listening_at(address: SocketAddr) -> Vec<u64> {
+    let address = unmapped(address);
+    let hears = |local: SocketAddr| {
+        local.port() == address.port() && (local.ip().is_unspecified() || unmapped(local).ip() == address.ip())
+    };
+    rows().iter().filter(|row| row.state == LISTENING && hears(row.local)).map(|row| row.inode).collect()
+}
+
 /// Established connections to the listeners, and what waits at them.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
@@ -76,6 +85,7 @@ impl Fate {
         let fate = |row: Option<&Row>| match row {
             Some(Row { inode: 0, state: ESTABLISHED, .. }) => Fate::Waiting,
             None | Some(Row { inode: 0, .. }) => Fate::Over,
+            // Nobody who may be looked at has it.
             Some(row) => Fate::Taken(holders.get(&row.inode).cloned().unwrap_or_default()),
         };
         found.into_iter().map(fate).collect()

@@ -9,3 +9,4 @@ mod sock_diag;
 pub(crate) mod sockets;
 pub(crate) mod stat;
 mod tcp;
+pub(crate) mod waits;

@@ -37,7 +37,7 @@ impl Processes {
     }
 
     /// It and all that it started.
-    fn family(&self, pid: Pid) -> Vec<i32> {
+    pub(crate) fn family(&self, pid: Pid) -> Vec<i32> {
         let mut family = vec![pid.as_raw_pid()];
         let mut next = 0;
         while let Some(pid) = family.get(next) {

@@ -1,21 +1,21 @@
 //! How a supervisor begins: anew, or in the place of another.
 
+use super::clock::Moment;
 use super::control::folder::Folder;
 use super::listener::Listener;
+use super::machine::Machine;
 use super::options::Options;
 use super::report::Reporter;
 use super::report::printer::Printer;
 use super::signals;
 use super::signals::SignalStream;
-use super::supervisor::Supervisor;
-use super::supervisor::counts::Counts;
 use super::supervisor::dispatch::Dispatcher;
+use super::supervisor::{Parts, Supervisor};
 use super::takeover::{Role, become_subreaper};
 use super::upgrade::succession::{stand_by, succeed};
 use super::worker::context::WorkerContext;
-use super::worker::event::Event;
-use super::worker::generation::{Generation, Plan};
 use super::worker::guard::Guard;
+use super::worker::plan::Plan;
 use crate::domain::open_domain;
 use crate::system::inherited::{Announced, announced, take};
 use anyhow::Result;
@@ -68,14 +68,23 @@ fn begin_anew(options: Options, reporter: Reporter, stream: SignalStream) -> Res
             Some(_) => Some(Dispatcher::new(signals::with_signals_blocked(|| Endpoint::open(&domain))?, 0)),
             None => None,
         };
-        let (events, events_out) = unbounded_channel::<Event>();
+        let (events, events_out) = unbounded_channel();
         let context = WorkerContext { domain, folder, guard, printer: reporter.printer.clone(), events };
-        let counts = Counts::new();
-        let serving = Generation::new(counts.last_generation, plan);
-        let mut supervisor =
-            Supervisor::new(name, (context, events_out), reporter, counts, serving, (control, stream))?;
-        supervisor.endpoint = dispatcher.as_ref().map(|dispatcher| dispatcher.endpoint.clone());
-        supervisor.dispatcher = dispatcher;
+        let endpoint = dispatcher.as_ref().map(|dispatcher| dispatcher.endpoint.clone());
+        let machine = Machine::new(plan.rules(), Moment::now());
+        let events = events_out;
+        let mut supervisor = Supervisor::new(Parts {
+            name,
+            context,
+            events,
+            reporter,
+            machine,
+            plan,
+            control,
+            signals: stream,
+            endpoint,
+            dispatcher,
+        })?;
         metrics.map(|listener| supervisor.serve_metrics(listener)).transpose()?;
         supervisor.start();
         Ok(supervisor)

@@ -14,6 +14,12 @@ impl Moment {
         Moment(seconds * 1000 + nanoseconds / 1_000_000)
     }
 
+    /// When the machine was started.
+    #[cfg(test)]
+    pub(crate) fn start() -> Self {
+        Moment(0)
+    }
+
     pub(crate) fn after(self, time: Duration) -> Self {
         Moment(self.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
     }
@@ -27,7 +33,7 @@ impl Moment {
         self.since(Moment::now())
     }
 
-    fn since(self, earlier: Moment) -> Duration {
+    pub(crate) fn since(self, earlier: Moment) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 }

@@ -1,5 +1,6 @@
 //! The supervisor's listeners: made once, and passed on for as long as it, or its successor, lives.
 
+use super::report::Report;
 use super::spec::Spec;
 use crate::address::Address;
 use crate::procfs::machine::setting;
@@ -7,7 +8,7 @@ use crate::system::remove_stale;
 use anyhow::{Context, Result, bail, ensure};
 use sharesock::Socket;
 use socket2::{Domain, Protocol, SockAddr, Type};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -90,6 +91,21 @@ impl Listener {
     /// The number by which the kernel's tables name it.
     pub(crate) fn inode(&self) -> Option<u64> {
         rustix::fs::fstat(self.socket.as_fd()).ok().map(|stat| stat.st_ino)
+    }
+
+    /// Where a connection to it can be made from here.
+    pub(crate) fn reached_at(&self) -> Option<SocketAddr> {
+        let mut address = self.socket.as_socket().local_addr().ok()?.as_socket()?;
+        match address {
+            SocketAddr::V4(_) if address.ip().is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            SocketAddr::V6(_) if address.ip().is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        Some(address)
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        Report::Listening { name: self.spec.name.clone(), address: self.address.clone() }
     }
 
     fn from_socket(spec: Spec, socket: Socket, passed: bool) -> Result<Self> {

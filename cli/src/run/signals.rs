@@ -1,5 +1,6 @@
 //! Signals: their names, and those that the supervisor receives.
 
+use super::machine::End;
 use anyhow::{Context as _, Result};
 use nix::sys::signal::SigSet;
 use rustix::process::{Signal, WaitStatus};
@@ -28,16 +29,15 @@ pub(crate) fn parse(text: &str) -> Result<Signal, String> {
 }
 
 /// How a process has ended.
-pub(super) fn describe(status: WaitStatus) -> String {
+/// How a process ended, by what the kernel told of it.
+pub(super) fn end_of(status: WaitStatus) -> End {
     match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => format!("exited with code {code}"),
-        (_, Some(number)) => match Signal::from_named_raw(number) {
-            Some(signal) => {
-                format!("was ended by {}", format!("{signal:?}").replace("Signal::", "SIG").trim_matches('"'))
-            }
-            None => format!("was ended by signal {number}"),
-        },
-        _ => "ended".to_owned(),
+        (Some(code), _) => End::Code(code),
+        (_, Some(number)) => End::Signal(match Signal::from_named_raw(number) {
+            Some(signal) => format!("{signal:?}").replace("Signal::", "SIG").trim_matches('"').to_owned(),
+            None => format!("signal {number}"),
+        }),
+        _ => End::Untold,
     }
 }
 

@@ -114,8 +114,19 @@ fn listeners() -> Vec<Socket> {
     (3..3 + count).map(take).collect()
 }
 
+/// A listener of its own, which others may have, too.
+fn listen_at(address: &str) -> Socket {
+    let listener = Socket::new(socket2::Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.set_reuse_port(true).unwrap();
+    listener.bind(&address.parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+    listener.listen(8).unwrap();
+    listener
+}
+
 fn serve_until(end: &UnixStream, user: &UnixStream) {
-    let listeners = listeners();
+    let mut listeners = listeners();
+    let words = std::fs::read_to_string(std::env::var_os(PLAY).unwrap()).unwrap();
+    listeners.extend(words.split_whitespace().filter_map(|word| word.strip_prefix("also=")).map(listen_at));
     listeners.iter().for_each(|listener| listener.set_nonblocking(true).unwrap());
     loop {
         let mut sources = vec![PollFd::new(end, PollFlags::IN), PollFd::new(user, PollFlags::IN)];

@@ -6,23 +6,23 @@ use printer::{Printer, Stream};
 use serde::Serialize;
 
 /// Something that happened.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub(crate) enum Report<'a> {
+pub(crate) enum Report {
     Listening {
-        name: &'a str,
-        address: &'a str,
+        name: String,
+        address: String,
     },
     /// Metrics are answered for there.
     Metrics {
-        address: &'a str,
+        address: String,
     },
     /// All workers of the first generation are ready.
     Ready {
-        name: &'a str,
+        name: String,
         pid: u32,
         generation: u32,
-        workers: &'a [i32],
+        workers: Vec<i32>,
     },
     WorkerStarted {
         pid: i32,
@@ -38,33 +38,33 @@ pub(crate) enum Report<'a> {
         pid: i32,
         place: u32,
         generation: u32,
-        why: &'a str,
+        why: String,
         another_in_ms: Option<u64>,
     },
     /// It took too long, or a second signal came.
     Killed {
         pid: i32,
-        why: &'a str,
+        why: String,
     },
     Reloading {
         generation: u32,
     },
     Reloaded {
         generation: u32,
-        workers: &'a [i32],
+        workers: Vec<i32>,
     },
     ReloadFailed {
-        why: &'a str,
+        why: String,
     },
     Upgrading,
     Upgraded {
-        version: &'a str,
+        version: String,
     },
     UpgradeFailed {
-        why: &'a str,
+        why: String,
     },
     Trouble {
-        why: &'a str,
+        why: String,
     },
     Draining,
     Ended,
@@ -80,10 +80,10 @@ pub(crate) struct Reporter {
 impl Reporter {
     /// Something went wrong, and everything else goes on.
     pub(crate) fn trouble(&self, why: &str) {
-        self.say(&Report::Trouble { why });
+        self.say(&Report::Trouble { why: why.to_owned() });
     }
 
-    pub(crate) fn say(&self, report: &Report<'_>) {
+    pub(crate) fn say(&self, report: &Report) {
         if self.json {
             self.printer.line(Stream::Output, serde_json::to_string(report).unwrap_or_default());
         } else if let Some(text) = text(report) {
@@ -92,7 +92,7 @@ impl Reporter {
     }
 }
 
-fn text(report: &Report<'_>) -> Option<String> {
+fn text(report: &Report) -> Option<String> {
     Some(match report {
         Report::Listening { name, address } => format!("{name} listens on {address}"),
         Report::Metrics { address } => format!("metrics at {address}"),
@@ -113,7 +113,7 @@ fn text(report: &Report<'_>) -> Option<String> {
         Report::Upgrading => "upgrading".to_owned(),
         Report::Upgraded { version } => format!("upgraded: version {version} has taken over"),
         Report::UpgradeFailed { why } => format!("the upgrade failed, this supervisor goes on: {why}"),
-        Report::Trouble { why } => (*why).to_owned(),
+        Report::Trouble { why } => why.clone(),
         Report::Draining => "asking the workers to finish; another signal ends at once".to_owned(),
     })
 }

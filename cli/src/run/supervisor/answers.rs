@@ -1,11 +1,12 @@
 //! What the supervisor tells others: who asks for its status, who scrapes metrics, the service manager, the ready file.
 
+use super::Supervisor;
 use super::dispatch::Dispatcher;
-use super::{PendingReload, Supervisor};
 use crate::procfs::connections::Connections;
 use crate::procfs::processes::Processes;
 use crate::run::control::{Answer, Client};
 use crate::run::listener::Listener;
+use crate::run::machine::{WorkerId, WorkerPhase};
 use crate::run::report::Report;
 use crate::run::systemd::Manager;
 use crate::run::worker::Worker;
@@ -19,7 +20,7 @@ use std::rc::Rc;
 
 impl Supervisor {
     /// Answers when the system has told the rest, which takes a while on a busy machine, and holds up nothing else.
-    pub(crate) fn tell_status(&self, lines: usize, client: Client) {
+    pub(in crate::run) fn tell_status(&self, lines: usize, client: Client) {
         let mut status = self.status(lines);
         let inodes: Vec<_> = self.plan().listeners.iter().map(|listener| listener.inode()).collect();
         tokio::task::spawn_local(async move {
@@ -35,18 +36,23 @@ impl Supervisor {
 
     /// What is known here.
     fn status(&self, lines: usize) -> Status {
-        let listeners = &self.serving.plan.listeners;
-        let counts = &self.counts;
-        let worker = |worker: &Worker| {
+        let listeners = &self.plan().listeners;
+        let (counts, serving) = (self.machine.counts(), self.machine.serving());
+        let worker = |(id, worker): (&WorkerId, &Worker)| {
             let record = &worker.record;
-            let slot = usize::try_from(record.slot).ok().and_then(|slot| self.serving.slots.get(slot));
-            let slot = slot.filter(|_| record.generation == self.serving.number);
-            WorkerStatus {
+            let known = self.machine.workers().get(id)?;
+            let slot = usize::try_from(known.slot).ok().and_then(|slot| serving.slots.get(slot));
+            let slot = slot.filter(|_| known.generation == serving.number);
+            Some(WorkerStatus {
                 pid: record.pid.unsigned_abs(),
-                place: record.slot,
-                generation: record.generation,
-                state: record.state,
-                uptime_s: record.since.elapsed().as_secs_f64(),
+                place: known.slot,
+                generation: known.generation,
+                state: match known.phase {
+                    WorkerPhase::Starting(_) => WorkerState::Starting,
+                    WorkerPhase::Ready => WorkerState::Ready,
+                    WorkerPhase::Draining(_) | WorkerPhase::Killed(_) => WorkerState::Draining,
+                },
+                uptime_s: known.since.elapsed().as_secs_f64(),
                 restarts: slot.map_or(0, |slot| slot.restarts),
                 connections: None,
                 memory_bytes: None,
@@ -54,7 +60,7 @@ impl Supervisor {
                 handed_off: record.handed_off,
                 says: record.says.clone(),
                 output: worker.output.kept.borrow().last(lines),
-            }
+            })
         };
         let listener = |listener: &Rc<Listener>| ListenerStatus {
             name: listener.spec.name.clone(),
@@ -67,39 +73,35 @@ impl Supervisor {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: counts.started.elapsed().as_secs_f64(),
-            state: self.state,
-            generation: self.serving.number,
+            state: self.machine.state(),
+            generation: serving.number,
             reloads: counts.reloads,
             upgrades: counts.upgrades,
             restarts: counts.restarts,
             last_failure: counts.last_failure.clone(),
             listeners: listeners.iter().map(listener).collect(),
-            workers: self.workers.iter().map(worker).collect(),
+            workers: self.workers.iter().filter_map(worker).collect(),
             hand_offs: self.dispatcher.as_ref().map(Dispatcher::figures),
         }
     }
 
-    /// Tells those who wait for a reload, or for the end, how it goes.
-    pub(crate) fn tell_progress(&self) {
-        if let Some(PendingReload { generation, clients, .. }) = &self.pending_reload {
-            let of_it = self.workers.iter().filter(|worker| worker.record.generation == generation.number);
-            let ready = of_it.filter(|worker| worker.is(WorkerState::Ready)).count();
-            let (number, all) = (generation.number, generation.slots.len());
-            let progress =
-                Answer::Progress(format!("generation {number} is starting: {ready} of {all} workers are ready"));
-            clients.iter().for_each(|client| client.say(&progress));
+    /// Tells whoever waits for it that the workers are ready.
+    pub(in crate::run) fn say_ready(&mut self) {
+        let generation = self.machine.serving().number;
+        let status = format!("generation {generation}, {} workers", self.machine.pids(generation).len());
+        self.tell_manager(|manager| manager.ready(&status));
+        self.store_listeners();
+        if let Err(error) = self.write_ready_file() {
+            self.reporter.trouble(&format!("{error:#}"));
         }
-        let left = self.workers.len();
-        let progress = Answer::Progress(format!("waiting for {left} workers to finish"));
-        self.waiting.iter().for_each(|client| client.say(&progress));
     }
 
     /// Writes the file that says where this listens, at once and whole.
-    pub(crate) fn write_ready_file(&self) -> Result<()> {
+    pub(in crate::run) fn write_ready_file(&self) -> Result<()> {
         let Some(path) = &self.options().ready_file else { return Ok(()) };
         let listener = |listener: &Rc<Listener>| json!({"name": listener.spec.name, "address": listener.address});
-        let pids: Vec<_> = self.workers_of(self.serving.number).collect();
-        let listeners: Vec<_> = self.serving.plan.listeners.iter().map(listener).collect();
+        let pids = self.machine.pids(self.machine.serving().number);
+        let listeners: Vec<_> = self.plan().listeners.iter().map(listener).collect();
         let text =
             json!({"pid": std::process::id(), "name": self.name, "listeners": listeners, "workers": pids}).to_string();
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -110,7 +112,7 @@ impl Supervisor {
     }
 
     /// What a service manager is told is no reason to fail: it will notice.
-    pub(crate) fn tell_manager(&self, tell: impl FnOnce(&Manager) -> Result<()>) {
+    pub(in crate::run) fn tell_manager(&self, tell: impl FnOnce(&Manager) -> Result<()>) {
         if !self.manager.is_there() {
             return;
         }
@@ -120,7 +122,7 @@ impl Supervisor {
     }
 
     /// Lets the service manager keep the listeners, for the case that this process is started anew.
-    pub(crate) fn store_listeners(&mut self) {
+    pub(in crate::run) fn store_listeners(&mut self) {
         let room = usize::try_from(self.manager.room()).unwrap_or(usize::MAX);
         let wanted: Vec<_> = self.plan().listeners.iter().take(room).map(Rc::clone).collect();
         let among =
@@ -136,9 +138,9 @@ impl Supervisor {
     }
 
     /// Answers for metrics there.
-    pub(crate) fn serve_metrics(&mut self, listener: std::net::TcpListener) -> Result<()> {
+    pub(in crate::run) fn serve_metrics(&mut self, listener: std::net::TcpListener) -> Result<()> {
         let (bound, task) = crate::run::control::metrics::serve(listener, self.requests_in.clone())?;
-        self.reporter.say(&Report::Metrics { address: &format!("http://{bound}/metrics") });
+        self.reporter.say(&Report::Metrics { address: format!("http://{bound}/metrics") });
         self.metrics = Some(task);
         Ok(())
     }

@@ -1,13 +1,14 @@
 //! Giving accepted connections to workers.
 
 use crate::run::listener::Listener;
+use crate::run::machine::{Machine, WorkerId};
 use crate::run::worker::Worker;
-use crate::run::worker::event::{Event, Waiting};
+use crate::run::worker::event::{Waiting, WorkerEvent};
 use crate::run::worker::link::Link;
-use crate::status::{HandOffs, WorkerState};
+use crate::status::HandOffs;
 use anyhow::{Context, Result};
 use sharesock::{Endpoint, Parcel, Socket};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -31,6 +32,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Dispatcher {
     pub(crate) endpoint: Endpoint,
     pub(crate) waiting: VecDeque<Waiting>,
+    /// Those whose worker could not be started, until it is said what becomes of them.
+    pub(crate) unserved: HashMap<WorkerId, Waiting>,
     room: Arc<Semaphore>,
     accepting: Vec<JoinHandle<()>>,
     turn: usize,
@@ -45,6 +48,7 @@ impl Dispatcher {
         Dispatcher {
             endpoint,
             waiting: VecDeque::new(),
+            unserved: HashMap::new(),
             room,
             accepting: Vec::new(),
             turn: 0,
@@ -54,7 +58,11 @@ impl Dispatcher {
     }
 
     /// Accepts from these listeners, and from no others.
-    pub(crate) fn accept_from(&mut self, listeners: &[Rc<Listener>], events: &UnboundedSender<Event>) -> Result<()> {
+    pub(crate) fn accept_from(
+        &mut self,
+        listeners: &[Rc<Listener>],
+        events: &UnboundedSender<WorkerEvent>,
+    ) -> Result<()> {
         self.pause();
         for listener in listeners.iter().filter(|listener| listener.accepts()) {
             let acceptor = Acceptor::new(listener).context("accepting from a listener")?;
@@ -73,16 +81,21 @@ impl Dispatcher {
         self.waiting.push_front(Waiting::new(parcel, None));
     }
 
-    /// Gives what waits to workers that have room, one after the other.
-    pub(crate) fn dispatch(&mut self, workers: &mut [Worker], generation: u32) {
-        let count = workers.len();
+    /// Gives what waits to workers that serve and have room, one after the other.
+    pub(crate) fn dispatch(&mut self, workers: &mut BTreeMap<WorkerId, Worker>, machine: &Machine) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let serves = |id: &WorkerId| {
+            let generation = machine.serving().number;
+            machine.workers().get(id).is_some_and(|known| known.generation == generation && known.is_ready())
+        };
+        let mut ready: Vec<_> = workers.iter_mut().filter(|(id, _)| serves(id)).map(|(_, worker)| worker).collect();
+        let count = ready.len();
         'next: while let Some(mut waiting) = self.waiting.pop_front() {
             self.turn = self.turn.wrapping_add(1);
             for step in 0..count {
-                let Some(worker) = workers.get_mut((self.turn + step) % count) else { continue };
-                if worker.record.generation != generation || !worker.is(WorkerState::Ready) {
-                    continue;
-                }
+                let Some(worker) = ready.get_mut((self.turn + step) % count) else { continue };
                 let pid = worker.record.pid.unsigned_abs();
                 match worker.link.give(waiting.parcel, pid, &self.endpoint) {
                     Ok(()) => {
@@ -117,9 +130,9 @@ impl Dispatcher {
     }
 
     /// Notes what was taken, and writes what was not whole; whether anything is still on its way.
-    pub(crate) fn settle(&mut self, workers: &mut [Worker]) -> bool {
+    pub(crate) fn settle(&mut self, workers: &mut BTreeMap<WorkerId, Worker>) -> bool {
         let mut busy = !self.waiting.is_empty();
-        for worker in workers {
+        for worker in workers.values_mut() {
             worker.link.write();
             let outstanding = worker.link.outstanding();
             busy |= outstanding > 0;
@@ -182,14 +195,14 @@ impl Acceptor {
     }
 }
 
-async fn accept(acceptor: Acceptor, room: Arc<Semaphore>, events: UnboundedSender<Event>) {
+async fn accept(acceptor: Acceptor, room: Arc<Semaphore>, events: UnboundedSender<WorkerEvent>) {
     loop {
         let Ok(room) = Arc::clone(&room).acquire_owned().await else { return };
         // Between the accept and what follows nothing is awaited: this task may be stopped, and must not lose one.
         match acceptor.accept().await {
             Ok(connection) => {
                 let parcel = Parcel::new(connection);
-                let _ = events.send(Event::Accepted(Waiting::new(parcel, Some(room))));
+                let _ = events.send(WorkerEvent::Accepted(Waiting::new(parcel, Some(room))));
             }
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(_) => sleep(ACCEPT_PAUSE).await,

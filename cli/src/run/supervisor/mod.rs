@@ -1,88 +1,105 @@
-//! The supervisor: one loop, in which everything that happens is answered.
+//! The supervisor: tells its state machine of everything that happens, and does what that answers.
 
 mod answers;
-pub(super) mod counts;
+mod carry;
 pub(super) mod dispatch;
-pub(super) mod due;
-mod ending;
-mod reload;
+mod happenings;
+mod perform;
 
 use super::clock::Moment;
 use super::control::{self, Client, Request};
 use super::listener::Listener;
-use super::options::{Options, Ready};
+use super::machine::{self, AskerId, Event, Machine, ReadyRule, WorkerId};
+use super::options::{Options, Ready, Via};
+use super::readiness::{Observer, Served, Serves, Target};
 use super::report::{Report, Reporter};
-use super::signals::{SignalEvent, SignalStream};
+use super::signals::SignalStream;
 use super::systemd::Manager;
+use super::worker::Worker;
 use super::worker::context::WorkerContext;
-use super::worker::event::Event;
-use super::worker::generation::{Generation, Plan};
+use super::worker::event::WorkerEvent;
 use super::worker::link::Link;
 use super::worker::orphan::Orphan;
-use super::worker::probe::tried_at;
-use super::worker::{ALIVE_IS_READY, Worker};
-use crate::status::{State, WorkerState};
+use super::worker::plan::Plan;
 use anyhow::{Context, Result};
-use counts::Counts;
 use dispatch::Dispatcher;
-use rustix::process::Signal;
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// A generation that is starting, and those who wait for it.
-#[derive(Debug)]
-pub(crate) struct PendingReload {
-    pub(crate) generation: Generation,
-    pub(crate) clients: Vec<Client>,
-    /// Another was asked for meanwhile.
-    pub(crate) again: bool,
-}
+/// Pause between two looks, when something is to be looked for.
+pub(super) const LOOK: Duration = Duration::from_millis(20);
+/// The same, while connections are on their way to workers.
+const SHORT_LOOK: Duration = Duration::from_millis(1);
+/// Pause between two looks when nothing is known to be due.
+const LONG_LOOK: Duration = Duration::from_secs(60);
 
 /// The supervisor.
 #[derive(Debug)]
-pub(crate) struct Supervisor {
-    pub(crate) name: String,
-    pub(crate) context: WorkerContext,
-    pub(crate) reporter: Reporter,
-    pub(crate) state: State,
-    pub(crate) counts: Counts,
-    pub(crate) serving: Generation,
-    pub(crate) pending_reload: Option<PendingReload>,
-    pub(crate) workers: Vec<Worker>,
-    pub(crate) orphans: Vec<Orphan>,
-    pub(crate) dispatcher: Option<Dispatcher>,
-    /// Who waits for the end.
-    pub(crate) waiting: Vec<Client>,
-    /// The service manager that started this.
-    pub(crate) manager: Manager,
-    /// The listeners that it keeps.
-    pub(crate) stored: Vec<Rc<Listener>>,
-    pub(crate) metrics: Option<JoinHandle<()>>,
-    /// When the service manager must hear that this lives.
+pub(super) struct Supervisor {
+    pub(super) name: String,
+    pub(super) context: WorkerContext,
+    pub(super) reporter: Reporter,
+    pub(super) machine: Machine,
+    /// What the machine is still to be told of.
+    queue: VecDeque<Event>,
+    /// What each generation was started with: the one that serves, and the one that is to.
+    plans: BTreeMap<u32, Rc<Plan>>,
+    pub(super) workers: BTreeMap<WorkerId, Worker>,
+    pub(super) orphans: BTreeMap<WorkerId, Orphan>,
+    /// Whoever waits for an answer.
+    clients: BTreeMap<AskerId, Client>,
+    last_asker: AskerId,
+    observer: Observer,
+    /// Listeners, by inode, that workers do not serve, and need not.
+    pub(super) ignored: HashSet<u64>,
+    pub(super) dispatcher: Option<Dispatcher>,
+    /// The service manager that started this, when it must hear that this lives, and the listeners that it keeps.
+    manager: Manager,
     watchdog: Option<Moment>,
-    /// Who asked for a reload before the first workers were ready, if anybody did.
-    pub(crate) early: Option<Vec<Client>>,
-    /// Who asked for the upgrade that is under way.
-    pub(crate) upgrading: Option<Client>,
+    stored: Vec<Rc<Listener>>,
+    metrics: Option<JoinHandle<()>>,
     /// Open once it was needed.
-    pub(crate) endpoint: Option<sharesock::Endpoint>,
-    pub(crate) failed: bool,
-    /// Who is ready of which generation is tried, and by what.
-    probing: Option<(u32, JoinHandle<()>)>,
+    pub(super) endpoint: Option<sharesock::Endpoint>,
+    pub(super) upgrade: Upgrade,
+    pub(super) control: Rc<UnixListener>,
+    request_task: JoinHandle<()>,
+    requests_in: UnboundedSender<(Request, Client)>,
+    requests: UnboundedReceiver<(Request, Client)>,
+    events: UnboundedReceiver<WorkerEvent>,
+    pub(super) signals: SignalStream,
     /// Workers that have ended, and are no children of this process.
-    pub(crate) gone: Vec<u64>,
-    pub(crate) control: Rc<UnixListener>,
-    pub(crate) request_task: JoinHandle<()>,
-    pub(crate) requests_in: UnboundedSender<(Request, Client)>,
-    pub(crate) requests: UnboundedReceiver<(Request, Client)>,
-    pub(crate) events: UnboundedReceiver<Event>,
-    pub(crate) signals: SignalStream,
-    /// Signals that came while another program was tried, and are handled when that has failed.
-    pub(crate) late_signals: Vec<SignalEvent>,
+    gone: Vec<WorkerId>,
+    finished: Option<Option<String>>,
+}
+
+/// An upgrade, from the request for it until it is tried.
+#[derive(Debug, Default)]
+pub(super) struct Upgrade {
+    /// The program that was asked for.
+    pub(super) to: Option<PathBuf>,
+    pub(super) asker: Option<AskerId>,
+    is_due: bool,
+}
+
+/// What a supervisor is made of.
+pub(super) struct Parts {
+    pub(super) name: String,
+    pub(super) context: WorkerContext,
+    pub(super) events: UnboundedReceiver<WorkerEvent>,
+    pub(super) reporter: Reporter,
+    pub(super) machine: Machine,
+    pub(super) plan: Rc<Plan>,
+    pub(super) control: std::os::unix::net::UnixListener,
+    pub(super) signals: SignalStream,
+    pub(super) endpoint: Option<sharesock::Endpoint>,
+    pub(super) dispatcher: Option<Dispatcher>,
 }
 
 fn serve_requests(control: &Rc<UnixListener>, requests: &UnboundedSender<(Request, Client)>) -> JoinHandle<()> {
@@ -90,190 +107,214 @@ fn serve_requests(control: &Rc<UnixListener>, requests: &UnboundedSender<(Reques
 }
 
 impl Supervisor {
-    pub(crate) fn new(
-        name: String,
-        (context, events): (WorkerContext, UnboundedReceiver<Event>),
-        reporter: Reporter,
-        counts: Counts,
-        serving: Generation,
-        (control, signals): (std::os::unix::net::UnixListener, SignalStream),
-    ) -> Result<Self> {
+    pub(super) fn new(parts: Parts) -> Result<Self> {
+        let Parts { name, context, events, reporter, machine, plan, control, signals, endpoint, dispatcher } = parts;
         control.set_nonblocking(true).context("listening in the domain")?;
         let control = Rc::new(UnixListener::from_std(control).context("listening in the domain")?);
         let (requests_in, requests) = unbounded_channel();
-        let request_task = serve_requests(&control, &requests_in);
         let manager = Manager::from_env()?;
         Ok(Supervisor {
-            watchdog: manager.watchdog_period().map(|_| Moment::now()),
-            manager,
             name,
+            observer: Observer::start(&context.events),
             context,
             reporter,
-            state: State::Starting,
-            counts,
-            serving,
-            pending_reload: None,
-            workers: Vec::new(),
-            orphans: Vec::new(),
-            dispatcher: None,
-            waiting: Vec::new(),
+            plans: BTreeMap::from([(machine.serving().number, plan)]),
+            machine,
+            queue: VecDeque::from([Event::Tick]),
+            workers: BTreeMap::new(),
+            orphans: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            last_asker: 0,
+            ignored: HashSet::new(),
+            dispatcher,
+            watchdog: manager.watchdog_period().map(|_| Moment::now()),
+            manager,
             stored: Vec::new(),
             metrics: None,
-            early: None,
-            upgrading: None,
-            endpoint: None,
-            failed: false,
-            probing: None,
-            gone: Vec::new(),
+            endpoint,
+            upgrade: Upgrade::default(),
+            request_task: serve_requests(&control, &requests_in),
             control,
-            request_task,
             requests_in,
             requests,
             events,
             signals,
-            late_signals: Vec::new(),
+            gone: Vec::new(),
+            finished: None,
         })
     }
 
-    /// Receives requests again.
-    pub(crate) fn serve_requests(&mut self) {
-        self.request_task = serve_requests(&self.control, &self.requests_in);
-    }
-
-    /// Takes note of everything that has come.
-    pub(crate) fn note_all(&mut self) {
-        while let Ok(event) = self.events.try_recv() {
-            self.note(event);
+    /// Begins to listen, and starts the first workers.
+    pub(super) fn start(&mut self) {
+        for listener in &self.plan().listeners {
+            self.reporter.say(&listener.report());
         }
-    }
-
-    pub(crate) fn options(&self) -> &Options {
-        &self.serving.plan.options
+        self.accept();
     }
 
     /// Goes on until everything has ended.
-    pub(crate) async fn go(mut self) -> Result<ExitCode> {
+    pub(super) async fn go(mut self) -> Result<ExitCode> {
         self.reap().await;
         loop {
             self.look().await;
-            if self.is_over() {
-                return Ok(self.finish().await);
+            if let Some(failure) = self.finished.take() {
+                return Ok(self.finish(failure).await);
+            }
+            if std::mem::take(&mut self.upgrade.is_due) {
+                let why = self.try_upgrade().await;
+                self.handle(Event::UpgradeFailed { why });
+                continue;
             }
             let pause = self.pause();
             tokio::select! {
                 event = self.signals.next() => self.handle_signal(event).await,
-                Some(event) = self.events.recv() => {
-                    self.note(event);
-                    // One at a time, a worker that says much would fill the memory.
-                    self.note_all();
-                }
-                Some((request, client)) = self.requests.recv() => self.answer(request, client).await,
+                Some(event) = self.events.recv() => self.note_all(event),
+                Some((request, client)) = self.requests.recv() => self.answer(request, client),
                 () = sleep(pause) => {}
             }
         }
     }
 
-    pub(crate) async fn handle_signal(&mut self, event: SignalEvent) {
-        match event {
-            SignalEvent::Child => self.reap().await,
-            SignalEvent::End if self.state == State::Stopping => self.kill_all("a second signal came"),
-            SignalEvent::End => self.stop(),
-            SignalEvent::Reload => self.reload(None),
-            SignalEvent::Forward(signal) => {
-                self.workers
-                    .iter()
-                    .filter(|worker| worker.is(WorkerState::Ready))
-                    .for_each(|worker| worker.signal(signal));
+    /// Tells the machine, and does what it answers, until there is nothing more to tell.
+    pub(super) fn handle(&mut self, event: Event) {
+        self.queue.push_back(event);
+        while let Some(event) = self.queue.pop_front() {
+            for action in self.machine.handle(event, Moment::now()) {
+                self.perform(action);
             }
         }
     }
 
-    pub(crate) fn note(&mut self, event: Event) {
-        match event {
-            Event::Accepted(waiting) => {
-                if let Some(dispatcher) = &mut self.dispatcher {
-                    dispatcher.waiting.push_back(waiting);
-                }
+    /// Does what is due.
+    pub(super) async fn look(&mut self) {
+        if self.watchdog.is_some_and(|due| due <= Moment::now()) {
+            self.tell_manager(Manager::watchdog);
+            self.watchdog = self.manager.watchdog_period().map(|period| Moment::now().after(period));
+        }
+        self.link();
+        self.dispatch();
+        self.look_at_orphans().await;
+        self.handle(Event::Tick);
+        self.observe();
+    }
+
+    /// How long nothing is due.
+    fn pause(&self) -> Duration {
+        let due = self.machine.due().into_iter().chain(self.watchdog).min();
+        let mut pause = due.map_or(LONG_LOOK, Moment::remaining);
+        let awaited = |(id, worker): (&WorkerId, &Worker)| matches!(worker.link, Link::Awaited) && self.is_wanted(*id);
+        // Nothing tells that a group has ended, that a receiver was opened, or that a worker has room again.
+        let waiting = self.dispatcher.as_ref().is_some_and(|dispatcher| !dispatcher.waiting.is_empty());
+        if !self.orphans.is_empty() || waiting || self.workers.iter().any(awaited) {
+            pause = pause.min(LOOK);
+        }
+        if self.dispatcher.is_some() && self.workers.values().any(|worker| worker.link.outstanding() > 0) {
+            pause = pause.min(SHORT_LOOK);
+        }
+        pause
+    }
+
+    pub(super) fn is_wanted(&self, id: WorkerId) -> bool {
+        self.machine.workers().get(&id).is_some_and(super::machine::Worker::is_wanted)
+    }
+
+    /// Receives requests again.
+    pub(super) fn serve_requests(&mut self) {
+        self.request_task = serve_requests(&self.control, &self.requests_in);
+    }
+
+    pub(super) fn stop_requests(&mut self) {
+        self.request_task.abort();
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.plan().options
+    }
+
+    /// What is served now.
+    pub(super) fn plan(&self) -> &Rc<Plan> {
+        let serving = self.machine.serving().number;
+        self.plans.get(&serving).or_else(|| self.plans.values().next()).expect("the plan that is served is kept")
+    }
+
+    /// Whoever asked for the upgrade.
+    pub(super) fn upgrade_client(&self) -> Option<&Client> {
+        self.clients.get(&self.upgrade.asker?)
+    }
+
+    /// Accepts for the workers, if that is asked for.
+    pub(super) fn accept(&mut self) {
+        let plan = Rc::clone(self.plan());
+        let Some(dispatcher) = &mut self.dispatcher else { return };
+        if let Err(error) = dispatcher.accept_from(&plan.listeners, &self.context.events) {
+            self.reporter.trouble(&format!("{error:#}"));
+        }
+    }
+
+    /// Has those looked at that start, and are ready when they serve.
+    fn observe(&mut self) {
+        let is_ready = |id: &WorkerId| self.machine.workers().get(id).is_some_and(machine::Worker::is_ready);
+        self.ignored.extend(self.observer.take_unserved(is_ready));
+        let starting = |(id, known): (&WorkerId, &machine::Worker)| {
+            let (plan, pid) = (self.plans.get(&known.generation)?, known.pid?);
+            let rules = self.machine.rules_of(known.generation)?;
+            if !known.is_starting() || rules.ready != ReadyRule::Serves {
+                return None;
             }
-            Event::Ready(number) => self.ready(number),
-            Event::Accepts(pids) => {
-                let accepts = |worker: &&Worker| {
-                    tried_at(&worker.plan).is_some()
-                        && match &pids {
-                            Some(pids) => pids.contains(&worker.record.pid),
-                            None => worker.record.since.elapsed() >= ALIVE_IS_READY,
-                        }
-                };
-                let numbers: Vec<_> = self.workers.iter().filter(accepts).map(|worker| worker.record.number).collect();
-                numbers.into_iter().for_each(|number| self.ready(number));
-            }
-            Event::Gone(number) => self.gone.push(number),
-            Event::Notify(number, message) => {
-                let Some(worker) = self.workers.iter_mut().find(|worker| worker.record.number == number) else {
-                    return;
-                };
-                if message.status.is_some() {
-                    worker.record.says = message.status;
-                }
-                let counts = match worker.plan.options.ready {
-                    Ready::Notify => true,
-                    Ready::Auto => tried_at(&worker.plan).is_none(),
-                    _ => false,
-                };
-                if message.ready && counts {
-                    self.ready(number);
-                }
-            }
-        }
+            let serves = match &plan.options.ready {
+                Ready::Connect(address) => Serves::Address(address.clone()),
+                _ => Serves::Listeners(plan.observed().filter_map(|listener| self.wanted(listener)).collect()),
+            };
+            let others = self
+                .machine
+                .workers()
+                .values()
+                .any(|other| other.generation != known.generation || !other.is_starting());
+            Some(Target { worker: *id, pid, serves, is_alone: !others })
+        };
+        self.observer.set(self.machine.workers().iter().filter_map(starting).collect());
     }
 
-    /// A worker is as ready as its readiness was asked to be tried.
-    fn ready(&mut self, number: u64) {
-        let Some(worker) = self.workers.iter_mut().find(|worker| worker.record.number == number) else { return };
-        if !worker.is(WorkerState::Starting) {
-            return;
-        }
-        worker.end_probe();
-        worker.record.ready_at = None;
-        worker.record.said_ready = true;
-        if matches!(worker.link, Link::Awaited) {
-            return;
-        }
-        worker.record.state = WorkerState::Ready;
-        worker.record.due = None;
-        let (pid, place, generation) = (worker.record.pid, worker.record.slot, worker.record.generation);
-        self.reporter.say(&Report::WorkerReady { pid, place, generation });
-        self.tell_progress();
-        self.settle_generations();
+    /// A listener as it is looked at. One that was there before, and that nobody served, need not be served now.
+    fn wanted(&self, listener: &Rc<Listener>) -> Option<Served> {
+        let inode = listener.inode().filter(|inode| !self.ignored.contains(inode))?;
+        Some(Served { inode, address: listener.reached_at() })
     }
 
-    async fn answer(&mut self, request: Request, client: Client) {
-        match request {
-            Request::Status { lines } => self.tell_status(lines, client),
-            Request::Reload {} => self.reload(Some(client)),
-            Request::Upgrade { to } => self.upgrade(to, client).await,
-            Request::Stop {} => {
-                self.waiting.push(client);
-                self.stop();
-            }
+    /// Gives connections away, and tells of workers that have taken what they got.
+    fn dispatch(&mut self) {
+        if self.options().giving() == Some(Via::Stdio) {
+            let connections = self.dispatcher.as_ref().map_or(0, |dispatcher| dispatcher.waiting.len());
+            self.handle(Event::Waiting { connections });
         }
+        let Some(dispatcher) = &mut self.dispatcher else { return };
+        // In this order: what is written makes room.
+        dispatcher.settle(&mut self.workers);
+        dispatcher.dispatch(&mut self.workers, &self.machine);
+        let settled =
+            |(id, worker): (&WorkerId, &Worker)| (worker.is_settling && worker.link.outstanding() == 0).then_some(*id);
+        let settled: Vec<_> = self.workers.iter().filter_map(settled).collect();
+        settled.into_iter().for_each(|worker| self.handle(Event::Settled { worker }));
     }
 
-    pub(crate) fn workers_of(&self, generation: u32) -> impl Iterator<Item = i32> {
-        self.workers.iter().filter(move |worker| worker.record.generation == generation).map(|worker| worker.record.pid)
-    }
-
-    fn kill_all(&mut self, why: &str) {
-        // No process is started any more for those that wait.
-        self.dispatcher.iter_mut().for_each(|dispatcher| dispatcher.waiting.clear());
-        for worker in &mut self.workers {
-            self.reporter.say(&Report::Killed { pid: worker.record.pid, why });
-            worker.kill();
+    /// Leaves nothing behind.
+    async fn finish(mut self, failure: Option<String>) -> ExitCode {
+        self.request_task.abort();
+        // It has the control socket until it is gone.
+        let _ = (&mut self.request_task).await;
+        self.context.guard.dismiss();
+        // What a service manager keeps can be reached for as long as its path is there.
+        let left = |listener: &&Rc<Listener>| !self.stored.iter().any(|kept| Rc::ptr_eq(kept, listener));
+        let listeners = self.plan().listeners.iter().filter(left);
+        let paths: Vec<_> = listeners.filter_map(|listener| listener.path().map(Path::to_owned)).collect();
+        let folder = self.context.folder.path().to_owned();
+        drop((self.control, self.plans, self.dispatcher, self.stored));
+        paths.iter().for_each(|path| super::worker::guard::remove_path(path));
+        if let Err(error) = super::control::folder::Folder::remove(&folder) {
+            self.reporter.trouble(&format!("{error:#}"));
         }
-        self.orphans.iter().for_each(|orphan| orphan.signal(Signal::KILL));
-    }
-
-    pub(crate) fn plan(&self) -> &Rc<Plan> {
-        &self.serving.plan
+        self.reporter.say(&Report::Ended);
+        self.reporter.printer.flush();
+        if failure.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 }

@@ -1,7 +1,7 @@
 //! The new program, being tried.
 
 use crate::run::options::command_line;
-use crate::run::signals::describe;
+use crate::run::signals::end_of;
 use crate::run::takeover::TAKE_OVER;
 use crate::system::{FORMER_LIMIT_OF_DESCRIPTORS, former_limit_of_descriptors};
 use anyhow::{Context, Result, anyhow};
@@ -47,7 +47,7 @@ impl Candidate {
                 let mut said = String::new();
                 // Its end of the stream is closed.
                 let _ = (&self.words).take(4096).read_to_string(&mut said);
-                let how = describe(status);
+                let how = end_of(status);
                 self.over = Some(if said.trim().is_empty() { format!("it {how}") } else { said.trim().to_owned() });
             }
         }

@@ -3,10 +3,9 @@
 //! The source sends one end of a stream first, then each socket with a label, then, over the stream, a line of JSON. The
 //! taker answers with one line over the stream: that it has everything, or why it cannot go on.
 
+use crate::run::machine::Carried;
 use crate::run::options::Via;
 use crate::run::spec::Spec;
-use crate::run::supervisor::counts::Counts;
-use crate::run::worker::generation::Slot;
 use crate::run::worker::orphan::OrphanRecord;
 use crate::run::worker::output::Kept;
 use crate::run::worker::record::Record;
@@ -29,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// Between two looks whether the other side lives.
 const LOOK: Duration = Duration::from_millis(50);
 /// The bytes that go with the stream.
-const STREAM: &[u8] = b"sharesock estate 1";
+const STREAM: &[u8] = b"sharesock estate 2";
 /// The taker's good word.
 const TAKEN: &str = "taken";
 
@@ -57,27 +56,23 @@ pub(crate) enum Label {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct HandoverState {
     pub(crate) name: String,
-    pub(crate) counts: Counts,
-    pub(crate) generation: u32,
-    #[serde(rename = "places")]
-    pub(crate) slots: Vec<Slot>,
+    /// What the machine knows.
+    pub(crate) machine: Carried,
     /// What workers get, if they get connections.
-    #[serde(default)]
     pub(crate) giving: Option<Via>,
     /// What the listeners were made from.
-    #[serde(default)]
     pub(crate) listen: Vec<Spec>,
     /// The names of those that had been passed to the supervisor.
-    #[serde(default)]
     pub(crate) passed: Vec<String>,
+    /// The names of those that workers do not serve, and need not.
+    pub(crate) ignored: Vec<String>,
     pub(crate) workers: Vec<(Record, Kept)>,
     /// Process groups whose workers have ended.
-    #[serde(default, rename = "remnants")]
     pub(crate) orphans: Vec<OrphanRecord>,
     pub(crate) guard: i32,
     pub(crate) given: u64,
     /// The identity of each socket, in the order in which they come.
-    sockets: Vec<(Label, u64)>,
+    pub(crate) sockets: Vec<(Label, u64)>,
 }
 
 /// Everything.
@@ -85,25 +80,6 @@ pub(crate) struct HandoverState {
 pub(crate) struct Handover {
     pub(crate) state: HandoverState,
     pub(crate) sockets: Vec<(Label, Socket)>,
-}
-
-impl HandoverState {
-    pub(crate) fn new(name: &str, counts: &Counts, generation: u32, guard: i32) -> Self {
-        HandoverState {
-            name: name.to_owned(),
-            counts: counts.clone(),
-            generation,
-            slots: Vec::new(),
-            giving: None,
-            listen: Vec::new(),
-            passed: Vec::new(),
-            workers: Vec::new(),
-            orphans: Vec::new(),
-            guard,
-            given: 0,
-            sockets: Vec::new(),
-        }
-    }
 }
 
 impl Handover {
@@ -244,25 +220,48 @@ mod tests {
     /// An older version, or a newer one, reads it: a member may be added if it has a default, and none may change its name.
     #[test]
     fn the_state_has_the_names_that_other_versions_know() {
-        let moment = json!(1);
+        let (moment, time) = (json!(1), json!({"secs": 30, "nanos": 0}));
         let kept = json!({"lines": ["a line"], "begun": [[], [98]]});
         let told = json!({
             "name": "web",
-            "counts": {
-                "started": moment, "reloads": 1, "upgrades": 2, "restarts": 3, "last_worker": 4, "last_generation": 5,
-                "last_failure": null,
+            "machine": {
+                "generation": 5,
+                "slots": [{"backoff": {"failures": 0}, "restarts": 1, "restart_at": null}],
+                "workers": {
+                    "4": {
+                        "pid": 100, "slot": 0, "generation": 5, "single": false, "since": moment, "stop_timeout": time,
+                        "phase": "Ready",
+                    },
+                    "6": {
+                        "pid": 101, "slot": 1, "generation": 5, "single": false, "since": moment, "stop_timeout": time,
+                        "phase": {"Starting": {
+                            "said": false, "serves": false, "serves_some": false, "unseen": false, "linked": false,
+                            "alive": false, "alive_at": null, "due": moment,
+                        }},
+                    },
+                    "7": {
+                        "pid": 102, "slot": 2, "generation": 4, "single": false, "since": moment, "stop_timeout": time,
+                        "phase": {"Draining": {"settle_by": moment, "due": moment}},
+                    },
+                    "8": {
+                        "pid": 103, "slot": 3, "generation": 4, "single": true, "since": moment, "stop_timeout": time,
+                        "phase": {"Killed": {"failure": "why", "kills": 1, "due": moment}},
+                    },
+                },
+                "orphans": {"3": {"due": moment, "kills": 0}},
+                "counts": {
+                    "started": moment, "reloads": 1, "upgrades": 2, "restarts": 3, "last_worker": 4,
+                    "last_generation": 5, "last_failure": null,
+                },
             },
-            "generation": 5,
-            "places": [{"backoff": {"failures": 0}, "restarts": 1, "restart_at": null}],
             "giving": "HandOff",
             "listen": [],
             "passed": ["web"],
-            "workers": [[{
-                "number": 4, "pid": 100, "place": 0, "generation": 5, "state": "ready", "since": moment, "ready_at": null,
-                "settled_by": null, "due": null, "said_ready": true, "says": "warm", "handed_off": 6, "failure": null,
-                "adopted": false,
-            }, kept]],
-            "remnants": [{"group": 99, "number": 3, "due": moment, "prefix": "0 | ", "kept": kept}],
+            "ignored": ["admin"],
+            "workers": [[
+                {"number": 4, "pid": 100, "slot": 0, "says": "warm", "handed_off": 6, "adopted": false}, kept,
+            ]],
+            "orphans": [{"group": 99, "number": 3, "stop_signal": 15, "prefix": "0 | ", "kept": kept}],
             "guard": 98,
             "given": 7,
             "sockets": [["control", 1], [{"listener": "web"}, 2], [{"notify": 4}, 3]],

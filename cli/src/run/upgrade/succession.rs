@@ -1,24 +1,23 @@
 //! Taking over from another supervisor: as the candidate that is tried, or as the successor.
 
-use super::handover::{Handover, Label, reach};
+use super::handover::{Handover, HandoverState, Label, reach};
 use crate::domain::open_domain;
+use crate::run::control::Client;
 use crate::run::control::folder::Folder;
-use crate::run::control::{Answer, Client};
 use crate::run::listener::Listener;
+use crate::run::machine::{Machine, Reply};
 use crate::run::options::{Options, Via};
 use crate::run::report::{Report, Reporter};
 use crate::run::signals::{SignalStream, with_signals_blocked};
-use crate::run::supervisor::Supervisor;
 use crate::run::supervisor::dispatch::Dispatcher;
+use crate::run::supervisor::{Parts, Supervisor};
 use crate::run::takeover::become_subreaper;
 use crate::run::worker::Worker;
 use crate::run::worker::context::WorkerContext;
-use crate::run::worker::event::Event;
-use crate::run::worker::generation::{Generation, Plan};
 use crate::run::worker::guard::Guard;
 use crate::run::worker::link::Link;
 use crate::run::worker::orphan::Orphan;
-use crate::status::State;
+use crate::run::worker::plan::Plan;
 use anyhow::{Result, anyhow, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use sharesock::{Endpoint, Process};
@@ -45,7 +44,7 @@ pub(crate) fn succeed(
     let endpoint = with_signals_blocked(|| Endpoint::open(&domain))?;
     let receiver = with_signals_blocked(|| endpoint.receiver())?;
     let (handover, answer) = Handover::receive(&receiver, candidate)?;
-    match build(handover, options, (reporter, signals), endpoint) {
+    match build(handover, options, (reporter, signals), endpoint, false) {
         Ok(supervisor) => {
             answer.taken()?;
             Ok(supervisor)
@@ -67,7 +66,7 @@ pub(crate) async fn stand_by(
     let domain = open_domain(options.domain.as_ref())?;
     let endpoint = with_signals_blocked(|| Endpoint::open(&domain))?;
     let receiver = with_signals_blocked(|| endpoint.receiver())?;
-    let (mut handover, answer) = Handover::receive(&receiver, old)?;
+    let (handover, answer) = Handover::receive(&receiver, old)?;
     drop(receiver);
     if let Err(error) = fits(&handover, &options, &domain) {
         answer.refused(&error);
@@ -113,8 +112,7 @@ pub(crate) async fn stand_by(
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     ensure!(gone().is_some(), "the successor neither takes over nor ends");
-    handover.state.workers.iter_mut().for_each(|(record, _)| record.adopted = true);
-    build(handover, options, (reporter, signals), endpoint).map(Some)
+    build(handover, options, (reporter, signals), endpoint, true).map(Some)
 }
 
 /// Whether this program could go on with it.
@@ -138,12 +136,13 @@ fn fits(handover: &Handover, options: &Options, domain: &sharesock::Domain) -> R
     Ok(())
 }
 
-/// A supervisor from what another has left.
+/// A supervisor from what another has left; `adopts` says that its workers are no children of this process.
 fn build(
     mut handover: Handover,
     options: Options,
     (reporter, signals): (Reporter, SignalStream),
     endpoint: Endpoint,
+    adopts: bool,
 ) -> Result<Supervisor> {
     become_subreaper()?;
     let domain = open_domain(options.domain.as_ref())?;
@@ -162,38 +161,51 @@ fn build(
         }
     }
     let plan = Rc::new(Plan { options, listeners });
-    let (events, events_out) = unbounded_channel::<Event>();
+    let (events, events_out) = unbounded_channel();
     let context = WorkerContext { domain, folder, guard, printer: reporter.printer.clone(), events };
-    let mut state = handover.state.clone();
-    let serving =
-        Generation { number: state.generation, plan: Rc::clone(&plan), slots: std::mem::take(&mut state.slots) };
-    state.counts.upgrades += 1;
-    let mut supervisor =
-        Supervisor::new(state.name, (context, events_out), reporter, state.counts, serving, (control, signals))?;
-    supervisor.state = State::Running;
-    if plan.options.giving().is_some() {
-        supervisor.dispatcher = Some(Dispatcher::new(endpoint.clone(), state.given));
-    }
-    supervisor.endpoint = Some(endpoint);
-    for (record, kept) in state.workers {
-        let notify = handover.take(&Label::Notify(record.number)).ok_or_else(|| missing("a worker's socket"))?;
-        let link = match handover.take(&Label::Input(record.number)) {
+    let HandoverState {
+        name,
+        machine,
+        giving,
+        listen: _,
+        passed: _,
+        ignored,
+        workers,
+        orphans,
+        guard: _,
+        given,
+        sockets: _,
+    } = handover.state.clone();
+    let mut supervisor = Supervisor::new(Parts {
+        name,
+        context,
+        events: events_out,
+        reporter,
+        machine: Machine::resume(machine, plan.rules()),
+        plan: Rc::clone(&plan),
+        control,
+        signals,
+        endpoint: Some(endpoint.clone()),
+        dispatcher: giving.map(|_| Dispatcher::new(endpoint, given)),
+    })?;
+    let is_ignored = |listener: &&Rc<Listener>| ignored.contains(&listener.spec.name);
+    supervisor.ignored.extend(plan.listeners.iter().filter(is_ignored).filter_map(|listener| listener.inode()));
+    for (mut record, kept) in workers {
+        record.adopted |= adopts;
+        let number = record.number;
+        let notify = handover.take(&Label::Notify(number)).ok_or_else(|| missing("a worker's socket"))?;
+        let link = match handover.take(&Label::Input(number)) {
             Some(input) => Link::info(UnixStream::from(input))?,
             // Only this kind is ever found; to look for another would never end.
-            None if plan.options.giving() == Some(Via::HandOff) => Link::Awaited,
+            None if giving == Some(Via::HandOff) => Link::Awaited,
             None => Link::None,
         };
-        let worker = Worker::take_over(
-            &supervisor.context,
-            &plan,
-            (record, kept),
-            link,
-            UnixDatagram::from(OwnedFd::from(notify)),
-        )?;
-        supervisor.workers.push(worker);
+        let notify = UnixDatagram::from(OwnedFd::from(notify));
+        let worker = Worker::take_over(&supervisor.context, &plan, (record, kept), link, notify)?;
+        supervisor.workers.insert(number, worker);
     }
-    for record in state.orphans {
-        supervisor.orphans.push(Orphan::take_over(&supervisor.context, record)?);
+    for record in orphans {
+        supervisor.orphans.insert(record.number, Orphan::take_over(&supervisor.context, record)?);
     }
     while let Some(connection) = handover.take(&Label::Connection) {
         if let Some(dispatcher) = &mut supervisor.dispatcher {
@@ -203,7 +215,8 @@ fn build(
     if let Some(client) = handover.take(&Label::Client) {
         let stream = UnixStream::from(client);
         stream.set_nonblocking(true)?;
-        supervisor.upgrading = Some(Client(tokio::net::UnixStream::from_std(stream)?));
+        let client = supervisor.admit(Client(tokio::net::UnixStream::from_std(stream)?));
+        supervisor.upgrade.asker = Some(client);
     }
     Ok(supervisor)
 }
@@ -212,7 +225,7 @@ impl Supervisor {
     /// Says that it has taken over, and lets everything go on.
     pub(crate) fn go_on(&mut self, how: &str) {
         let version = env!("CARGO_PKG_VERSION");
-        self.reporter.say(&Report::Upgraded { version });
+        self.reporter.say(&Report::Upgraded { version: version.to_owned() });
         self.accept();
         let metrics = self.options().metrics.map(crate::run::control::metrics::bind).transpose();
         let served = metrics.and_then(|listener| listener.map(|listener| self.serve_metrics(listener)).transpose());
@@ -220,8 +233,8 @@ impl Supervisor {
             self.reporter.trouble(&format!("{error:#}"));
         }
         self.tell_manager(|manager| manager.main_pid(std::process::id()));
-        if let Some(client) = self.upgrading.take() {
-            client.end(Answer::Done(format!("{how}: version {version}, process {}", std::process::id())));
+        if let Some(asker) = self.upgrade.asker.take() {
+            self.reply(asker, Reply::Done(format!("{how}: version {version}, process {}", std::process::id())));
         }
         self.say_ready();
     }

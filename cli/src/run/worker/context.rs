@@ -1,9 +1,9 @@
 //! What starting and stopping workers needs.
 
-use super::event::Event;
-use super::generation::Plan;
+use super::event::WorkerEvent;
 use super::guard::Guard;
 use super::output::Prefix;
+use super::plan::Plan;
 use crate::run::control::folder::Folder;
 use crate::run::options::Via;
 use crate::run::report::printer::Printer;
@@ -17,7 +17,7 @@ pub(crate) struct WorkerContext {
     pub(crate) folder: Folder,
     pub(crate) guard: Guard,
     pub(crate) printer: Printer,
-    pub(crate) events: UnboundedSender<Event>,
+    pub(crate) events: UnboundedSender<WorkerEvent>,
 }
 
 /// What its lines begin with: its slot, or its number if each serves one connection.

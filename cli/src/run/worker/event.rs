@@ -1,21 +1,23 @@
 //! What the supervisor is told by its workers, and by those who look at them.
 
 use super::notify::NotifyMessage;
+use crate::run::machine::{Sign, WorkerId};
+use crate::run::options::Options;
+use anyhow::Result;
 use sharesock::Parcel;
 use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// What comes from the workers.
+/// What comes from the workers, and from tasks that look at them.
 #[derive(Debug)]
-pub(crate) enum Event {
-    Notify(u64, NotifyMessage),
-    Ready(u64),
-    /// These processes accepted a connection that was made to try it, or what they started did. Or connections are accepted
-    /// and closed so soon that nobody is seen to have them.
-    Accepts(Option<Vec<i32>>),
+pub(crate) enum WorkerEvent {
+    Notify(WorkerId, NotifyMessage),
+    Sign(WorkerId, Sign),
     /// A worker has ended that is no child of this process.
-    Gone(u64),
+    Gone(WorkerId),
     Accepted(Waiting),
+    /// The options of a generation were read.
+    Planned(u32, Box<Result<Options>>),
 }
 
 /// A connection, accepted, and given to nobody yet.

@@ -2,28 +2,24 @@
 
 pub(super) mod context;
 pub(super) mod event;
-pub(super) mod generation;
 pub(super) mod guard;
 pub(super) mod launch;
 pub(super) mod link;
 pub(super) mod notify;
 pub(super) mod orphan;
 pub(super) mod output;
-pub(super) mod probe;
+pub(super) mod plan;
 pub(super) mod record;
 
-use super::clock::Moment;
-use super::options::{Pass, Ready, Via};
-use crate::status::WorkerState;
+use super::options::{Pass, Via};
 use crate::system::is_now;
 use anyhow::{Context, Result};
 use context::{WorkerContext, prefix};
-use event::Event;
-use generation::Plan;
+use event::WorkerEvent;
 use launch::{Launch, borrowed};
 use link::Link;
 use output::{Kept, Output};
-use probe::{tried_at, until_listening};
+use plan::Plan;
 use record::Record;
 use rustix::event::PollFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
@@ -38,8 +34,6 @@ use std::time::Duration;
 use tokio::net::UnixDatagram;
 use tokio::task::JoinHandle;
 
-/// A worker that lives so long is ready, if nothing else was asked for, and it cannot be tried.
-pub(crate) const ALIVE_IS_READY: Duration = Duration::from_secs(1);
 /// Between two looks at a process that is no child.
 const LOOK: Duration = Duration::from_millis(50);
 /// What was given to a worker should be taken before it is asked to end, but not for ever.
@@ -53,9 +47,9 @@ pub(crate) struct Worker {
     pub(crate) output: Output,
     pub(crate) link: Link,
     pub(crate) notify: Rc<UnixDatagram>,
+    /// It drains, and may not have taken what it was given.
+    pub(crate) is_settling: bool,
     tasks: Vec<JoinHandle<()>>,
-    /// Tries whether it is ready.
-    probe: Option<JoinHandle<()>>,
 }
 
 impl Worker {
@@ -116,28 +110,7 @@ impl Worker {
         context.guard.group(pid, true);
         // If it has ended meanwhile, that is seen soon enough.
         let _ = go.write_all(b"!");
-        let since = Moment::now();
-        let single = connection.is_some();
-        let record = Record {
-            number,
-            pid: pid.as_raw_pid(),
-            slot,
-            generation,
-            state: if single { WorkerState::Ready } else { WorkerState::Starting },
-            since,
-            ready_at: match options.ready {
-                Ready::Auto if tried_at(plan).is_none() => Some(since.after(ALIVE_IS_READY)),
-                Ready::Time(time) => Some(since.after(time)),
-                _ => None,
-            },
-            settled_by: None,
-            due: (!single).then(|| since.after(options.ready_timeout)),
-            said_ready: false,
-            says: None,
-            handed_off: 0,
-            failure: None,
-            adopted: false,
-        };
+        let record = Record { number, pid: pid.as_raw_pid(), slot, says: None, handed_off: 0, adopted: false };
         Ok(Worker::with(context, plan, record, output, link, notify))
     }
 
@@ -164,7 +137,8 @@ impl Worker {
         link: Link,
         notify: Rc<UnixDatagram>,
     ) -> Self {
-        let mut worker = Worker { record, plan: Rc::clone(plan), output, link, notify, tasks: Vec::new(), probe: None };
+        let mut worker =
+            Worker { record, plan: Rc::clone(plan), output, link, notify, is_settling: false, tasks: Vec::new() };
         worker.attend(context);
         worker
     }
@@ -175,21 +149,12 @@ impl Worker {
         self.tasks.push(tokio::task::spawn_local(async move {
             let mut message = vec![0; 4096];
             while let Ok(length) = socket.recv(&mut message).await {
-                let _ = events.send(Event::Notify(number, notify::read(message.get(..length).unwrap_or_default())));
+                let _ =
+                    events.send(WorkerEvent::Notify(number, notify::read(message.get(..length).unwrap_or_default())));
             }
         }));
         if self.record.adopted {
             self.watch(context);
-        }
-        if self.record.state != WorkerState::Starting {
-            return;
-        }
-        if let Ready::Connect(address) = self.plan.options.ready.clone() {
-            let events = context.events.clone();
-            self.probe = Some(tokio::task::spawn_local(async move {
-                until_listening(&address).await;
-                let _ = events.send(Event::Ready(number));
-            }));
         }
     }
 
@@ -203,18 +168,13 @@ impl Worker {
                     tokio::time::sleep(LOOK).await;
                 }
             }
-            let _ = events.send(Event::Gone(number));
+            let _ = events.send(WorkerEvent::Gone(number));
         }));
     }
 
     /// Hears nothing any more, until it is attended again.
     pub(crate) fn ignore(&mut self) {
-        self.tasks.drain(..).chain(self.probe.take()).for_each(|task| task.abort());
-    }
-
-    /// It is known to be ready.
-    pub(crate) fn end_probe(&mut self) {
-        self.probe.take().into_iter().for_each(|task| task.abort());
+        self.tasks.drain(..).for_each(|task| task.abort());
     }
 
     pub(crate) fn pause_output(&mut self) {
@@ -229,33 +189,13 @@ impl Worker {
         Pid::from_raw(self.record.pid)
     }
 
-    pub(crate) fn is(&self, state: WorkerState) -> bool {
-        self.record.state == state
-    }
-
     /// Whether it serves one connection and ends.
     pub(crate) fn is_single(&self) -> bool {
         self.plan.options.giving() == Some(Via::Stdio)
     }
 
-    /// Asks it to finish what it has and to end.
-    pub(crate) fn stop(&mut self) {
-        if self.is(WorkerState::Draining) {
-            return;
-        }
-        self.record.state = WorkerState::Draining;
-        self.record.ready_at = None;
-        self.record.due = Some(Moment::now().after(self.plan.options.stop_timeout));
-        if self.link.outstanding() > 0 {
-            self.record.settled_by = Some(Moment::now().after(SETTLING));
-        } else {
-            self.ask_to_end();
-        }
-    }
-
     /// Everything that it was given was taken, or will not be.
     pub(crate) fn ask_to_end(&mut self) {
-        self.record.settled_by = None;
         // Whoever is told by the end of its input may not be ended before it has read it.
         if !self.link.end_input() && !self.is_single() {
             self.signal(self.plan.options.stop_signal);
@@ -269,8 +209,7 @@ impl Worker {
     }
 
     /// Ends it and all that it started.
-    pub(crate) fn kill(&mut self) {
-        self.record.due = None;
+    pub(crate) fn kill(&self) {
         if let Some(pid) = self.pid() {
             let _ = kill_process_group(pid, Signal::KILL);
         }

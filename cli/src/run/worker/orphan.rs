@@ -2,7 +2,6 @@
 
 use super::context::WorkerContext;
 use super::output::{Kept, Output, Prefix};
-use crate::run::clock::Moment;
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
@@ -14,10 +13,7 @@ pub(crate) struct Orphan {
     pub(crate) number: u64,
     pub(crate) output: Output,
     pub(crate) prefix: Prefix,
-    /// When it is killed.
-    pub(crate) due: Moment,
-    /// How often it was.
-    pub(crate) killed: u32,
+    pub(crate) stop_signal: Signal,
 }
 
 /// What of it goes to a successor of the supervisor.
@@ -25,7 +21,7 @@ pub(crate) struct Orphan {
 pub(crate) struct OrphanRecord {
     group: i32,
     pub(crate) number: u64,
-    due: Moment,
+    stop_signal: i32,
     prefix: String,
     kept: Kept,
 }
@@ -35,7 +31,7 @@ impl Orphan {
         OrphanRecord {
             group: self.group.as_raw_pid(),
             number: self.number,
-            due: self.due,
+            stop_signal: self.stop_signal.as_raw(),
             prefix: self.prefix.text.clone(),
             kept: self.output.kept.borrow().clone(),
         }
@@ -47,7 +43,12 @@ impl Orphan {
         let paths = [false, true].map(|error| context.folder.output(record.number, error));
         let output = Output::take_over(paths, record.kept, &prefix)?;
         let group = Pid::from_raw(record.group).context("a process group is missing")?;
-        Ok(Orphan { group, number: record.number, output, prefix, due: record.due, killed: 0 })
+        let stop_signal = Signal::from_named_raw(record.stop_signal).unwrap_or(Signal::TERM);
+        Ok(Orphan { group, number: record.number, output, prefix, stop_signal })
+    }
+
+    pub(crate) fn ask_to_end(&self) {
+        self.signal(self.stop_signal);
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

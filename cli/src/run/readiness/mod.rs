@@ -1,0 +1,132 @@
+//! Whether workers that start serve: seen from what their threads wait for, and tried only where that shows nothing.
+//!
+//! Nothing here relies on who answers: an old worker at the same listener, or another server at the same address, answers
+//! too. A worker serves when one of its own threads waits for what comes to the listener, or one of its own processes has
+//! the connection that was made to try it.
+
+mod judge;
+mod look;
+
+use super::machine::{Sign, WorkerId};
+use super::worker::event::WorkerEvent;
+use judge::Evidence;
+use look::look;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// Shortest pause between two looks. On a busy machine a look takes longer, and so does the pause.
+const PAUSE: Duration = Duration::from_millis(25);
+/// How much of a processor's time the looks may take: one part in this many.
+const SHARE: u32 = 5;
+
+/// A worker that is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) worker: WorkerId,
+    pub(super) pid: i32,
+    pub(super) serves: Serves,
+    /// Nobody else accepts there: who takes a connection is this worker, or another that starts with it.
+    pub(super) is_alone: bool,
+}
+
+/// What it is to serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Serves {
+    /// All of these.
+    Listeners(Vec<Served>),
+    /// Whatever it listens with at this address.
+    Address(String),
+}
+
+/// A listener that is to be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Served {
+    pub(super) inode: u64,
+    /// Where a connection can be made to try who takes it.
+    pub(super) address: Option<SocketAddr>,
+}
+
+/// Looks at workers in the background.
+#[derive(Debug)]
+pub(super) struct Observer {
+    shared: Rc<Shared>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    targets: RefCell<Vec<Target>>,
+    /// Listeners that workers were not seen to serve, of those who serve others.
+    unserved: RefCell<HashMap<WorkerId, Vec<u64>>>,
+    changed: Notify,
+}
+
+impl Observer {
+    pub(super) fn start(events: &UnboundedSender<WorkerEvent>) -> Self {
+        let shared = Rc::new(Shared::default());
+        let task = tokio::task::spawn_local(observe(Rc::clone(&shared), events.clone()));
+        Observer { shared, task }
+    }
+
+    /// Looks at these from now on, and at no others.
+    pub(super) fn set(&self, targets: Vec<Target>) {
+        if *self.shared.targets.borrow() != targets {
+            self.shared.targets.replace(targets);
+            self.shared.changed.notify_one();
+        }
+    }
+}
+
+impl Observer {
+    /// Listeners that workers were not seen to serve, of those who serve others, by inode; of these workers.
+    pub(super) fn take_unserved(&self, of: impl Fn(&WorkerId) -> bool) -> Vec<u64> {
+        let mut unserved = self.shared.unserved.borrow_mut();
+        let workers: Vec<_> = unserved.keys().filter(|worker| of(worker)).copied().collect();
+        workers.iter().filter_map(|worker| unserved.remove(worker)).flatten().collect()
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn observe(shared: Rc<Shared>, events: UnboundedSender<WorkerEvent>) {
+    let mut evidence: HashMap<WorkerId, Evidence> = HashMap::new();
+    let mut told: HashMap<WorkerId, Sign> = HashMap::new();
+    loop {
+        let targets = shared.targets.borrow().clone();
+        evidence.retain(|worker, _| targets.iter().any(|target| target.worker == *worker));
+        told.retain(|worker, _| targets.iter().any(|target| target.worker == *worker));
+        if targets.is_empty() {
+            shared.changed.notified().await;
+            continue;
+        }
+        let begun = Instant::now();
+        let mut taken = std::mem::take(&mut evidence);
+        let looked = tokio::task::spawn_blocking(move || {
+            look(&targets, &mut taken);
+            (targets, taken)
+        });
+        let Ok((targets, returned)) = looked.await else { continue };
+        evidence = returned;
+        for target in &targets {
+            let left =
+                evidence.get(&target.worker).map(|evidence| evidence.ignored(&target.serves)).unwrap_or_default();
+            shared.unserved.borrow_mut().insert(target.worker, left);
+            let sign = evidence.get(&target.worker).and_then(|evidence| evidence.sign(&target.serves));
+            if let Some(sign) = sign.filter(|sign| told.insert(target.worker, *sign) != Some(*sign)) {
+                let _ = events.send(WorkerEvent::Sign(target.worker, sign));
+            }
+        }
+        sleep(PAUSE.max(begun.elapsed() * (SHARE - 1))).await;
+    }
+}

@@ -1,0 +1,194 @@
+//! What happens: signals, requests, the ends of processes, what workers say.
+
+use super::Supervisor;
+use crate::run::control::{Client, Request};
+use crate::run::machine::{AskerId, End, Event, Sign, WorkerId};
+use crate::run::signals::{SignalEvent, end_of, with_signals_blocked};
+use crate::run::worker::event::WorkerEvent;
+use crate::run::worker::link::Link;
+use crate::run::worker::orphan::Orphan;
+use crate::run::worker::{Worker, context::prefix};
+use rustix::process::{Pid, WaitOptions, test_kill_process_group, wait};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long to drain a dead worker's output; a descendant may keep the pipe open.
+const LAST_OUTPUT: Duration = Duration::from_millis(100);
+/// How many of its last lines explain why a worker failed.
+const EXPLAINING: usize = 10;
+
+impl Supervisor {
+    pub(in crate::run) async fn handle_signal(&mut self, event: SignalEvent) {
+        match event {
+            SignalEvent::Child => self.reap().await,
+            SignalEvent::End => self.handle(Event::Stop { asker: None }),
+            SignalEvent::Reload => self.handle(Event::Reload { asker: None }),
+            SignalEvent::Forward(signal) => {
+                let is_ready = |id: &WorkerId| self.machine.workers().get(id).is_some_and(|worker| worker.is_ready());
+                self.workers.iter().filter(|(id, _)| is_ready(id)).for_each(|(_, worker)| worker.signal(signal));
+            }
+        }
+    }
+
+    /// Takes note of the next thing that comes; nothing is lost if this is not awaited to its end.
+    pub(in crate::run) async fn note_next(&mut self) {
+        tokio::select! {
+            Some(event) = self.events.recv() => self.note_all(event),
+            Some((request, client)) = self.requests.recv() => self.answer(request, client),
+        }
+    }
+
+    /// Takes note of everything that has come: one at a time, a worker that says much would fill the memory.
+    pub(in crate::run) fn note_all(&mut self, first: WorkerEvent) {
+        self.note(first);
+        self.note_what_came();
+    }
+
+    pub(in crate::run) fn note_what_came(&mut self) {
+        while let Ok(event) = self.events.try_recv() {
+            self.note(event);
+        }
+    }
+
+    fn note(&mut self, event: WorkerEvent) {
+        match event {
+            WorkerEvent::Accepted(waiting) => {
+                if let Some(dispatcher) = &mut self.dispatcher {
+                    dispatcher.waiting.push_back(waiting);
+                }
+            }
+            WorkerEvent::Sign(worker, sign) => self.handle(Event::Sign { worker, sign }),
+            WorkerEvent::Gone(number) => self.gone.push(number),
+            WorkerEvent::Notify(number, message) => {
+                let Some(worker) = self.workers.get_mut(&number) else { return };
+                if message.status.is_some() {
+                    worker.record.says = message.status;
+                }
+                if message.ready {
+                    self.handle(Event::Sign { worker: number, sign: Sign::Said });
+                }
+            }
+            WorkerEvent::Planned(generation, options) => self.planned(generation, *options),
+        }
+    }
+
+    pub(in crate::run) fn answer(&mut self, request: Request, client: Client) {
+        match request {
+            Request::Status { lines } => self.tell_status(lines, client),
+            Request::Reload {} => {
+                let asker = Some(self.admit(client));
+                self.handle(Event::Reload { asker });
+            }
+            Request::Upgrade { to } => {
+                let asker = self.admit(client);
+                // One that is refused must not change what another asked for.
+                if !self.machine.is_upgrading() {
+                    (self.upgrade.to, self.upgrade.asker) = (to, Some(asker));
+                }
+                self.handle(Event::Upgrade { asker });
+            }
+            Request::Stop {} => {
+                let asker = Some(self.admit(client));
+                self.handle(Event::Stop { asker });
+            }
+        }
+    }
+
+    pub(in crate::run) fn admit(&mut self, client: Client) -> AskerId {
+        self.last_asker += 1;
+        self.clients.insert(self.last_asker, client);
+        self.last_asker
+    }
+
+    /// Takes note of all children that have ended, those among them that workers left.
+    pub(in crate::run) async fn reap(&mut self) {
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+            if pid == self.context.guard.pid {
+                self.guard_ended();
+            } else if let Some(id) = self.worker_with(pid) {
+                self.ended(id, end_of(status)).await;
+            }
+        }
+    }
+
+    fn worker_with(&self, pid: Pid) -> Option<WorkerId> {
+        self.workers.iter().find(|(_, worker)| worker.pid() == Some(pid)).map(|(id, _)| *id)
+    }
+
+    async fn ended(&mut self, id: WorkerId, how: End) {
+        let Some(mut worker) = self.workers.remove(&id) else { return };
+        if let Some(dispatcher) = &mut self.dispatcher {
+            worker.link.reclaim().into_iter().for_each(|parcel| dispatcher.put_back(parcel));
+        }
+        // Whoever keeps the pipe open is in its group, or is none of the worker's.
+        let _ = timeout(LAST_OUTPUT, worker.output.finish()).await;
+        let printed = worker.output.kept.borrow().last(EXPLAINING);
+        worker.ignore();
+        let leaves_orphans = self.keep_orphans(id, &mut worker);
+        self.handle(Event::Ended { worker: id, how, printed, leaves_orphans });
+    }
+
+    /// Keeps what is left of a worker's group, if anything is.
+    fn keep_orphans(&mut self, id: WorkerId, worker: &mut Worker) -> bool {
+        let Some(group) = worker.pid() else { return false };
+        let prefix = prefix(&self.context, &worker.plan, id, worker.record.slot);
+        let output = std::mem::take(&mut worker.output);
+        let (stop_signal, left) = (worker.plan.options.stop_signal, test_kill_process_group(group).is_ok());
+        self.orphans.insert(id, Orphan { group, number: id, output, prefix, stop_signal });
+        left
+    }
+
+    /// Notices workers that have ended and are no children of this process, and groups in which nothing is left.
+    pub(super) async fn look_at_orphans(&mut self) {
+        for id in std::mem::take(&mut self.gone) {
+            self.ended(id, End::Untold).await;
+        }
+        let over = |orphan: &Orphan| test_kill_process_group(orphan.group).is_err();
+        let over: Vec<_> = self.orphans.iter().filter(|(_, orphan)| over(orphan)).map(|(id, _)| *id).collect();
+        for worker in over {
+            if let Some(orphan) = self.orphans.get_mut(&worker) {
+                let _ = timeout(LAST_OUTPUT, orphan.output.finish()).await;
+            }
+            self.handle(Event::OrphansGone { worker });
+        }
+    }
+
+    /// Tries to find the receivers of workers that connections are to be handed off to.
+    pub(super) fn link(&mut self) {
+        let Some(dispatcher) = &self.dispatcher else { return };
+        let mut linked = Vec::new();
+        for (id, worker) in &mut self.workers {
+            let is_wanted = self.machine.workers().get(id).is_some_and(|worker| worker.is_wanted());
+            if matches!(worker.link, Link::Awaited) && is_wanted {
+                let sender = with_signals_blocked(|| dispatcher.endpoint.sender(worker.record.pid.unsigned_abs()));
+                if let Ok(sender) = sender {
+                    worker.link = Link::hand_off(sender);
+                    linked.push(*id);
+                }
+            }
+        }
+        linked.into_iter().for_each(|worker| self.handle(Event::Sign { worker, sign: Sign::Linked }));
+    }
+
+    /// The guard should never end; another takes its place, and is told everything.
+    fn guard_ended(&mut self) {
+        if self.machine.is_stopping() {
+            return;
+        }
+        let options = self.options();
+        let (signal, patience) = (options.stop_signal, options.stop_timeout);
+        match crate::run::worker::guard::Guard::start(signal, patience, self.context.folder.path()) {
+            Ok(guard) => {
+                self.context.guard = guard;
+                let guard = &self.context.guard;
+                self.workers.values().filter_map(Worker::pid).for_each(|pid| guard.group(pid, true));
+                self.orphans.values().for_each(|orphan| guard.group(orphan.group, true));
+                let listeners = self.plan().listeners.iter();
+                listeners.filter_map(|listener| listener.path()).for_each(|path| guard.path(path, true));
+            }
+            Err(error) => self.reporter.trouble(&format!(
+                "the guard ended, and there is no other: {error:#}; what workers start may outlive this process"
+            )),
+        }
+    }
+}

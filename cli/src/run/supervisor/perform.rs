@@ -1,0 +1,216 @@
+//! What the machine answers is done here.
+
+use super::Supervisor;
+use crate::run::control::Answer;
+use crate::run::machine::{Action, Event, Notice, Reply, Rules, WorkerId};
+use crate::run::options::{self, Options};
+use crate::run::report::Report;
+use crate::run::systemd::Manager;
+use crate::run::worker::Worker;
+use crate::run::worker::event::WorkerEvent;
+use crate::run::worker::orphan::Orphan;
+use crate::run::worker::plan::Plan;
+use anyhow::Result;
+use rustix::process::Signal;
+use std::rc::Rc;
+
+impl Supervisor {
+    pub(super) fn perform(&mut self, action: Action) {
+        match action {
+            Action::Start { worker, generation, slot } => {
+                let result = self.start_worker(worker, generation, slot);
+                self.queue.push_back(Event::Started { worker, result: result.map_err(|error| format!("{error:#}")) });
+            }
+            Action::StartForConnection { worker, generation } => self.start_for_connection(worker, generation),
+            Action::Unserved { worker, drop } => {
+                let kept = self.dispatcher.as_mut().and_then(|dispatcher| dispatcher.unserved.remove(&worker));
+                if let (Some(dispatcher), Some(waiting), false) = (&mut self.dispatcher, kept, drop) {
+                    dispatcher.wait_again(waiting);
+                }
+            }
+            Action::Settle { worker } => {
+                if let Some(process) = self.workers.get_mut(&worker) {
+                    process.is_settling = true;
+                    if process.link.outstanding() == 0 {
+                        self.queue.push_back(Event::Settled { worker });
+                    }
+                }
+            }
+            Action::AskToEnd { worker } => self.ask_to_end(worker),
+            Action::Kill { worker } => self.workers.get(&worker).into_iter().for_each(Worker::kill),
+            Action::EndOrphans { worker } => self.orphans.get(&worker).into_iter().for_each(Orphan::ask_to_end),
+            Action::KillOrphans { worker } => {
+                self.orphans.get(&worker).into_iter().for_each(|orphan| orphan.signal(Signal::KILL));
+            }
+            Action::Bury { worker } => self.bury(worker),
+            Action::Plan { generation } => self.read_options(generation),
+            Action::Adopt { generation } => self.adopt(generation),
+            Action::Discard { generation } => {
+                if let Some(plan) = self.plans.remove(&generation) {
+                    let serving = Rc::clone(self.plan());
+                    self.forget_listeners(&plan, &serving);
+                }
+            }
+            Action::Serving { generation, is_first } => self.say_serving(generation, is_first),
+            Action::Upgrade => self.upgrade.is_due = true,
+            // Whoever tries it looks at the machine's state.
+            Action::CancelUpgrade => self.upgrade.is_due = false,
+            Action::CloseDoor => self.close_door(),
+            Action::DropWaiting => self.dispatcher.iter_mut().for_each(|dispatcher| dispatcher.waiting.clear()),
+            Action::Answer { asker, reply } => self.reply(asker, reply),
+            Action::Say(report) => self.reporter.say(&report),
+            Action::Tell(notice) => self.tell_notice(&notice),
+            Action::Finish { failure } => self.finished = Some(failure),
+        }
+    }
+
+    fn start_worker(&mut self, worker: WorkerId, generation: u32, slot: u32) -> Result<i32> {
+        let plan = self.plans.get(&generation).map_or_else(|| Rc::clone(self.plan()), Rc::clone);
+        let new = Worker::start(&self.context, &plan, (worker, generation, slot), None)?;
+        let pid = new.record.pid;
+        self.workers.insert(worker, new);
+        Ok(pid)
+    }
+
+    fn start_for_connection(&mut self, worker: WorkerId, generation: u32) {
+        let plan = Rc::clone(self.plan());
+        let Some(waiting) = self.dispatcher.as_mut().and_then(super::Dispatcher::next) else {
+            let result = Err("the connection is gone".to_owned());
+            return self.queue.push_back(Event::Started { worker, result });
+        };
+        let new = Worker::start(&self.context, &plan, (worker, generation, 0), Some(waiting.parcel.socket()));
+        let result = match new {
+            Ok(new) => {
+                let pid = new.record.pid;
+                self.workers.insert(worker, new);
+                Ok(pid)
+            }
+            Err(error) => {
+                self.dispatcher.as_mut().map(|dispatcher| dispatcher.unserved.insert(worker, waiting));
+                Err(format!("{error:#}"))
+            }
+        };
+        self.queue.push_back(Event::Started { worker, result });
+    }
+
+    /// What it has not taken goes to others.
+    fn ask_to_end(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.is_settling = false;
+        worker.ask_to_end();
+        if worker.link.outstanding() > 0 {
+            let parcels = worker.link.reclaim();
+            if let Some(dispatcher) = &mut self.dispatcher {
+                parcels.into_iter().for_each(|parcel| dispatcher.put_back(parcel));
+                dispatcher.dispatch(&mut self.workers, &self.machine);
+            }
+        }
+    }
+
+    fn bury(&mut self, id: WorkerId) {
+        let worker = self.workers.remove(&id).and_then(|worker| worker.pid());
+        let orphan = self.orphans.remove(&id).map(|orphan| orphan.group);
+        worker.into_iter().chain(orphan).for_each(|group| self.context.guard.group(group, false));
+        self.context.folder.forget(id);
+    }
+
+    /// Reads the options where it holds nobody up: a file may be anything.
+    fn read_options(&self, generation: u32) {
+        let events = self.context.events.clone();
+        tokio::task::spawn_local(async move {
+            let read = tokio::task::spawn_blocking(|| Options::load(&options::command_line())).await;
+            let read = read.unwrap_or_else(|error| Err(error.into()));
+            let _ = events.send(WorkerEvent::Planned(generation, Box::new(read)));
+        });
+    }
+
+    pub(super) fn planned(&mut self, generation: u32, options: Result<Options>) {
+        let result = options.and_then(|options| self.replan(generation, options));
+        self.handle(Event::Planned { generation, result: result.map_err(|error| format!("{error:#}")) });
+    }
+
+    fn replan(&mut self, generation: u32, options: Options) -> Result<Rules> {
+        let now = self.options();
+        anyhow::ensure!(
+            options.giving() == now.giving() && options.name() == self.name,
+            "what workers get, and the name, cannot change at a reload: stop the supervisor, and start it again"
+        );
+        // The guard knows of a path before it is there.
+        self.context.guard.paths(&options.listen);
+        let plan = Plan::make(options, &self.plan().listeners)?;
+        for listener in plan.listeners.iter().filter(|listener| !self.plan().listens_at(listener)) {
+            self.reporter.say(&listener.report());
+        }
+        let rules = plan.rules();
+        self.plans.insert(generation, Rc::new(plan));
+        Ok(rules)
+    }
+
+    fn adopt(&mut self, generation: u32) {
+        let Some(serving) = self.plans.get(&generation).map(Rc::clone) else { return };
+        for (_, old) in std::mem::take(&mut self.plans).into_iter().filter(|(number, _)| *number != generation) {
+            self.forget_listeners(&old, &serving);
+        }
+        self.plans.insert(generation, serving);
+        self.accept();
+    }
+
+    /// Removes the paths at which nobody listens any more.
+    fn forget_listeners(&self, old: &Plan, new: &Plan) {
+        for listener in old.listeners.iter().filter(|listener| !new.listens_at(listener)) {
+            if let Some(path) = listener.path() {
+                let _ = std::fs::remove_file(path);
+                self.context.guard.path(path, false);
+            }
+        }
+    }
+
+    /// Accepts nothing more, and gives away what was accepted.
+    fn close_door(&mut self) {
+        let Some(dispatcher) = &mut self.dispatcher else { return };
+        dispatcher.pause();
+        dispatcher.dispatch(&mut self.workers, &self.machine);
+    }
+
+    pub(in crate::run) fn reply(&mut self, asker: u64, reply: Reply) {
+        let answer = match reply {
+            Reply::Progress(text) => {
+                return self
+                    .clients
+                    .get(&asker)
+                    .into_iter()
+                    .for_each(|client| client.say(&Answer::Progress(text.clone())));
+            }
+            Reply::Done(text) => Answer::Done(text),
+            Reply::Failed(why) => Answer::Failed(why),
+        };
+        if self.upgrade.asker == Some(asker) {
+            self.upgrade.asker = None;
+        }
+        self.clients.remove(&asker).into_iter().for_each(|client| client.end(answer.clone()));
+    }
+
+    fn say_serving(&mut self, generation: u32, is_first: bool) {
+        let workers = self.machine.pids(generation);
+        let (name, pid) = (self.name.clone(), std::process::id());
+        self.reporter.say(&match is_first {
+            true => Report::Ready { name, pid, generation, workers },
+            false => Report::Reloaded { generation, workers },
+        });
+        self.say_ready();
+    }
+
+    fn tell_notice(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Reloading => self.tell_manager(Manager::reloading),
+            Notice::ReloadFailed(why) => {
+                self.tell_manager(|manager| manager.ready(&format!("the last reload failed: {why}")));
+            }
+            Notice::Stopping { within } => {
+                self.tell_manager(Manager::stopping);
+                self.tell_manager(|manager| manager.extend(*within));
+            }
+            Notice::Status(text) => self.tell_manager(|manager| manager.status(text)),
+        }
+    }
+}

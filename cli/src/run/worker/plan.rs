@@ -1,0 +1,85 @@
+//! What a generation of workers is started with.
+
+use crate::run::listener::Listener;
+use crate::run::machine::{ReadyRule, Rules, Workers};
+use crate::run::options::{Options, Pass, Ready, Via};
+use anyhow::Result;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A worker that has lived this long is ready, if nothing else tells.
+const ALIVE_IS_READY: Duration = Duration::from_secs(1);
+
+/// What workers are started with.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) options: Options,
+    pub(crate) listeners: Vec<Rc<Listener>>,
+}
+
+impl Plan {
+    /// What is asked for, with the listeners that there are already, and new ones for the rest.
+    pub(crate) fn make(options: Options, there: &[Rc<Listener>]) -> Result<Self> {
+        let listener = |spec: &crate::run::spec::Spec| match there.iter().find(|listener| listener.spec == *spec) {
+            Some(listener) => Ok(Rc::clone(listener)),
+            None => match there.iter().find(|listener| listener.spec.is_same_socket(spec)) {
+                Some(listener) => listener.again(spec).map(Rc::new),
+                None => Listener::bind(spec).map(Rc::new),
+            },
+        };
+        let mut listeners: Vec<Rc<Listener>> = Vec::new();
+        for spec in &options.listen {
+            match listener(spec) {
+                Ok(made) => listeners.push(made),
+                Err(error) => {
+                    // What was bound for nothing leaves no path.
+                    let new = |made: &&Rc<Listener>| !there.iter().any(|old| old.address == made.address);
+                    listeners
+                        .iter()
+                        .filter(new)
+                        .filter_map(|made| made.path())
+                        .for_each(|path| _ = std::fs::remove_file(path));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Plan { options, listeners })
+    }
+
+    pub(crate) fn listens_at(&self, listener: &Listener) -> bool {
+        self.listeners.iter().any(|ours| ours.address == listener.address)
+    }
+
+    /// What decisions about its workers rest on.
+    pub(crate) fn rules(&self) -> Rules {
+        let options = &self.options;
+        let (giving, workers) = (options.giving(), u32::from(options.workers));
+        let hands_off = giving == Some(Via::HandOff);
+        let names: Vec<_> = self.observed().map(|listener| listener.spec.name.as_str()).collect();
+        Rules {
+            workers: if giving == Some(Via::Stdio) { Workers::Single(workers) } else { Workers::Slots(workers) },
+            ready: match &options.ready {
+                Ready::Notify => ReadyRule::Said,
+                Ready::Time(time) => ReadyRule::Alive(*time),
+                Ready::Connect(_) => ReadyRule::Serves,
+                Ready::Auto | Ready::Accept if !names.is_empty() => ReadyRule::Serves,
+                Ready::Auto if hands_off => ReadyRule::Linked,
+                Ready::Auto | Ready::Accept => ReadyRule::SaidOrAlive(ALIVE_IS_READY),
+            },
+            unserved: match &options.ready {
+                Ready::Connect(address) => format!("it did not listen on {address}, or did not accept there,"),
+                _ => format!("it did not accept from {}", names.join(" and ")),
+            },
+            hands_off,
+            ready_timeout: options.ready_timeout,
+            stop_timeout: options.stop_timeout,
+            restart_limit: options.restart_limit,
+        }
+    }
+
+    /// The listeners that workers themselves accept from.
+    pub(crate) fn observed(&self) -> impl Iterator<Item = &Rc<Listener>> {
+        let passed = self.options.pass == Pass::Listener;
+        self.listeners.iter().filter(move |listener| passed && listener.accepts())
+    }
+}
