@@ -13,17 +13,17 @@ const REQUEST_ALL: u16 = 0x1 | 0x300;
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 const TCP: u8 = 6;
-/// Of the header of a message, and of what follows it for one connection.
+/// Sizes of the header of a message, and of what follows it for one connection.
 const HEADER: usize = 16;
 const CONNECTION: usize = 72;
-/// The kernel answers at once.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Time for the answer of the kernel, which answers at once.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// All connections but those that only wait for their time to pass.
 pub(super) fn rows() -> Result<Vec<Row>> {
     let flags = SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(SOCK_DIAG)).context("asking")?;
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(PATIENCE)).context("asking")?;
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(ANSWER_TIMEOUT)).context("asking")?;
     let mut rows = Vec::new();
     for family in [AddressFamily::INET, AddressFamily::INET6] {
         let to = SocketAddrNetlink::new(0, 0);

@@ -33,10 +33,10 @@ pub(crate) const VARIABLES: [&str; 8] = [
     "FDSTORE",
 ];
 
-/// systemd takes no longer message than 4096 bytes.
+/// Largest status, in bytes; systemd takes messages of up to 4096.
 const LONGEST_STATUS: usize = 1024;
-/// A manager that does not read for so long is not waited for: the supervisor has other things to do.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Write timeout of a manager that does not read: the supervisor has other things to do.
+const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The service manager, if there is one.
 #[derive(Debug)]
@@ -164,7 +164,7 @@ impl Address {
         let to = to.with_context(|| format!("NOTIFY_SOCKET is {name:?}: it must be a path or an abstract name"))?;
         let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None);
         let socket = socket.context("a socket for the service manager")?;
-        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(PATIENCE)).context("bounding a wait")?;
+        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(SEND_TIMEOUT)).context("bounding a wait")?;
         Ok(Address { socket, to, name })
     }
 

@@ -17,9 +17,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// The most accepted connections that wait here for a worker; more wait in the kernel's backlog.
+/// Most accepted connections that wait here for a worker; more wait in the kernel's backlog.
 const MOST_PENDING: usize = 1024;
-/// Between two attempts to give away what waits.
+/// Pause between two attempts to give away what waits.
 const RETRY: Duration = Duration::from_millis(10);
 /// Pause after an accept that failed, such as for lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -4,8 +4,8 @@ use sharesock::{Endpoint, Error, Parcel, Sender};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Between two attempts while all successors are full.
-const PAUSE: Duration = Duration::from_millis(5);
+/// Pause between two attempts while all successors are full.
+const RETRY_PAUSE: Duration = Duration::from_millis(5);
 
 /// Where connections are handed over to.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Successors {
             if !full {
                 return Err(parcel);
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 

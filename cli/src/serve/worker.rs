@@ -19,8 +19,8 @@ use tokio::io::AsyncBufReadExt;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-/// Between two looks at parcels that successors have not taken yet.
-const PAUSE: Duration = Duration::from_millis(5);
+/// Poll interval of parcels that successors have not taken yet.
+const SUCCESSORS_POLL: Duration = Duration::from_millis(5);
 
 /// After an error in receiving, such as for lack of descriptors.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(250);
@@ -66,7 +66,7 @@ pub(super) async fn run(options: WorkerOptions) -> Result<()> {
     let mut front_lives = true;
     report(&FromWorker::Ready);
     loop {
-        let wake = worker.deadline.map(|deadline| deadline.min(Instant::now() + PAUSE));
+        let wake = worker.deadline.map(|deadline| deadline.min(Instant::now() + SUCCESSORS_POLL));
         tokio::select! {
             biased;
             line = lines.next_line(), if front_lives => match line {

@@ -17,8 +17,8 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-/// Between two looks at what nobody tells.
-const LOOK: Duration = Duration::from_millis(50);
+/// Poll interval of what nobody tells.
+const TARGET_POLL: Duration = Duration::from_millis(50);
 
 /// Options of `sharesock give`.
 #[derive(Debug, clap::Args)]
@@ -206,11 +206,11 @@ impl Wait {
             }
             tokio::select! {
                 _ = signals.next() => return Ok((self.settle(Fate::Stopped)?, None)),
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(TARGET_POLL) => {}
             }
             // It is no longer held when it was claimed, was delivered, has expired, or its target has ended: the last two
             // are found above.
-            if self.held && self.endpoint.flush(LOOK).is_ok() {
+            if self.held && self.endpoint.flush(TARGET_POLL).is_ok() {
                 self.held = false;
             } else if !self.held && !self.revocable {
                 return Ok((Fate::Done, None));

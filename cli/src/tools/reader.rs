@@ -9,8 +9,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
-/// Between two looks.
-const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+/// Poll interval of who reads.
+const READER_POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 /// Whether standard output is a pipe.
 pub(super) fn is_pipe() -> bool {
@@ -42,7 +42,7 @@ pub(super) fn wait(domain: &Domain, timeout: Option<Duration>) -> Result<Option<
         // A pipe that nobody can read any more is an error.
         let output = std::io::stdout();
         let mut output = [PollFd::new(&output, PollFlags::empty())];
-        if poll(&mut output, Some(&LOOK)).is_ok_and(|ready| ready > 0) {
+        if poll(&mut output, Some(&READER_POLL)).is_ok_and(|ready| ready > 0) {
             bail!("nobody reads this output any more: did `sharesock take` fail?");
         }
     }

@@ -15,13 +15,13 @@ use std::time::Duration;
 const OLD_GOES_ON: u8 = 3;
 /// Exit code: there is no such supervisor.
 const NOBODY: u8 = 4;
-/// A supervisor answers at once, whatever it does; an upgrade holds it up for some milliseconds.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Time for an answer: a supervisor answers at once; an upgrade holds it up for some milliseconds.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// `top` goes on without an answer that takes longer, and tries again.
-const GLANCE: Duration = Duration::from_secs(1);
-/// As many lines of output it shows of a worker.
-const DETAIL: usize = 3;
+/// Time for an answer to `top`, which then goes on without, and tries again.
+const TOP_TIMEOUT: Duration = Duration::from_secs(1);
+/// Number of lines of output that `top` shows of a worker.
+const TOP_LINES: usize = 3;
 
 /// Which supervisor.
 #[derive(Debug, Clone, clap::Args)]
@@ -110,7 +110,7 @@ pub(crate) fn top(options: &Top) -> Result<ExitCode> {
     let mut fetch = || {
         let again = || folder::call(&domain, options.which.name.as_deref())?.context("the supervisor has ended");
         let stream = first.take().map_or_else(again, Ok)?;
-        fetch(stream, DETAIL, GLANCE)
+        fetch(stream, TOP_LINES, TOP_TIMEOUT)
     };
     crate::views::top(&mut fetch, options.view)?;
     Ok(ExitCode::SUCCESS)
@@ -134,7 +134,7 @@ pub(crate) fn stop(options: &Stop) -> Result<ExitCode> {
 
 pub(crate) fn status(options: &StatusOf) -> Result<ExitCode> {
     let Some(stream) = call(&options.which)? else { return Ok(ExitCode::from(NOBODY)) };
-    let status = fetch(stream, options.lines, PATIENCE)?;
+    let status = fetch(stream, options.lines, ANSWER_TIMEOUT)?;
     let text = if options.json {
         serde_json::to_string_pretty(&status)? + "\n"
     } else if options.prometheus {

@@ -14,11 +14,11 @@ use std::time::Duration;
 /// What the names of these folders begin with.
 const PREFIX: &str = "run-";
 const CONTROL: &str = "control";
-/// How often it is tried to remove a folder in which somebody answers, and the pause in between.
-const ATTEMPTS: u32 = 40;
-const PAUSE: Duration = Duration::from_millis(25);
-/// The longest path of a socket, without the byte that ends it.
-const LONGEST: usize = 107;
+/// Number of attempts to remove a folder in which somebody answers, and the pause in between.
+const REMOVE_ATTEMPTS: u32 = 40;
+const REMOVE_PAUSE: Duration = Duration::from_millis(25);
+/// Longest path of a socket, in bytes, without the one that ends it.
+const LONGEST_PATH: usize = 107;
 
 /// The folder of a supervisor.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Folder {
         let path = Folder::path_of(domain, name);
         let longest = path.join(format!("notify-{}", u64::MAX));
         ensure!(
-            longest.as_os_str().len() <= LONGEST,
+            longest.as_os_str().len() <= LONGEST_PATH,
             "{} is too long for the names of sockets: choose a shorter --domain or --name",
             longest.display()
         );
@@ -64,7 +64,7 @@ impl Folder {
     /// Removes it, unless somebody answers in it by now.
     pub(crate) fn remove(path: &Path) -> Result<()> {
         // Whoever had the control socket, too, such as a candidate, may be about to end.
-        for _ in 0..ATTEMPTS {
+        for _ in 0..REMOVE_ATTEMPTS {
             if !path.exists() {
                 return Ok(());
             }
@@ -74,7 +74,7 @@ impl Folder {
                 return std::fs::remove_dir(path).with_context(|| format!("removing {}", path.display()));
             }
             drop(folder);
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(REMOVE_PAUSE);
         }
         Ok(())
     }

@@ -18,10 +18,10 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-/// As many are answered at a time.
-const MOST: usize = 8;
-/// Who takes longer is not answered.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Most clients that are answered at a time.
+const MOST_CLIENTS: usize = 8;
+/// Time for a request and its answer.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Takes the address.
 pub(crate) fn bind(address: SocketAddr) -> Result<std::net::TcpListener> {
@@ -36,7 +36,7 @@ pub(crate) fn serve(
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let bound = listener.local_addr()?;
-    let places = Arc::new(Semaphore::new(MOST));
+    let places = Arc::new(Semaphore::new(MOST_CLIENTS));
     let task = tokio::task::spawn_local(async move {
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -53,7 +53,7 @@ pub(crate) fn serve(
                 let mut http = hyper::server::conn::http1::Builder::new();
                 let connection =
                     http.timer(TokioTimer::new()).keep_alive(false).serve_connection(TokioIo::new(stream), service);
-                let _ = timeout(PATIENCE, connection).await;
+                let _ = timeout(CLIENT_TIMEOUT, connection).await;
             });
         }
     });
@@ -85,7 +85,7 @@ async fn figures(ask: &UnboundedSender<(Request, Client)>) -> Result<String> {
     let (ours, theirs) = UnixStream::pair()?;
     ask.send((Request::Status { lines: 0 }, Client(theirs))).ok().context("the supervisor has ended")?;
     let mut line = String::new();
-    timeout(PATIENCE, BufReader::new(ours).read_line(&mut line)).await.context("the supervisor is busy")??;
+    timeout(CLIENT_TIMEOUT, BufReader::new(ours).read_line(&mut line)).await.context("the supervisor is busy")??;
     match serde_json::from_str(&line)? {
         Answer::Status(status) => Ok(crate::views::prometheus(&status)),
         answer => anyhow::bail!("the answer is not understood: {answer:?}"),

@@ -18,15 +18,15 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
-/// A longer request is none.
-const LONGEST: u64 = 16 << 10;
-/// As many are heard at a time; more wait.
+/// Largest request, in bytes.
+const LONGEST_REQUEST: u64 = 16 << 10;
+/// Most clients that are served at a time; more wait.
 const MOST_CLIENTS: usize = 16;
-/// Who says nothing for so long is not heard.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Read and write timeout of a client.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What takes longer is told of.
-const SOON: Duration = Duration::from_secs(1);
+/// Time after which a client is told of progress.
+const PROGRESS_AFTER: Duration = Duration::from_secs(1);
 
 /// What a supervisor is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ impl Client {
     pub(crate) fn end(mut self, answer: Answer) {
         let line = serde_json::to_string(&answer).unwrap_or_default() + "\n";
         tokio::task::spawn_local(async move {
-            let _ = timeout(PATIENCE, self.0.write_all(line.as_bytes())).await;
+            let _ = timeout(CLIENT_TIMEOUT, self.0.write_all(line.as_bytes())).await;
         });
     }
 }
@@ -88,7 +88,7 @@ pub(crate) async fn serve(listener: Rc<UnixListener>, requests: mpsc::UnboundedS
         let requests = requests.clone();
         tokio::task::spawn_local(async move {
             let _place = place;
-            match timeout(PATIENCE, request(stream)).await {
+            match timeout(CLIENT_TIMEOUT, request(stream)).await {
                 Ok(Ok((request, client))) => _ = requests.send((request, client)),
                 Ok(Err(Some((why, client)))) => client.end(Answer::Failed(why)),
                 Ok(Err(None)) | Err(_) => {}
@@ -107,7 +107,7 @@ async fn request(mut stream: UnixStream) -> Result<(Request, Client), Option<(St
         )));
     }
     let mut text = Vec::new();
-    let mut limited = (&mut stream).take(LONGEST);
+    let mut limited = (&mut stream).take(LONGEST_REQUEST);
     while !text.contains(&b'\n') {
         if limited.read_buf(&mut text).await.map_err(|_| None)? == 0 {
             break;
@@ -131,7 +131,7 @@ pub(crate) fn ask(
     let peer = rustix::net::sockopt::socket_peercred(&stream).context("asking who answers")?.uid;
     let mine = rustix::process::geteuid();
     ensure!(peer == mine || peer.is_root() || mine.is_root(), "user {} answers: refused", peer.as_raw());
-    stream.set_read_timeout(Some(patience.unwrap_or(SOON)))?;
+    stream.set_read_timeout(Some(patience.unwrap_or(PROGRESS_AFTER)))?;
     // A supervisor that refuses to hear says why before it reads.
     let _ = stream.write_all((serde_json::to_string(request)? + "\n").as_bytes());
     let mut lines = BufReader::new(stream.take(64 << 20));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-/// As many lines wait to be printed; more are dropped, and counted.
+/// Most lines that wait to be printed; more are dropped, and counted.
 const MOST_WAITING: usize = 4096;
 
 /// Where a line goes.

@@ -20,9 +20,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// The most accepted connections that wait here for a worker; more wait in the kernel's backlog.
+/// Most accepted connections that wait here for a worker; more wait in the kernel's backlog.
 const MOST_WAITING: usize = 64;
-/// Of so many connections it is remembered how long it took to give them away.
+/// Number of latencies from which the figures are computed.
 const REMEMBERED: usize = 1000;
 /// Pause after an accept that failed, such as for lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -33,12 +33,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// Pause between two looks, when something is to be looked for.
-pub(super) const LOOK: Duration = Duration::from_millis(20);
-/// The same, while connections are on their way to workers.
-const SHORT_LOOK: Duration = Duration::from_millis(1);
-/// Pause between two looks when nothing is known to be due.
-const LONG_LOOK: Duration = Duration::from_secs(60);
+/// Poll interval, when something is to be looked for that nothing tells.
+pub(super) const POLL: Duration = Duration::from_millis(20);
+/// Poll interval while connections are on their way to workers.
+const DISPATCH_POLL: Duration = Duration::from_millis(1);
+/// Longest pause.
+const IDLE_POLL: Duration = Duration::from_secs(60);
 
 /// The supervisor.
 #[derive(Debug)]
@@ -201,15 +201,15 @@ impl Supervisor {
     /// How long nothing is due.
     fn pause(&self) -> Duration {
         let due = self.machine.due().into_iter().chain(self.watchdog).min();
-        let mut pause = due.map_or(LONG_LOOK, Moment::remaining);
+        let mut pause = due.map_or(IDLE_POLL, Moment::remaining);
         let awaited = |(id, worker): (&WorkerId, &Worker)| matches!(worker.link, Link::Awaited) && self.is_wanted(*id);
         // Nothing tells that a group has ended, that a receiver was opened, or that a worker has room again.
         let waiting = self.dispatcher.as_ref().is_some_and(|dispatcher| !dispatcher.waiting.is_empty());
         if !self.orphans.is_empty() || waiting || self.workers.iter().any(awaited) {
-            pause = pause.min(LOOK);
+            pause = pause.min(POLL);
         }
         if self.dispatcher.is_some() && self.workers.values().any(|worker| worker.link.outstanding() > 0) {
-            pause = pause.min(SHORT_LOOK);
+            pause = pause.min(DISPATCH_POLL);
         }
         pause
     }

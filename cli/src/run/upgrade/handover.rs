@@ -21,12 +21,12 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout};
 
-/// Everything must be taken within this time.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two attempts.
-const PAUSE: Duration = Duration::from_millis(2);
-/// Between two looks whether the other side lives.
-const LOOK: Duration = Duration::from_millis(50);
+/// Time in which everything must be taken.
+pub(crate) const HANDOVER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause between two attempts.
+const RETRY_PAUSE: Duration = Duration::from_millis(2);
+/// Poll interval of whether the other side lives.
+const PEER_POLL: Duration = Duration::from_millis(50);
 /// The bytes that go with the stream.
 const STREAM: &[u8] = b"sharesock estate 2";
 /// The taker's good word.
@@ -116,11 +116,11 @@ impl Handover {
 
     /// Takes everything that this process gives; then it must be told how that went.
     pub(crate) fn receive(receiver: &Receiver, source: Process) -> Result<(Self, Answer)> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + HANDOVER_TIMEOUT;
         let next = || loop {
             ensure!(Instant::now() < deadline, "it was not given everything in time");
             ensure!(Process::from_pid(source.pid()) == Ok(source), "whoever was to give it everything has ended");
-            let Some(parcel) = receiver.receive_within(LOOK)? else { continue };
+            let Some(parcel) = receiver.receive_within(PEER_POLL)? else { continue };
             // Others of this user may hand something off, and are not heard.
             if parcel.source() == Some(source) {
                 return Ok::<_, anyhow::Error>(parcel.into_parts());
@@ -130,7 +130,7 @@ impl Handover {
         ensure!(bytes == STREAM, "what it was given is of another version of this program");
         let stream = StdStream::from(stream);
         stream.set_nonblocking(false)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(HANDOVER_TIMEOUT))?;
         let mut line = String::new();
         // The other side writes this last, and hands off more than a queue may hold before: so the sockets are taken first.
         let mut sockets = Vec::new();
@@ -140,7 +140,7 @@ impl Handover {
                 break serde_json::from_str(&line)
                     .map_err(|why| anyhow!("what it was told is of another version: {why}"))?;
             }
-            if let Some(parcel) = receiver.receive_within(PAUSE)? {
+            if let Some(parcel) = receiver.receive_within(RETRY_PAUSE)? {
                 if parcel.source() == Some(source) {
                     sockets.push(parcel.into_parts());
                 }
@@ -179,14 +179,14 @@ impl Answer {
 
 /// Hands off without ever waiting for more than there is time.
 async fn send(sender: &Sender, mut parcel: Parcel) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + HANDOVER_TIMEOUT;
     loop {
         match sender.try_hand_off(parcel) {
             Ok(()) => return Ok(()),
             Err(refused) if Instant::now() < deadline && !sender.is_closed() => parcel = refused.parcel,
             Err(refused) => return Err(refused.error.into()),
         }
-        sleep(PAUSE).await;
+        sleep(RETRY_PAUSE).await;
     }
 }
 
@@ -204,12 +204,12 @@ pub(crate) async fn reach(
             if let Some(why) = gone() {
                 bail!("{why}");
             }
-            sleep(PAUSE).await;
+            sleep(RETRY_PAUSE).await;
         }
     };
-    timeout(PATIENCE, wait)
+    timeout(HANDOVER_TIMEOUT, wait)
         .await
-        .unwrap_or_else(|_| bail!("it did not begin to receive within {} s", PATIENCE.as_secs()))
+        .unwrap_or_else(|_| bail!("it did not begin to receive within {} s", HANDOVER_TIMEOUT.as_secs()))
 }
 
 #[cfg(test)]

@@ -13,12 +13,12 @@ pub(super) mod succession;
 use super::signals;
 use super::signals::SignalEvent;
 use super::supervisor::dispatch::Dispatcher;
-use super::supervisor::{LOOK, Supervisor};
-use super::worker::SETTLING;
+use super::supervisor::{POLL, Supervisor};
+use super::worker::SETTLE_TIMEOUT;
 use super::worker::link::Link;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candidate::{Candidate, command, own_path};
-use handover::reach;
+use handover::{HANDOVER_TIMEOUT, reach};
 use sharesock::Endpoint;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -45,7 +45,7 @@ impl Supervisor {
             tokio::select! {
                 sender = &mut reached => return sender,
                 () = self.note_next() => {}
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(POLL) => {}
             }
             self.look().await;
             self.goes_on().await?;
@@ -89,9 +89,9 @@ impl Supervisor {
         candidate: &mut Candidate,
     ) -> Result<std::convert::Infallible> {
         let handover = self.handover()?;
-        let given = tokio::time::timeout(handover::PATIENCE, handover.give(sender)).await;
+        let given = tokio::time::timeout(HANDOVER_TIMEOUT, handover.give(sender)).await;
         let given =
-            given.unwrap_or_else(|_| bail!("it did not take everything within {} s", handover::PATIENCE.as_secs()));
+            given.unwrap_or_else(|_| bail!("it did not take everything within {} s", HANDOVER_TIMEOUT.as_secs()));
         let _stream = given.map_err(|error| candidate.ended().map_or(error, |why| anyhow!(why)))?;
         self.reporter.printer.flush();
         self.goes_on().await?;
@@ -121,7 +121,7 @@ impl Supervisor {
         }
         self.note_what_came();
         let Some(dispatcher) = &mut self.dispatcher else { return Ok(()) };
-        let deadline = Instant::now() + SETTLING;
+        let deadline = Instant::now() + SETTLE_TIMEOUT;
         dispatcher.dispatch(&mut self.workers, &self.machine);
         // What a worker has not redeemed may be held here, and would end with this program.
         let held = |dispatcher: &Dispatcher| dispatcher.endpoint.flush(Duration::ZERO).is_err();

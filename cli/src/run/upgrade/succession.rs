@@ -28,10 +28,10 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::unbounded_channel;
 
-/// Between two looks whether the successor lives.
-const LOOK: Duration = Duration::from_millis(10);
-/// So long a candidate waits for the successor to take everything.
-const HANDED_OVER: Duration = Duration::from_secs(30);
+/// Poll interval of whether the successor lives.
+const SUCCESSOR_POLL: Duration = Duration::from_millis(10);
+/// Time that a candidate gives the successor to take everything.
+const SUCCESSION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Takes everything from the candidate, in the place of the old supervisor.
 pub(crate) fn succeed(
@@ -91,7 +91,7 @@ pub(crate) async fn stand_by(
     // A stream on its way to a successor that has died does not end: it is here as well.
     let died = async {
         while Process::from_pid(old.pid()) == Ok(old) {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(SUCCESSOR_POLL).await;
         }
     };
     let handed_over = async {
@@ -101,11 +101,11 @@ pub(crate) async fn stand_by(
             () = died => false,
         }
     };
-    if tokio::time::timeout(HANDED_OVER, handed_over).await == Ok(true) {
+    if tokio::time::timeout(SUCCESSION_TIMEOUT, handed_over).await == Ok(true) {
         return Ok(None);
     }
     // Two may not go on. (As the first process of its namespace it cannot be killed, and takes everything with it.)
-    while gone().is_none() && begun.elapsed() < HANDED_OVER {
+    while gone().is_none() && begun.elapsed() < SUCCESSION_TIMEOUT {
         if let Some(pid) = i32::try_from(old.pid()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, Signal::KILL);
         }

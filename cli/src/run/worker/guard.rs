@@ -21,13 +21,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// Between two looks at groups that were asked to end.
-const LOOK: Duration = Duration::from_millis(50);
-/// A guard that reads nothing for so long is of no use: another takes its place.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Poll interval of groups that were asked to end.
+const GUARD_POLL: Duration = Duration::from_millis(50);
+/// Write timeout of the guard: one that does not read is of no use, and is replaced.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How often it is tried to remove a path at which somebody listens.
-const ATTEMPTS: u32 = 40;
+/// Number of attempts to remove a path at which somebody listens.
+const REMOVE_ATTEMPTS: u32 = 40;
 
 /// A command to the guard: a line of JSON each.
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,7 +67,7 @@ pub(crate) struct Guard {
 impl Guard {
     pub(crate) fn start(stop_signal: Signal, stop_timeout: Duration, folder: &Path) -> Result<Self> {
         let (line, other) = UnixStream::pair().context("a line to the guard")?;
-        line.set_write_timeout(Some(PATIENCE)).context("bounding a wait")?;
+        line.set_write_timeout(Some(WRITE_TIMEOUT)).context("bounding a wait")?;
         let (signal, timeout) = (stop_signal.as_raw().to_string(), stop_timeout.as_secs_f64().to_string());
         let options = ["--stop-signal", &signal, "--stop-timeout", &timeout, "--folder"].map(std::ffi::OsStr::new);
         let options = [&options[..], &[folder.as_os_str()]].concat();
@@ -126,11 +126,11 @@ fn lives(group: Pid) -> bool {
 /// Removes the path of a socket, unless somebody goes on to listen there.
 pub(crate) fn remove_path(path: &Path) {
     // Whoever had the listener, too, such as a candidate, or a worker that was just started, may be about to end.
-    for _ in 0..ATTEMPTS {
+    for _ in 0..REMOVE_ATTEMPTS {
         if crate::system::remove_stale(path).is_ok() {
             return;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(GUARD_POLL);
     }
 }
 
@@ -156,7 +156,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         if groups.is_empty() || Instant::now() >= deadline {
             break;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(GUARD_POLL);
     }
     groups.iter().for_each(|group| _ = kill_process_group(*group, Signal::KILL));
     for path in paths {

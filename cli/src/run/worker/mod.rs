@@ -34,10 +34,10 @@ use std::time::Duration;
 use tokio::net::UnixDatagram;
 use tokio::task::JoinHandle;
 
-/// Between two looks at a process that is no child.
-const LOOK: Duration = Duration::from_millis(50);
-/// What was given to a worker should be taken before it is asked to end, but not for ever.
-pub(crate) const SETTLING: Duration = Duration::from_secs(1);
+/// Poll interval of a process that is no child.
+const WORKER_POLL: Duration = Duration::from_millis(50);
+/// Time in which a worker should take what it was given before it is asked to end.
+pub(crate) const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One worker.
 #[derive(Debug)]
@@ -165,7 +165,7 @@ impl Worker {
         self.tasks.push(tokio::task::spawn_local(async move {
             if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::NONBLOCK) {
                 while !is_now(&pidfd, PollFlags::IN) {
-                    tokio::time::sleep(LOOK).await;
+                    tokio::time::sleep(WORKER_POLL).await;
                 }
             }
             let _ = events.send(WorkerEvent::Gone(number));

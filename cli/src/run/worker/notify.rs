@@ -7,8 +7,8 @@ pub(crate) struct NotifyMessage {
     pub(crate) status: Option<String>,
 }
 
-/// The longest status that is kept.
-const LONGEST: usize = 200;
+/// Most characters of a status that are kept.
+const LONGEST_STATUS: usize = 200;
 
 /// Reads a message: lines of `NAME=VALUE`, of which what is unknown is left out.
 pub(crate) fn read(message: &[u8]) -> NotifyMessage {
@@ -17,7 +17,7 @@ pub(crate) fn read(message: &[u8]) -> NotifyMessage {
         match line.split_once('=') {
             Some(("READY", "1")) => found.ready = true,
             Some(("STATUS", text)) => {
-                found.status = Some(text.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect());
+                found.status = Some(text.chars().filter(|letter| !letter.is_control()).take(LONGEST_STATUS).collect());
             }
             _ => {}
         }
@@ -35,6 +35,6 @@ mod tests {
         assert_eq!(message, NotifyMessage { ready: true, status: Some("warming up[31m".to_owned()) });
         assert_eq!(read(b"READY=0\nREADY\n\xff\xfe=\n="), NotifyMessage::default());
         let long = [b"STATUS=".as_slice(), &[b'a'; 1000]].concat();
-        assert_eq!(read(&long).status.map(|status| status.len()), Some(LONGEST));
+        assert_eq!(read(&long).status.map(|status| status.len()), Some(LONGEST_STATUS));
     }
 }

@@ -14,12 +14,12 @@ use std::rc::Rc;
 use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
 
-/// As many lines of each worker are kept.
-const KEPT: usize = 100;
-/// Less, if they are longer: it all goes to a successor, and there may be a thousand workers.
+/// Most lines that are kept of each worker.
+const KEPT_LINES: usize = 100;
+/// Most bytes that are kept of each worker: all of it goes to a successor, and there may be a thousand workers.
 const KEPT_BYTES: usize = 64 << 10;
-/// A longer line is broken.
-const LONGEST: usize = 8 << 10;
+/// Largest line, in bytes; a longer one is broken.
+const LONGEST_LINE: usize = 8 << 10;
 
 /// What is known of a worker's output; it goes from a supervisor to its successor.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -40,14 +40,14 @@ impl Kept {
                 b'\n' => whole.push(std::mem::take(begun)),
                 byte => begun.push(*byte),
             }
-            if begun.len() >= LONGEST {
+            if begun.len() >= LONGEST_LINE {
                 whole.push(std::mem::take(begun));
             }
         }
         let whole: Vec<_> = whole.iter().map(|line| readable(line)).collect();
         for line in &whole {
             self.lines.push_back(line.clone());
-            while self.lines.len() > KEPT || self.lines.iter().map(String::len).sum::<usize>() > KEPT_BYTES {
+            while self.lines.len() > KEPT_LINES || self.lines.iter().map(String::len).sum::<usize>() > KEPT_BYTES {
                 self.lines.pop_front();
             }
         }
@@ -213,12 +213,12 @@ mod tests {
     #[test]
     fn long_lines_are_broken_and_few_are_kept() {
         let mut kept = Kept::default();
-        assert_eq!(kept.take(Stream::Error, &[b'x'; 3 * LONGEST]).len(), 3);
-        (0..KEPT).for_each(|_| _ = kept.take(Stream::Error, &[b'x'; LONGEST]));
-        assert_eq!(kept.last(usize::MAX).len(), KEPT_BYTES / LONGEST);
-        (0..2 * KEPT).for_each(|number| _ = kept.take(Stream::Output, format!("{number}\n").as_bytes()));
+        assert_eq!(kept.take(Stream::Error, &[b'x'; 3 * LONGEST_LINE]).len(), 3);
+        (0..KEPT_LINES).for_each(|_| _ = kept.take(Stream::Error, &[b'x'; LONGEST_LINE]));
+        assert_eq!(kept.last(usize::MAX).len(), KEPT_BYTES / LONGEST_LINE);
+        (0..2 * KEPT_LINES).for_each(|number| _ = kept.take(Stream::Output, format!("{number}\n").as_bytes()));
         assert_eq!(kept.last(2), ["198", "199"]);
-        assert_eq!(kept.last(usize::MAX).len(), KEPT);
+        assert_eq!(kept.last(usize::MAX).len(), KEPT_LINES);
         assert_eq!(readable(b"a\x07b\r"), "a\u{fffd}b");
     }
 }

@@ -9,8 +9,8 @@ use std::net::UdpSocket;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-/// What is waited for in this process happens at once, if it happens.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time for what happens at once in this process, if it happens.
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) fn checks() -> Vec<Check> {
     vec![
@@ -73,7 +73,7 @@ fn hand_off(domain: &Domain) -> Result<()> {
     let endpoint = Endpoint::open(domain)?;
     let receiver = endpoint.receiver()?;
     endpoint.sender(std::process::id())?.hand_off(Parcel::new(socket()?))?;
-    let parcel = receiver.receive_within(PATIENCE)?;
+    let parcel = receiver.receive_within(TRIAL_TIMEOUT)?;
     ensure!(parcel.is_some(), "what was handed off did not arrive");
     Ok(())
 }
@@ -82,7 +82,7 @@ fn register(domain: &Domain) -> Result<()> {
     let event = Event::manual(domain)?;
     let socket = socket()?;
     socket.event_select(&event, NetworkEvents::WRITE)?;
-    ensure!(event.wait(Some(PATIENCE))?, "an event was not told");
+    ensure!(event.wait(Some(TRIAL_TIMEOUT))?, "an event was not told");
     Ok(())
 }
 

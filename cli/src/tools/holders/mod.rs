@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_secs(1);
+/// Time between two looks.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Options of `sharesock holders`.
 #[derive(Debug, clap::Args)]
@@ -84,7 +84,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             print_change(begins, true, options.json)?;
         }
         known = now;
-        std::thread::sleep(LOOK);
+        std::thread::sleep(WATCH_INTERVAL);
         view = View::look(options.which, &domain)?;
     }
 }
