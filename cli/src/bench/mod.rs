@@ -5,7 +5,7 @@ mod connections;
 mod events;
 mod idle;
 mod measure;
-mod neighbours;
+mod peers;
 mod roles;
 mod rows;
 mod table;
@@ -81,10 +81,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     };
     let rows = rows::all(&bench)?;
     let idle = if options.only.is_none() { idle::measure(&bench)? } else { None };
-    let neighbours = if options.peers { neighbours::all(&bench)? } else { Vec::new() };
+    let peers = if options.peers { peers::all(&bench)? } else { Vec::new() };
     let calls = options.winsock.as_ref().map_or(Ok(Vec::new()), |prefix| winsock::all(&bench, prefix))?;
     bench.progress.end();
-    let measured = table::Measured { rows, idle, neighbours, calls };
+    let measured = table::Measured { rows, idle, peers, calls };
     match options.json {
         true => table::print_json(&measured)?,
         false => table::print(&measured),

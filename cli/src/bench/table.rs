@@ -2,7 +2,7 @@
 
 use super::idle::Idle;
 use super::measure::Figure;
-use super::neighbours::Neighbour;
+use super::peers::Peer;
 use super::rows::Row;
 use super::winsock::Call;
 use anyhow::{Context, Result};
@@ -13,12 +13,13 @@ use std::fmt::Write;
 pub(crate) struct Measured {
     pub(crate) rows: Vec<Row>,
     pub(crate) idle: Option<Idle>,
-    pub(crate) neighbours: Vec<Neighbour>,
+    #[serde(rename = "neighbours")]
+    pub(crate) peers: Vec<Peer>,
     pub(crate) calls: Vec<Call>,
 }
 
 /// Prints a table.
-pub(crate) fn print(Measured { rows, idle, neighbours, calls }: &Measured) {
+pub(crate) fn print(Measured { rows, idle, peers, calls }: &Measured) {
     let mut text = String::new();
     if !rows.is_empty() {
         let _ = writeln!(
@@ -62,12 +63,12 @@ pub(crate) fn print(Measured { rows, idle, neighbours, calls }: &Measured) {
         let verdict = if *descriptors <= 0.0 && *threads <= 0.0 && *bytes <= 64.0 { "holds" } else { "MISSED" };
         let _ = writeln!(text, "a shared socket that is idle, each of {sockets}: {each} (must be 0, 0, 64: {verdict})");
     }
-    if !neighbours.is_empty() {
+    if !peers.is_empty() {
         let _ = writeln!(text, "\n{:<52} {:>22}", "one at a time, each answered (µs)", "median lowest–highest");
     }
-    for neighbour in neighbours {
-        let figure = neighbour.figure.as_ref().map_or("not installed".to_owned(), show);
-        let _ = writeln!(text, "{:<52} {figure:>22}", neighbour.way);
+    for peer in peers {
+        let figure = peer.figure.as_ref().map_or("not installed".to_owned(), show);
+        let _ = writeln!(text, "{:<52} {figure:>22}", peer.way);
     }
     if !calls.is_empty() {
         let _ = writeln!(text, "\n{:<52} {:>22} {:>26}", "calls of the C library (µs)", "sharesock", "Wine");

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 /// A way to pass a socket, one at a time, each answered before the next.
 #[derive(Debug, serde::Serialize)]
-pub(crate) struct Neighbour {
+pub(crate) struct Peer {
     pub(crate) way: &'static str,
     /// Nothing when it is not installed.
     pub(crate) figure: Option<Figure>,
@@ -59,14 +59,14 @@ const server = net.createServer((socket) => {
 }).listen(0, "127.0.0.1", () => net.connect(server.address().port, "127.0.0.1"));
 "#;
 
-pub(crate) fn all(bench: &Bench) -> Result<Vec<Neighbour>> {
-    let mut neighbours = Vec::new();
+pub(crate) fn all(bench: &Bench) -> Result<Vec<Peer>> {
+    let mut peers = Vec::new();
     if baselines::MEASURED {
-        neighbours.push(Neighbour { way: "bare sendmsg and recvmsg", figure: Some(bare(bench)?) });
+        peers.push(Peer { way: "bare sendmsg and recvmsg", figure: Some(bare(bench)?) });
     }
-    neighbours.extend([
-        Neighbour { way: "sharesock: hand off", figure: Some(hand_off(bench)?) },
-        Neighbour { way: "sharesock: duplicate, info over a pipe, redeem", figure: Some(redeem(bench)?) },
+    peers.extend([
+        Peer { way: "sharesock: hand off", figure: Some(hand_off(bench)?) },
+        Peer { way: "sharesock: duplicate, info over a pipe, redeem", figure: Some(redeem(bench)?) },
     ]);
     for (way, kind, count) in [
         ("Python: multiprocessing, send_handle", "handle", 2000),
@@ -75,7 +75,7 @@ pub(crate) fn all(bench: &Bench) -> Result<Vec<Neighbour>> {
         let numbers = [bench.rounds.to_string(), bench.count(count).to_string()];
         bench.progress.say(way, 1, 1);
         let figure = foreign(Command::new("python3").args(["-c", PYTHON, kind]).args(numbers))?;
-        neighbours.push(Neighbour { way, figure });
+        peers.push(Peer { way, figure });
     }
     let script = bench.domain.with_file_name("node.js");
     std::fs::write(&script, NODE).context("writing Node's script")?;
@@ -83,8 +83,8 @@ pub(crate) fn all(bench: &Bench) -> Result<Vec<Neighbour>> {
     let way = "Node: child.send(socket)";
     bench.progress.say(way, 1, 1);
     let figure = foreign(Command::new("node").arg(script).args(numbers))?;
-    neighbours.push(Neighbour { way, figure });
-    Ok(neighbours)
+    peers.push(Peer { way, figure });
+    Ok(peers)
 }
 
 /// Runs a program that prints one time a line; nothing when it is not installed.
