@@ -2,6 +2,7 @@
 
 use super::clock::Moment;
 use super::control::folder::Folder;
+use super::control::metrics;
 use super::listener::Listener;
 use super::machine::Machine;
 use super::options::Options;
@@ -63,7 +64,7 @@ fn begin_anew(options: Options, reporter: Reporter, stream: SignalStream) -> Res
         guard.paths(&options.listen);
         let passed = passed(&options, &reporter)?;
         let plan = Rc::new(Plan::make(options, &passed)?);
-        let metrics = plan.options.metrics.map(super::control::metrics::bind).transpose()?;
+        let metrics = plan.options.metrics.map(metrics::bind).transpose()?;
         let dispatcher = match plan.options.giving() {
             Some(_) => Some(Dispatcher::new(signals::with_signals_blocked(|| Endpoint::open(&domain))?, 0)),
             None => None,

@@ -5,6 +5,7 @@
 
 use crate::run::machine::Carried;
 use crate::run::options::Via;
+use crate::run::signals::with_signals_blocked;
 use crate::run::spec::Spec;
 use crate::run::worker::orphan::OrphanRecord;
 use crate::run::worker::output::Kept;
@@ -198,7 +199,7 @@ pub(crate) async fn reach(
 ) -> Result<Sender> {
     let wait = async {
         loop {
-            if let Ok(sender) = crate::run::signals::with_signals_blocked(|| endpoint.sender(process)) {
+            if let Ok(sender) = with_signals_blocked(|| endpoint.sender(process)) {
                 return Ok(sender);
             }
             if let Some(why) = gone() {

@@ -4,9 +4,11 @@
 //! new process itself: say its id in `LISTEN_PID`, ask to be told of its parent's death. Then it becomes the command.
 
 use crate::activation::{FIRST, LISTEN_FDNAMES, LISTEN_FDS, LISTEN_PID};
+use crate::run::listener::Listener;
 use crate::run::placeholders::with_numbers;
 use crate::run::signals;
 use crate::run::systemd::VARIABLES;
+use crate::run::takeover::TAKE_OVER;
 use crate::system::inherited::take;
 use anyhow::{Context, Result, bail};
 use command_fds::{CommandFdExt, FdMapping};
@@ -45,7 +47,7 @@ impl Launch<'_> {
         if let Some(limit) = crate::system::former_limit_of_descriptors() {
             command.arg("--descriptors").arg(limit.to_string());
         }
-        let ours = [crate::run::takeover::TAKE_OVER, crate::system::FORMER_LIMIT_OF_DESCRIPTORS];
+        let ours = [TAKE_OVER, crate::system::FORMER_LIMIT_OF_DESCRIPTORS];
         VARIABLES.iter().chain(&ours).for_each(|name| _ = command.env_remove(name));
         if !self.listeners.is_empty() {
             let names: Vec<_> = self.listeners.iter().map(|(name, _)| *name).collect();
@@ -127,6 +129,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 /// Borrowed for [`Launch::listeners`].
-pub(crate) fn borrowed(listener: &crate::run::listener::Listener) -> (&str, BorrowedFd<'_>) {
+pub(crate) fn borrowed(listener: &Listener) -> (&str, BorrowedFd<'_>) {
     (&listener.spec.name, listener.socket.as_fd())
 }
