@@ -1,14 +1,13 @@
 //! Becoming another program that has a socket where it looks for one.
 
 use crate::activation::{FIRST, LISTEN_FDNAMES, LISTEN_FDS, LISTEN_PID};
+use crate::system::become_command;
 use anyhow::{Context, Result};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsString;
 use std::fmt;
-use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 use std::str::FromStr;
 
@@ -67,9 +66,7 @@ pub(super) fn exec(command: &[OsString], socket: OwnedFd, place: Place, listener
     let mappings = numbers.into_iter().map(mapping).collect::<std::io::Result<_>>().context("passing the socket")?;
     command.fd_mappings(mappings).context("passing the socket")?;
     restore_limit_of_descriptors();
-    let error = command.exec();
-    eprintln!("sharesock: cannot run {}: {error}", program.to_string_lossy());
-    Ok(ExitCode::from(if error.kind() == ErrorKind::NotFound { 127 } else { 126 }))
+    Ok(become_command(command))
 }
 
 /// Other programs expect what was, and some look at every descriptor that they may have.

@@ -9,6 +9,7 @@ use crate::run::placeholders::with_numbers;
 use crate::run::signals;
 use crate::run::systemd::VARIABLES;
 use crate::run::takeover::TAKE_OVER;
+use crate::system::become_command;
 use crate::system::inherited::take;
 use anyhow::{Context, Result, bail};
 use command_fds::{CommandFdExt, FdMapping};
@@ -18,7 +19,6 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 /// The running program itself, also when the file that it came from was replaced.
@@ -123,9 +123,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if options.activate {
         command.env(LISTEN_PID, std::process::id().to_string());
     }
-    let error = command.exec();
-    eprintln!("sharesock: cannot run {}: {error}", Path::new(program).display());
-    Ok(ExitCode::from(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }))
+    Ok(become_command(command))
 }
 
 /// Borrowed for [`Launch::listeners`].

@@ -9,7 +9,9 @@ use sharesock::Socket;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 use std::sync::OnceLock;
 use tokio::io::{AsyncRead, BufReader};
 use tokio::net::unix::pipe;
@@ -43,6 +45,13 @@ fn former(current: Option<u64>) -> Option<u64> {
 /// The limit of open descriptors before it was raised: what other programs expect.
 pub(crate) fn former_limit_of_descriptors() -> Option<u64> {
     FORMER_LIMIT.get().copied().flatten()
+}
+
+/// Becomes a command. What it returns is the exit code when that cannot be run, which it says.
+pub(crate) fn become_command(mut command: Command) -> ExitCode {
+    let error = command.exec();
+    eprintln!("sharesock: cannot run {}: {error}", command.get_program().to_string_lossy());
+    ExitCode::from(if error.kind() == ErrorKind::NotFound { 127 } else { 126 })
 }
 
 /// How a person asks a server for what.
