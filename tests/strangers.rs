@@ -6,8 +6,9 @@ mod peer;
 mod stranger;
 
 use peer::{Peer, Place, pair, program_for_all, wait_for_end};
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::net::SocketAddrUnix;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use sharesock::{Endpoint, Error, Process, ProtocolInfo};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
@@ -124,6 +125,78 @@ fn what_is_held_for_a_process_of_another_namespace_is_not_given_to_one_of_this()
         }
     }
     assert!(source.ask("flush 0").contains("1 duplicates are still held"));
+}
+
+/// A link of `peer` to `name`, which this process has. For the kernel it stays the link of `peer`.
+fn link_of(peer: &mut Peer, endpoint: &Endpoint, name: &std::path::Path) -> OwnedFd {
+    let receiver = endpoint.receiver().unwrap();
+    assert_eq!(peer.ask(&format!("connect-to {}", name.file_name().unwrap().to_str().unwrap())), "ok");
+    assert_eq!(peer.ask(&format!("hand-off {} link", std::process::id())), "ok");
+    receiver.receive().unwrap().into_parts().0.into()
+}
+
+#[test]
+fn whoever_has_the_link_of_a_process_that_ended_claims_nothing_of_its() {
+    let place = Place::new("claim-of-ended");
+    let endpoint = place.endpoint();
+    let (mut source, mut target) = (Peer::start(&place), Peer::start_without_endpoint(&place));
+    let (mut client, socket) = pair();
+    let inward = endpoint.duplicate(&socket, source.pid()).unwrap();
+    drop(socket);
+    assert!(source.ask(&format!("redeem {inward}")).starts_with("ok"));
+    let infos = [0; 2].map(|_| info(&source.ask(&format!("duplicate {}", target.pid()))));
+    assert!(infos.iter().all(|info| info.delivery().unwrap().held));
+    assert_eq!(source.ask("close"), "ok");
+    assert_eq!(target.ask("open"), "ok");
+    assert!(target.ask(&format!("redeem {}", infos[0])).starts_with("ok"), "it claims while it lives");
+    assert_eq!(target.ask("close"), "ok");
+    let real: Process = target.ask("process").parse().unwrap();
+    let link = link_of(&mut target, &endpoint, &name_of(&place, source.pid(), "-claims"));
+    // The source sees the claim and the end of its target at once, and answers claims first.
+    let stopped = Pid::from_raw(source.pid().try_into().unwrap()).unwrap();
+    kill_process(stopped, Signal::STOP).unwrap();
+    waitid(WaitId::Pid(stopped), WaitIdOptions::STOPPED).unwrap();
+    target.kill();
+    send(&link, &hello(&real), &[]);
+    send(&link, &claim(infos[1].delivery().unwrap().token), &[]);
+    kill_process(stopped, Signal::CONT).unwrap();
+    assert!(is_closed(&link));
+    // Nobody has it.
+    wait_for_end(&mut client);
+}
+
+#[test]
+fn the_link_of_a_process_that_ended_is_nobody_elses() {
+    let mut victim = Victim::new("link-of-ended");
+    let living = Peer::start(&victim.place);
+    let mut ended = Peer::start(&victim.place);
+    let others = [living.pid(), ended.pid()].map(|pid| Process::from_pid(pid).unwrap());
+    ended.kill();
+    let (mut client, socket) = pair();
+    for suffix in ["", "-hand-off"] {
+        for other in others {
+            let mut opener = Peer::start(&victim.place);
+            let name = name_of(&victim.place, victim.peer.pid(), suffix);
+            let link = link_of(&mut opener, &victim.endpoint, &name);
+            opener.kill();
+            let (one, two) = queue();
+            match suffix {
+                "" => {
+                    send(&link, &hello(&other), &[]);
+                    send(&link, &deliver(token(1, &socket), &socket), &[socket.as_fd()]);
+                }
+                _ => {
+                    send(&link, &hello(&other), &[two.as_fd()]);
+                    send(&one, &stranger::load(1, &[0], 0), &[socket.as_fd()]);
+                }
+            }
+            drop(two);
+            victim.is_well();
+            assert!(is_closed(&link), "{suffix}: {other}");
+        }
+    }
+    drop(socket);
+    wait_for_end(&mut client);
 }
 
 #[test]

@@ -28,6 +28,12 @@ impl Obedient {
                 self.strange.push(listener);
                 String::new()
             }
+            "connect-to" => {
+                let link = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::SEQPACKET, None)?;
+                link.connect(&socket2::SockAddr::unix(self.domain.path().join(rest))?)?;
+                self.held = Some(link.into());
+                String::new()
+            }
             "duplicate-expiring" => {
                 let (target, nanoseconds) = rest.split_once(' ').ok_or("needs a process and a time")?;
                 let options = DuplicateOptions::new().expires_in(Duration::from_nanos(nanoseconds.parse()?));

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // Each test program uses its part.
 
 use crate::peer::{Peer, Place, pair, wait_for_end};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{IoSlice, IoSliceMut};
 use rustix::net::{
@@ -158,9 +159,10 @@ pub(crate) fn receive(link: &OwnedFd) -> (Vec<u8>, Vec<OwnedFd>) {
     (bytes, descriptors.flatten().collect())
 }
 
-/// Whether the victim has closed a link.
+/// Whether the victim closes a link. Hangs are bounded by the minute that this waits.
 pub(crate) fn is_closed(link: &OwnedFd) -> bool {
-    matches!(recv(link, &mut [0_u8; 64], RecvFlags::empty()), Ok((_, 0)) | Err(rustix::io::Errno::CONNRESET))
+    poll(&mut [PollFd::new(link, PollFlags::IN)], Some(&Timespec { tv_sec: 60, tv_nsec: 0 })).unwrap();
+    matches!(recv(link, &mut [0_u8; 64], RecvFlags::DONTWAIT), Ok((_, 0)) | Err(rustix::io::Errno::CONNRESET))
 }
 
 pub(crate) fn frame(kind: u8, body: &[&[u8]]) -> [u8; 40] {

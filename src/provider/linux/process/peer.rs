@@ -84,3 +84,19 @@ impl Peer {
 fn is_of(credentials: Credentials) -> bool {
     fs::metadata(format!("/proc/{}", credentials.pid)).is_ok_and(|folder| folder.st_uid() == credentials.uid)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::linux::process::current;
+
+    #[test]
+    fn a_process_that_has_ended_is_not_one_that_lives_with_its_id() {
+        let (me, pid) = (current().unwrap(), std::os::unix::process::parent_id());
+        let living = find(pid).unwrap();
+        let ended = Peer { uid: 0, handle: None, credentials: Credentials { pid, uid: 0 }, seen: Seen::Ended };
+        let says = |pid: u32, start: u64| ended.is(&Process::from_parts(pid, start, me.namespace), &me);
+        assert!(!ended.is(&living, &me));
+        assert!(says(pid, 1) && !says(me.pid(), 1) && !says(u32::MAX, 1));
+    }
+}
