@@ -30,6 +30,35 @@ fn a_target_without_a_free_descriptor_loses_nothing() {
 }
 
 #[test]
+fn a_greeting_that_lacks_a_descriptor_is_heard_again() {
+    let place = Place::new("lacking-greeting");
+    let endpoint = place.endpoint();
+    let mut answers = Vec::new();
+    // The link needs one, the queue that it brings another, and who sent it is asked with two more.
+    for free in 0..6 {
+        let mut target = Peer::start(&place);
+        assert_eq!(target.ask("receiver"), "ok");
+        assert_eq!(target.ask("limit-descriptors"), "ok");
+        assert_eq!(target.ask(&format!("free-descriptors {free}")), "ok");
+        let (mut client, socket) = pair();
+        let expected = format!("ok {}", socket.id().unwrap().as_u64());
+        let sender = endpoint.sender(target.pid()).unwrap();
+        sender.hand_off(socket).unwrap();
+        let answer = target.ask("try-receive");
+        if answer != expected {
+            assert_eq!(target.ask("free-descriptors"), "ok");
+            assert_eq!(target.ask("try-receive"), expected, "after {answer}");
+        }
+        answers.push(answer);
+        assert_eq!(target.ask("close"), "ok");
+        wait_for_end(&mut client);
+    }
+    // It failed after the greeting had been taken out of the link, too.
+    let is_late = |answer: &String| answer.contains("who is at the other end") && answer.contains("Too many open files");
+    assert!(answers.iter().any(is_late), "{answers:#?}");
+}
+
+#[test]
 fn a_source_without_a_free_descriptor_says_so_and_recovers() {
     let place = Place::new("full-source");
     let endpoint = place.endpoint();

@@ -3,6 +3,7 @@
 
 use super::obey::Obedient;
 use super::ring::Failure;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sharesock::{DuplicateOptions, Parcel, Process};
 use std::collections::VecDeque;
 use std::os::unix::process::CommandExt;
@@ -46,6 +47,20 @@ impl Obedient {
                 let count = parcels.len();
                 self.attic.extend(parcels.into_iter().map(|parcel| parcel.into_parts().0));
                 count.to_string()
+            }
+            "try-receive" => match self.receiver.as_ref().ok_or("has no receiver")?.try_receive()? {
+                Some(parcel) => {
+                    let id = parcel.socket().id()?.as_u64();
+                    self.held = Some(parcel.into_parts().0);
+                    id.to_string()
+                }
+                None => "nothing".to_owned(),
+            },
+            // Whether a poll loop that has its receiver would be woken.
+            "is-woken" => {
+                let receiver = self.receiver.as_ref().ok_or("has no receiver")?;
+                let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+                (poll(&mut [PollFd::new(receiver, PollFlags::IN)], Some(&now))? > 0).to_string()
             }
             // As many as are there, all of which it keeps.
             "hand-off-attic" => {

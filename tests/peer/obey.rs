@@ -130,7 +130,11 @@ impl Obedient {
                     self.files.push(file);
                 }
             }
-            "free-descriptors" => self.files.clear(),
+            // So many, or all.
+            "free-descriptors" => {
+                let count = if rest.is_empty() { usize::MAX } else { rest.parse()? };
+                self.files.truncate(self.files.len().saturating_sub(count));
+            }
             "process" => return Ok(endpoint()?.process()?.to_string()),
             "duplicate-for" => return Ok(format!("ok {}", endpoint()?.duplicate(held()?, rest.parse::<Process>()?)?)),
             "hand-off-to" => {
