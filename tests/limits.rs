@@ -54,7 +54,8 @@ fn a_greeting_that_lacks_a_descriptor_is_heard_again() {
         wait_for_end(&mut client);
     }
     // It failed after the greeting had been taken out of the link, too.
-    let is_late = |answer: &String| answer.contains("who is at the other end") && answer.contains("Too many open files");
+    let is_late =
+        |answer: &String| answer.contains("who is at the other end") && answer.contains("Too many open files");
     assert!(answers.iter().any(is_late), "{answers:#?}");
 }
 

@@ -5,7 +5,7 @@ mod peer;
 mod stranger;
 
 use peer::{Peer, Place, at_end, pair, wait_for_end};
-use sharesock::{Error, Parcel, Socket};
+use sharesock::{Endpoint, Error, Parcel, Sender, Socket};
 use std::time::Duration;
 use stranger::{SUFFIXES, Victim};
 
@@ -120,6 +120,48 @@ fn too_many_senders_of_one_process_are_turned_away_with_what_they_sent() {
     assert!(receiver.try_receive().unwrap().is_none());
     endpoint.sender(me).unwrap().hand_off(socket()).unwrap();
     assert!(receiver.receive().is_ok());
+}
+
+/// A receiver with as many queues as it may have, while one more waits: its peer, the senders and the last client.
+fn full_receiver(place: &Place, endpoint: &Endpoint) -> (Peer, Vec<Sender>, String) {
+    // It may have a queue for every four descriptors.
+    let mut worker =
+        Peer::from_command(&mut Peer::command_by(place, "prlimit", &["--nofile=64"]), std::process::Command::spawn);
+    assert_eq!(worker.ask("receiver"), "ok");
+    let mut senders = Vec::new();
+    for n in 0..17 {
+        let sender = endpoint.sender(worker.pid()).unwrap();
+        let (_client, socket) = pair();
+        let expected = format!("ok {}", socket.id().unwrap().as_u64());
+        sender.hand_off(socket).unwrap();
+        senders.push(sender);
+        if n == 16 {
+            return (worker, senders, expected);
+        }
+        assert_eq!(worker.ask("try-receive"), expected);
+    }
+    unreachable!()
+}
+
+#[test]
+fn a_receiver_with_as_many_queues_as_it_may_have_sleeps_until_one_goes() {
+    let place = Place::new("full-receiver");
+    let endpoint = place.endpoint();
+    let (mut worker, mut senders, expected) = full_receiver(&place, &endpoint);
+    for _ in 0..3 {
+        assert_eq!(worker.ask("try-receive"), "ok nothing");
+        assert_eq!(worker.ask("is-woken"), "ok false");
+    }
+    // Those that it has go on.
+    let (_client, socket) = pair();
+    let other = format!("ok {}", socket.id().unwrap().as_u64());
+    senders[3].hand_off(socket).unwrap();
+    assert_eq!(worker.ask("is-woken"), "ok true");
+    assert_eq!(worker.ask("try-receive"), other);
+    assert_eq!(worker.ask("is-woken"), "ok false");
+    drop(senders.remove(5));
+    assert_eq!(worker.ask("is-woken"), "ok true");
+    assert_eq!(worker.ask("try-receive"), expected);
 }
 
 #[test]
