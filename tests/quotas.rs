@@ -126,7 +126,7 @@ fn too_many_senders_of_one_process_are_turned_away_with_what_they_sent() {
 fn full_receiver(place: &Place, endpoint: &Endpoint) -> (Peer, Vec<Sender>, String) {
     // It may have a queue for every four descriptors.
     let mut worker =
-        Peer::from_command(&mut Peer::command_by(place, "prlimit", &["--nofile=64"]), std::process::Command::spawn);
+        Peer::from_command(&mut Peer::command_by(place, "prlimit", &["--nofile=64:256"]), std::process::Command::spawn);
     assert_eq!(worker.ask("receiver"), "ok");
     let mut senders = Vec::new();
     for n in 0..17 {
@@ -165,6 +165,30 @@ fn a_receiver_with_as_many_queues_as_it_may_have_sleeps_until_one_goes() {
 }
 
 #[test]
+fn a_receiver_whose_limit_of_descriptors_is_raised_lets_in_those_that_wait() {
+    let place = Place::new("raised-limit");
+    let endpoint = place.endpoint();
+    for waits in [false, true] {
+        let (mut worker, _senders, expected) = full_receiver(&place, &endpoint);
+        assert_eq!(worker.ask("try-receive"), "ok nothing");
+        let pid = rustix::process::Pid::from_raw(worker.pid().try_into().unwrap());
+        let raised = rustix::process::Rlimit { current: Some(256), maximum: Some(256) };
+        let raise = || rustix::process::prlimit(pid, rustix::process::Resource::Nofile, raised).unwrap();
+        if waits {
+            worker.tell("receive");
+            while !waits_in_epoll(worker.pid()) {
+                std::thread::yield_now();
+            }
+            raise();
+            assert_eq!(worker.answer().trim_end(), expected);
+        } else {
+            raise();
+            assert_eq!(worker.ask("try-receive"), expected);
+        }
+    }
+}
+
+#[test]
 fn waiting_for_as_long_as_there_is_waits_for_the_next_parcel() {
     let place = Place::new("for-ever");
     let endpoint = place.endpoint();
@@ -172,7 +196,7 @@ fn waiting_for_as_long_as_there_is_waits_for_the_next_parcel() {
     let sender = endpoint.sender(std::process::id()).unwrap();
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| receiver.receive_within(Duration::MAX).unwrap().unwrap());
-        while !waits_in_epoll() {
+        while !waits_in_epoll(std::process::id()) {
             std::thread::yield_now();
         }
         sender.hand_off(Parcel::new(socket()).with_bytes(b"late".into())).unwrap();
@@ -180,9 +204,9 @@ fn waiting_for_as_long_as_there_is_waits_for_the_next_parcel() {
     });
 }
 
-/// Whether a thread of this process waits for a parcel.
-fn waits_in_epoll() -> bool {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+/// Whether a thread of a process waits for a parcel.
+fn waits_in_epoll(pid: u32) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
     let call = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("syscall")).unwrap_or_default();
     let waits = [libc::SYS_epoll_pwait, libc::SYS_epoll_pwait2].map(|number| format!("{number} "));
     #[cfg(target_arch = "x86_64")]

@@ -32,6 +32,8 @@ const LOOKS: usize = 16;
 const MOST_SILENT: usize = 256;
 /// So many queues may be of one process.
 const OF_A_PROCESS: usize = 256;
+/// How long a receiver that has as many queues as it may have waits before it asks whether it may have more by now.
+const ASK_AFTER: Duration = Duration::from_secs(1);
 /// What the epoll instance says of the listener; all else counts from 1.
 const LISTENER: u64 = 0;
 
@@ -145,8 +147,9 @@ impl Intake {
             if !parcels.is_empty() {
                 return Ok(parcels);
             }
+            let is_full = state.is_full;
             drop(state);
-            let events = self.wait(None)?;
+            let events = self.wait(None, is_full)?;
             self.lock()?.due.extend(events);
         }
     }
@@ -169,18 +172,23 @@ impl Intake {
 
     /// Takes one parcel, or waits once.
     fn next(&self, until: Option<Instant>) -> Result<Option<Parcel>> {
-        if let Some(parcel) = self.take_one(&mut *self.lock()?)? {
+        let mut state = self.lock()?;
+        if let Some(parcel) = self.take_one(&mut state)? {
             return Ok(Some(parcel));
         }
+        let is_full = state.is_full;
         // Not under the lock: other threads may take what they find.
-        let events = self.wait(until)?;
+        drop(state);
+        let events = self.wait(until, is_full)?;
         let mut state = self.lock()?;
         state.due.extend(events);
         self.take_one(&mut state)
     }
 
-    fn wait(&self, until: Option<Instant>) -> Result<Vec<u64>> {
+    fn wait(&self, until: Option<Instant>, is_full: bool) -> Result<Vec<u64>> {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        // Nothing wakes it when its limit of descriptors is raised.
+        let left = if is_full { Some(left.map_or(ASK_AFTER, |left| left.min(ASK_AFTER))) } else { left };
         self.events(left.and_then(|left| Timespec::try_from(left).ok()).as_ref())
     }
 
@@ -211,6 +219,7 @@ impl State {
         split: bool,
         taken: &mut Vec<Parcel>,
     ) -> Result<()> {
+        self.hear_again(epoll);
         loop {
             let Some((id, left)) = self.current.take().or_else(|| self.due.pop_front().map(|id| (id, RUN))) else {
                 return Ok(());
@@ -252,7 +261,7 @@ impl State {
     fn accept(&mut self, epoll: &OwnedFd, me: &Process) -> Result<()> {
         for _ in 0..ACCEPTED {
             // More wait in the backlog, with all that was handed off over them.
-            if self.queues.len() >= Quota::of_queues(OF_A_PROCESS).links {
+            if self.has_all_queues() {
                 // Nobody is woken for them until there is room.
                 self.is_full = self.hear_listener(epoll, EventFlags::empty());
                 return Ok(());
@@ -276,6 +285,18 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// Whether there are as many queues as there may be now.
+    fn has_all_queues(&self) -> bool {
+        self.queues.len() >= Quota::of_queues(OF_A_PROCESS).links
+    }
+
+    /// Hears the listener again when there is room for a queue: one was closed, or the limit of descriptors was raised.
+    fn hear_again(&mut self, epoll: &OwnedFd) {
+        if self.is_full && !self.has_all_queues() && self.hear_listener(epoll, EventFlags::IN) {
+            self.is_full = false;
+        }
     }
 
     /// Sets what is told of the listener; whether that could be done.
@@ -330,9 +351,7 @@ impl State {
         }
         if let Some(queue) = self.queues.remove(&id) {
             let _ = epoll::delete(epoll, &queue.queue);
-            if self.is_full && self.hear_listener(epoll, EventFlags::IN) {
-                self.is_full = false;
-            }
+            self.hear_again(epoll);
         }
     }
 }
