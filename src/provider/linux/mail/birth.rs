@@ -103,30 +103,70 @@ impl Birth {
             PrivateDirectory::has_name(&directory) && ![&directory, &name].iter().any(|part| part.contains('/'));
         (plain && parts.next().is_none()).then_some(Birth { sockets, digest, directory, name })
     }
+
+    /// Takes the listeners over, if they were made for this process in this domain.
+    fn inherit(&self, domain: &Domain, me: &Process) -> Result<Option<Listener>> {
+        if self.digest != domain.digest() {
+            return Ok(None);
+        }
+        let [mail, hand_off] = self.sockets.map(|(number, cookie)| adopt_listening(number, cookie).ok());
+        // A child of the process that it was made for has the descriptor, too, and may be here before it has its names.
+        let Some(mail) = mail else { return Ok(None) };
+        // The parent may have named them. If it was killed before, a sweep may have taken them: nothing has reached them.
+        let named = |purpose: Purpose| {
+            let name = endpoint_name(me.who(), purpose.suffix());
+            let _ = adopt(domain, &self.directory, &inner(&self.name, purpose), &name);
+            listens(domain, &name, me.pid()).then_some(name)
+        };
+        let Some(name) = named(Purpose::Mail) else { return Ok(None) };
+        let mut listener = Listener::of(mail, domain, name)?;
+        if let Some((hand_off, name)) = hand_off.and_then(|hand_off| Some((hand_off, named(Purpose::HandOff)?))) {
+            domain.keep_newborn(hand_off);
+            listener.expects_receiver(name);
+        }
+        Ok(Some(listener))
+    }
 }
 
 /// The endpoint that was made for this process at its birth, if there is one in this domain.
 pub(super) fn inherited(domain: &Domain, me: &Process) -> Result<Option<Listener>> {
     let birth = std::env::var(BIRTH_VARIABLE).ok().and_then(|value| Birth::parse(&value));
-    let Some(birth) = birth.filter(|birth| birth.digest == domain.digest()) else { return Ok(None) };
-    let [mail, hand_off] = birth.sockets.map(|(number, cookie)| adopt_listening(number, cookie).ok());
-    // The parent may have named them. If it was killed before, a sweep may have taken them: nothing has reached them.
-    let named = |purpose: Purpose| {
-        let name = endpoint_name(me.who(), purpose.suffix());
-        let _ = adopt(domain, &birth.directory, &inner(&birth.name, purpose), &name);
-        listens(domain, &name, me.pid()).then_some(name)
-    };
-    let (Some(mail), Some(name)) = (mail, named(Purpose::Mail)) else { return Ok(None) };
-    let mut listener = Listener::of(mail, domain, name)?;
-    if let (Some(hand_off), Some(name)) = (hand_off, named(Purpose::HandOff)) {
-        domain.keep_newborn(hand_off);
-        listener.expects_receiver(name);
-    }
-    Ok(Some(listener))
+    birth.map_or(Ok(None), |birth| birth.inherit(domain, me))
 }
 
 /// The socket that listens for this process's receiver since its birth.
 pub(super) fn inherited_receiver(domain: &Domain, name: &str) -> Option<OwnedFd> {
     let socket = domain.take_newborn().filter(|_| domain.presence(name) == Presence::There)?;
     Some(socket.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::linux::sys::{beyond_standard, spawn_listening};
+    use std::os::fd::AsRawFd;
+    use std::process::Command;
+
+    #[test]
+    fn who_inherits_the_listeners_of_another_leaves_them_their_names() {
+        let path = std::env::temp_dir().join(format!("sharesock-birth-{}", std::process::id()));
+        let domain = Domain::at(&path).unwrap();
+        let me = Process::current().unwrap();
+        let unborn = Unborn::new(&domain, &me).unwrap();
+        let sockets = unborn.sockets().each_ref().map(|socket| beyond_standard(socket).unwrap());
+        let mut command = Command::new("sleep");
+        let mut child = spawn_listening(command.arg("60"), sockets.each_ref(), 8).unwrap();
+        // This process is here before its parent has given the child its names, as a child of the child can be.
+        let birth = Birth::parse(&unborn.describe(sockets.each_ref().map(AsRawFd::as_raw_fd)).unwrap()).unwrap();
+        assert!(birth.inherit(&domain, &me).unwrap().is_none());
+        let process = Process::from_pid(child.id()).unwrap();
+        unborn.pass_on(&process).unwrap();
+        for purpose in PURPOSES {
+            let presence = |process: &Process| domain.presence(&endpoint_name(process.who(), purpose.suffix()));
+            assert_eq!((presence(&me), presence(&process)), (Presence::NoName, Presence::There));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        std::fs::remove_dir_all(&path).unwrap();
+    }
 }
