@@ -352,3 +352,34 @@ impl Incoming {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    fn link() -> (OwnedFd, OwnedFd) {
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap()
+    }
+
+    #[test]
+    fn a_source_that_never_answers_is_asked_over_so_many_links_and_no_more() {
+        let path = std::env::temp_dir().join(format!("sharesock-inbox-{}", std::process::id()));
+        let domain = Domain::at(&path).unwrap();
+        let mut inbox = Inbox::open(&domain, &Process::current().unwrap(), 0).unwrap();
+        let key = |source: u32, number: u8| Key { source: (source, 1), token: Token::from_bytes([number; 16]) };
+        let mut ask = |key: &Key| {
+            let (link, other) = link();
+            inbox.await_claim(key, domain.closer().guard_link(link));
+            other
+        };
+        let _answers = ask(&key(2, 0));
+        let silent: Vec<_> = (0..70).map(|number| ask(&key(1, number))).collect();
+        // The oldest of that source gave way.
+        assert_eq!(silent.iter().filter(|other| hung_up(other)).count(), 70 - OF_A_PROCESS);
+        let asked: Vec<_> = (0..70).map(|number| inbox.claim_of(&key(1, number)).is_some()).collect();
+        assert_eq!(asked, (0..70).map(|number| number >= 70 - OF_A_PROCESS).collect::<Vec<_>>());
+        assert!(inbox.claim_of(&key(2, 0)).is_some());
+        std::fs::remove_dir_all(&path).unwrap();
+    }
+}

@@ -85,4 +85,17 @@ mod tests {
         // It counts again, and asks for the limit again after a while.
         assert!(headroom.is_ample(1) || headroom.limit == 1000);
     }
+
+    #[test]
+    fn ample_leaves_as_many_again_to_another_thread() {
+        // Counted later than now: no time passes since.
+        let later = Instant::now().checked_add(Duration::from_secs(3600));
+        for count in [1, 2, 253_u64] {
+            let is_ample = |free: u64| {
+                let mut headroom = Headroom { limit: 1 << 20, asked: later, open: (1 << 20) - free, counted: later };
+                headroom.is_ample(usize::try_from(count).unwrap())
+            };
+            assert!(is_ample(2 * count + SPARE) && !is_ample(2 * count + SPARE - 1));
+        }
+    }
 }
