@@ -208,10 +208,15 @@ pub(crate) fn queue() -> (OwnedFd, OwnedFd) {
 /// A connection whose last close waits for a day, if its peer does not read.
 pub(crate) fn sticky() -> (TcpStream, Socket) {
     let (client, socket) = pair();
+    make_sticky(&socket);
+    (client, socket)
+}
+
+/// Makes a connection such a one.
+pub(crate) fn make_sticky(mut socket: &Socket) {
     socket.as_socket().set_linger(Some(Duration::from_secs(86_400))).unwrap();
     socket.as_socket().set_nonblocking(true).unwrap();
-    while (&socket).write(&[1; 65_536]).is_ok() {}
-    (client, socket)
+    while socket.write(&[1; 65_536]).is_ok() {}
 }
 
 /// Reads all that was sent over a [`sticky`] connection. It ends when the last descriptor was closed.
