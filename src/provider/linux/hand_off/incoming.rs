@@ -113,7 +113,14 @@ impl Incoming {
             // it back in between.
             // Only a sender that takes back what is left has the lock: nothing more comes.
             let Ok(_settled) = Exclusive::take(&self.queue) else { return Ok(Taken::Over) };
-            let read = reader.read(&self.queue, Look::Peek, self.source, taken)?;
+            let mut read = reader.read(&self.queue, Look::Peek, self.source, taken)?;
+            if matches!(read, Read::Nothing) && is_readable(&self.queue) {
+                // Something came since, or the queue was meddled with: it has something, and shows nothing.
+                read = match reader.read(&self.queue, Look::Peek, self.source, taken)? {
+                    Read::Nothing => Read::Over,
+                    read => read,
+                };
+            }
             if matches!(read, Read::Message(_)) {
                 if let Err(errno) = drop_first(&self.queue) {
                     // It would come again.
