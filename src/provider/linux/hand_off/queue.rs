@@ -63,7 +63,7 @@ impl Reader {
     /// Takes the first message, all of whose descriptors were taken, and which may be the last to have them: with room they are
     /// closed where nobody waits.
     pub(super) fn close_first(&mut self, queue: impl AsFd) -> rustix::io::Result<()> {
-        match self.has_room(MOST_TOGETHER) {
+        match self.finds_room(&queue, MOST_TOGETHER) {
             true => {
                 receive_rights(&queue, &mut [0; 1], |descriptor| self.closer.close(descriptor), Look::Take).map(drop)
             }
