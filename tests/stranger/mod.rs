@@ -46,7 +46,8 @@ impl Victim {
         assert_eq!((peer.ask("receiver"), peer.ask("socket")), ("ok".to_owned(), "ok".to_owned()));
         // It holds something for somebody, so that it listens for claims.
         let mut nobody = Peer::start_without_endpoint(&place);
-        assert!(peer.ask(&format!("duplicate {}", nobody.pid())).starts_with("ok"));
+        let answer = peer.ask(&format!("duplicate {}", nobody.pid()));
+        assert!(answer.starts_with("ok"), "{answer}");
         nobody.kill();
         Victim { place, endpoint, peer }
     }
