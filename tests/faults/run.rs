@@ -167,7 +167,7 @@ fn dropped(stage: &mut Stage) -> Result<(), Halt> {
         let before = (actor.descriptors, actor.threads);
         loop {
             let now = (actor.count("fd"), actor.count("task"));
-            if !actor.alive || now == before {
+            if !actor.alive || actor.was_killed_late() || now == before {
                 break;
             }
             // What cannot be closed without a thread waits until something else is closed.

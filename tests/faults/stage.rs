@@ -83,6 +83,13 @@ impl Actor {
         self.alive = false;
     }
 
+    /// Whether it was killed when it had answered: by a call that it made later.
+    pub(crate) fn was_killed_late(&mut self) -> bool {
+        let late = self.alive && self.child.try_wait().unwrap().is_some_and(|status| status.signal() == Some(9));
+        self.alive &= !late;
+        late
+    }
+
     /// Notes that it has ended; whether by the signal.
     fn has_been_killed(&mut self) -> bool {
         self.alive = false;

@@ -83,6 +83,15 @@ pub(crate) fn started(pid: i32) -> Option<f64> {
     Some(boot as f64 + ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
+/// How often the threads of a process began to wait: everybody may know that.
+pub(crate) fn waited(pid: i32) -> u64 {
+    let of_task = |entry: std::fs::DirEntry| {
+        let status = std::fs::read_to_string(entry.path().join("status")).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse::<u64>().ok())
+    };
+    std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten().filter_map(of_task).sum()
+}
+
 /// Names the network namespace in which a process is.
 pub(crate) fn net_namespace(pid: u32) -> io::Result<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/ns/net"))

@@ -84,7 +84,12 @@ impl Open {
     fn of(pid: i32, wanted: &HashSet<u64>) -> io::Result<Self> {
         let (mut sockets, mut epolls, mut has_ring) = (HashMap::new(), HashMap::new(), false);
         for number in numbers(pid)? {
-            let Ok(link) = std::fs::read_link(path(pid, number)) else { continue };
+            let link = match std::fs::read_link(path(pid, number)) {
+                Ok(link) => link,
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => return Err(error),
+                // It was closed meanwhile.
+                Err(_) => continue,
+            };
             match link.to_str() {
                 Some("anon_inode:[eventpoll]") => {
                     let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}"))?;

@@ -1,8 +1,9 @@
 //! What was seen of a worker, and what follows from it.
 
+use super::woken::Woken;
 use super::{Served, Serves};
 use crate::run::machine::Sign;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 /// A worker is not tried before this: most are seen to serve without.
@@ -19,8 +20,10 @@ pub(super) struct Evidence {
     pub(super) answers: bool,
     /// Part of it may not be looked at, or waits in a way that cannot be seen.
     pub(super) unseen: bool,
-    /// Somebody took a connection at these listeners, and nobody else than this worker, or one that starts with it, could.
+    /// Connections at these listeners are taken, and not by others: nobody else could, or they wake it or one like it.
     pub(super) taken: HashSet<u64>,
+    /// Whether connections at a listener wake it, or those that started with it.
+    pub(super) woken: HashMap<u64, Woken>,
     try_at: Instant,
     pause: Duration,
 }
@@ -32,6 +35,7 @@ impl Evidence {
             answers: false,
             unseen: false,
             taken: HashSet::new(),
+            woken: HashMap::new(),
             try_at: now + TRY_AFTER,
             pause: TRY_AGAIN.0,
         }
@@ -45,6 +49,12 @@ impl Evidence {
             self.pause = (self.pause * 2).min(TRY_AGAIN.1);
         }
         due
+    }
+
+    /// What was begun goes on.
+    pub(super) fn is_tried_again_soon(&mut self) {
+        self.pause = TRY_AGAIN.0;
+        self.try_at = Instant::now() + self.pause;
     }
 
     /// What of its listeners it was not seen to serve.

@@ -3,7 +3,7 @@
 use super::judge::Evidence;
 use super::{Serves, Target};
 use crate::procfs::connections::{Fate, listening_at};
-use crate::procfs::processes::Processes;
+use crate::procfs::processes::{Processes, waited};
 use crate::procfs::waits::Waits;
 use crate::run::machine::WorkerId;
 use rustix::process::Pid;
@@ -14,50 +14,117 @@ use std::time::{Duration, Instant};
 
 /// How long a connection may take to be made, and to be taken.
 const TRIAL: Duration = Duration::from_millis(300);
+/// How long a connection may take to wake a worker, and how many are made in one look.
+const WAKE: Duration = Duration::from_millis(10);
+const WAKES: u32 = 16;
 /// Pause between two looks at who has taken it.
 const TRIAL_LOOK: Duration = Duration::from_millis(10);
 
 /// Adds what is seen of each worker now.
 pub(super) fn look(targets: &[Target], evidence: &mut HashMap<WorkerId, Evidence>) {
     let processes = Processes::look();
-    for target in targets {
+    let families: Vec<_> = targets
+        .iter()
+        .map(|target| Pid::from_raw(target.pid).map(|pid| processes.family(pid)).unwrap_or_default())
+        .collect();
+    let mut to_be_tried = Vec::new();
+    for (target, family) in targets.iter().zip(&families) {
         let seen = evidence.entry(target.worker).or_insert_with(|| Evidence::new(Instant::now()));
-        let Some(pid) = Pid::from_raw(target.pid) else { continue };
-        let family = processes.family(pid);
-        let wanted: HashSet<u64> = match &target.serves {
-            Serves::Listeners(listeners) => listeners.iter().map(|listener| listener.inode).collect(),
-            Serves::Address(address) => addresses(address).into_iter().flat_map(listening_at).collect(),
-        };
-        let mut unseen = false;
-        for pid in &family {
-            match Waits::of(*pid, &wanted) {
-                Ok(waits) => {
-                    unseen |= waits.has_ring;
-                    seen.served.extend(waits.sockets);
-                }
-                Err(error) => unseen |= error.kind() == ErrorKind::PermissionDenied,
-            }
+        look_at(target, family, seen);
+        let left = seen.unserved(&target.serves).into_iter();
+        let left: Vec<_> = left.filter_map(|listener| Some((listener.inode, listener.address?))).collect();
+        if !left.is_empty() && seen.is_to_be_tried(Instant::now()) {
+            to_be_tried.push((target, family, left));
         }
-        seen.unseen = unseen;
-        match &target.serves {
-            Serves::Address(_) => seen.answers |= !seen.served.is_empty(),
-            Serves::Listeners(_) => try_listeners(target, seen, &family),
+    }
+    // One trial serves for all.
+    let listeners: HashMap<u64, SocketAddr> = to_be_tried.iter().flat_map(|(_, _, left)| left).copied().collect();
+    for (inode, address) in listeners {
+        let of_it =
+            |(_, _, left): &&(&Target, &Vec<i32>, Vec<(u64, SocketAddr)>)| left.iter().any(|(one, _)| *one == inode);
+        let tried: Vec<_> = to_be_tried.iter().filter(of_it).map(|(target, family, _)| (*target, *family)).collect();
+        try_listener(inode, address, &tried, evidence);
+    }
+}
+
+/// Adds what one worker is seen to wait for.
+fn look_at(target: &Target, family: &[i32], seen: &mut Evidence) {
+    let wanted: HashSet<u64> = match &target.serves {
+        Serves::Listeners(listeners) => listeners.iter().map(|listener| listener.inode).collect(),
+        Serves::Address(address) => addresses(address).into_iter().flat_map(listening_at).collect(),
+    };
+    seen.unseen = false;
+    for pid in family {
+        match Waits::of(*pid, &wanted) {
+            Ok(waits) => {
+                seen.unseen |= waits.has_ring;
+                seen.served.extend(waits.sockets);
+            }
+            Err(error) => seen.unseen |= error.kind() == ErrorKind::PermissionDenied,
+        }
+    }
+    if let Serves::Address(_) = target.serves {
+        seen.answers |= !seen.served.is_empty();
+    }
+}
+
+/// Tries who takes a connection, for workers of which that was not seen.
+fn try_listener(
+    inode: u64,
+    address: SocketAddr,
+    tried: &[(&Target, &Vec<i32>)],
+    evidence: &mut HashMap<WorkerId, Evidence>,
+) {
+    let fate = try_at(address);
+    let mut hidden = Vec::new();
+    for (target, family) in tried {
+        let Some(seen) = evidence.get_mut(&target.worker) else { continue };
+        match &fate {
+            Fate::Taken(by) if by.iter().any(|pid| family.contains(pid)) => _ = seen.served.insert(inode),
+            Fate::Taken(_) | Fate::Over if target.rivals == 0 => _ = seen.taken.insert(inode),
+            Fate::Taken(_) | Fate::Over if seen.unseen => hidden.push((*target, *family)),
+            Fate::Taken(_) | Fate::Over | Fate::Waiting => {}
+        }
+    }
+    if hidden.is_empty() {
+        return;
+    }
+    for _ in 0..WAKES {
+        wake(inode, address, &hidden, evidence);
+    }
+    for (target, _) in &hidden {
+        if let Some(seen) = evidence.get_mut(&target.worker) {
+            if seen.woken.get(&inode).is_some_and(|woken| woken.is_proved()) {
+                seen.taken.insert(inode);
+            }
         }
     }
 }
 
-/// Tries, now and then, who takes a connection, where what it waits for has not been seen.
-fn try_listeners(target: &Target, seen: &mut Evidence, family: &[i32]) {
-    let left = seen.unserved(&target.serves);
-    let left: Vec<_> = left.iter().filter_map(|listener| Some((listener.inode, listener.address?))).collect();
-    if left.is_empty() || !seen.is_to_be_tried(Instant::now()) {
-        return;
-    }
-    for (inode, address) in left {
-        match try_at(address) {
-            Fate::Taken(by) if by.iter().any(|pid| family.contains(pid)) => _ = seen.served.insert(inode),
-            Fate::Taken(_) | Fate::Over if target.is_alone => _ = seen.taken.insert(inode),
-            Fate::Taken(_) | Fate::Over | Fate::Waiting => {}
+/// Makes a connection, and notes whom it wakes.
+fn wake(inode: u64, address: SocketAddr, hidden: &[(&Target, &Vec<i32>)], evidence: &mut HashMap<WorkerId, Evidence>) {
+    let count =
+        || -> Vec<u64> { hidden.iter().map(|(_, family)| family.iter().map(|pid| waited(*pid)).sum()).collect() };
+    let before = count();
+    std::thread::sleep(WAKE);
+    let quiet = count();
+    let stream = TcpStream::connect_timeout(&address, TRIAL);
+    std::thread::sleep(WAKE);
+    let after = count();
+    drop(stream);
+    // Its end wakes whoever has it, too.
+    std::thread::sleep(WAKE);
+    // Those that start together run one program, and take connections in turn.
+    let moved = |generation: u32, from: &[u64], to: &[u64]| {
+        let of_it = hidden.iter().zip(from.iter().zip(to)).filter(|((target, _), _)| target.generation == generation);
+        of_it.into_iter().any(|(_, (from, to))| from != to)
+    };
+    for (target, _) in hidden {
+        let by_itself = moved(target.generation, &before, &quiet);
+        let by_connection = moved(target.generation, &quiet, &after);
+        if let Some(seen) = evidence.get_mut(&target.worker) {
+            seen.woken.entry(inode).or_default().note(by_itself, by_connection, target.rivals);
+            seen.is_tried_again_soon();
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod judge;
 mod look;
+mod woken;
 
 use super::machine::{Sign, WorkerId};
 use super::worker::event::WorkerEvent;
@@ -31,9 +32,10 @@ const SHARE: u32 = 5;
 pub(super) struct Target {
     pub(super) worker: WorkerId,
     pub(super) pid: i32,
+    pub(super) generation: u32,
     pub(super) serves: Serves,
-    /// Nobody else accepts there: who takes a connection is this worker, or another that starts with it.
-    pub(super) is_alone: bool,
+    /// How many others may accept there; of none, whoever takes a connection is this worker, or one that starts with it.
+    pub(super) rivals: u32,
 }
 
 /// What it is to serve.

@@ -265,12 +265,16 @@ impl Supervisor {
                 Ready::Connect(address) => Serves::Address(address.clone()),
                 _ => Serves::Listeners(plan.observed().filter_map(|listener| self.wanted(listener)).collect()),
             };
-            let others = self
-                .machine
-                .workers()
-                .values()
-                .any(|other| other.generation != known.generation || !other.is_starting());
-            Some(Target { worker: *id, pid, serves, is_alone: !others })
+            let is_rival = |other: &&machine::Worker| other.generation != known.generation || !other.is_starting();
+            let rivals = self.machine.workers().values().filter(is_rival).count();
+            let generation = known.generation;
+            Some(Target {
+                worker: *id,
+                pid,
+                generation,
+                serves,
+                rivals: u32::try_from(rivals).unwrap_or(u32::MAX >> 8),
+            })
         };
         self.observer.set(self.machine.workers().iter().filter_map(starting).collect());
     }
