@@ -6,6 +6,7 @@ mod lines;
 mod look;
 mod server;
 mod setup;
+mod styles;
 
 #[allow(unused_imports)] // Each test program uses its part.
 pub(crate) use client::{Connection, ask, ask_udp};

@@ -1,5 +1,6 @@
 //! The server that is supervised: this very test program, started anew to run one test that is ignored otherwise.
 
+use super::styles;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use serde_json::{Value, json};
@@ -12,8 +13,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, exit};
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 /// Names a file of words that say what the server does.
@@ -24,6 +25,8 @@ static BUSY: AtomicUsize = AtomicUsize::new(0);
 /// Held while a connection is taken; and whether none is to be taken any more.
 static TAKING: Mutex<()> = Mutex::new(());
 static ENDING: AtomicBool = AtomicBool::new(false);
+/// What this server plays.
+static WORDS: OnceLock<String> = OnceLock::new();
 
 /// The server as a command.
 pub(crate) fn arguments() -> Vec<OsString> {
@@ -36,7 +39,8 @@ pub(crate) fn arguments() -> Vec<OsString> {
 #[ignore = "is run by other tests, under a supervisor"]
 fn serve() {
     let Some(file) = std::env::var_os(PLAY) else { return };
-    let words = std::fs::read_to_string(file).unwrap();
+    // Another play may be written for those that start later.
+    let words = WORDS.get_or_init(|| std::fs::read_to_string(file).unwrap());
     // The test harness has begun a line.
     say("");
     say(&format!("plays {words}"));
@@ -71,7 +75,14 @@ fn serve() {
     if says("info") {
         redeem();
     }
-    if says("deaf") {
+    if says("dead") {
+        std::thread::sleep(Duration::from_millis(50));
+        exit(7);
+    }
+    if says("liar") {
+        notify("READY=1");
+    }
+    if says("deaf") || says("liar") {
         let _ = { &end }.read(&mut [0]);
         exit(0);
     }
@@ -125,8 +136,19 @@ fn listen_at(address: &str) -> Socket {
 
 fn serve_until(end: &UnixStream, user: &UnixStream) {
     let mut listeners = listeners();
-    let words = std::fs::read_to_string(std::env::var_os(PLAY).unwrap()).unwrap();
+    let words = WORDS.get().unwrap();
     listeners.extend(words.split_whitespace().filter_map(|word| word.strip_prefix("also=")).map(listen_at));
+    if words.contains("half") {
+        listeners.truncate(1);
+    }
+    if words.contains("blocking") {
+        styles::block(&listeners, 3, begin);
+        listeners.clear();
+    }
+    if words.contains("exclusive") {
+        styles::loop_exclusively(&listeners, begin);
+        listeners.clear();
+    }
     listeners.iter().for_each(|listener| listener.set_nonblocking(true).unwrap());
     loop {
         let mut sources = vec![PollFd::new(end, PollFlags::IN), PollFd::new(user, PollFlags::IN)];
@@ -194,6 +216,14 @@ fn redeem() {
 }
 
 fn begin(connection: OwnedFd) {
+    let words = WORDS.get().unwrap();
+    if words.contains("resets") {
+        Socket::from(connection.try_clone().unwrap()).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+    if words.contains("resets") || words.contains("closes") {
+        // Nobody sees who it was.
+        return;
+    }
     BUSY.fetch_add(1, Ordering::SeqCst);
     std::thread::spawn(move || {
         serve_one(connection.into());
