@@ -101,6 +101,13 @@ fn when_it_is_to_listen_at_an_address_where_the_old_one_listens_too() {
 }
 
 #[test]
+fn when_it_is_to_answer_a_request() {
+    let options = ["--listen", "web=127.0.0.1:0", "--ready", "http=/health"];
+    try_all(&options, "keeps", &["dead", "deaf", "liar", "ill", "closes"], &GOOD);
+    try_all(&["--listen", "web=127.0.0.1:0", "--ready", "http=503:/health"], "ill", &["deaf", "keeps"], &["blocking"]);
+}
+
+#[test]
 fn when_it_is_to_say_so() {
     // What it says is believed; what it does not say is not.
     try_all(&["--listen", "web=127.0.0.1:0", "--ready", "notify"], "closes ready", &["dead", "deaf", ""], &["ready"]);

@@ -1,6 +1,7 @@
 //! The options of `sharesock run`: from the command line, the environment, and a file.
 
 use super::placeholders::check_placeholders;
+use super::readiness::Check;
 use super::signals;
 use super::spec::{Spec, check_name};
 use crate::address::Address;
@@ -35,7 +36,7 @@ Exit codes: 0 after a drain, 1 when something failed, 2 when the command line or
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// By which the other commands find it; by default the file name of the command.
+    /// Name that `reload`, `status` and `stop` use [default: file name of COMMAND]
     #[arg(long, env = "SHARESOCK_NAME", value_parser = name)]
     pub(crate) name: Option<String>,
     /// A listener: NAME=HOST:PORT (port 0 picks one), NAME=udp:HOST:PORT, NAME=unix:PATH, or NAME=inherited; options follow
@@ -51,21 +52,23 @@ pub(crate) struct Options {
     /// How `--pass connection` gives a connection.
     #[arg(long, value_enum, default_value_t = Via::HandOff, env = "SHARESOCK_VIA")]
     pub(crate) via: Via,
-    /// When a worker is ready: `notify` (it said READY=1 by `sd_notify`), `connect` (it accepted a connection made to try
-    /// it), `connect=HOST:PORT` (it listens there), `time=SECONDS` (it lives so long), or `auto`: `connect` if it is passed
-    /// a TCP listener, else READY=1 or one second.
+    /// Sign that a worker is ready: `auto` (a thread of it waits for connections at each listener that it is passed; without
+    /// such a listener, READY=1 of `sd_notify`, or one second of life), `connect` (as `auto`, and only that),
+    /// `connect=HOST:PORT` (it accepts there itself), `http=[STATUS:]PATH` (it also answers this request, with 200 to 399),
+    /// `notify` (READY=1), or `time=SECONDS` (it has lived this long).
     #[arg(long, default_value = "auto", value_name = "WHEN", env = "SHARESOCK_READY")]
     pub(crate) ready: Ready,
-    /// How long a worker may take until it is ready, in seconds.
+    /// Time in which a worker must be ready, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "60", env = "SHARESOCK_READY_TIMEOUT", value_parser = seconds)]
     pub(crate) ready_timeout: Duration,
-    /// By which a worker is asked to finish what it has and end.
+    /// Signal that asks a worker to shut down gracefully.
     #[arg(long, value_name = "SIGNAL", default_value = "TERM", env = "SHARESOCK_STOP_SIGNAL", value_parser = signals::parse)]
     pub(crate) stop_signal: Signal,
-    /// How long a worker may take for that before it is killed, in seconds.
+    /// Grace period between the stop signal and SIGKILL, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "30", env = "SHARESOCK_STOP_TIMEOUT", value_parser = seconds)]
     pub(crate) stop_timeout: Duration,
-    /// How often in a row a worker may fail, living less than ten seconds each time, before everything is ended.
+    /// Failures in a row of one worker, each within ten seconds of its start, after which everything is shut down if no other
+    /// worker serves.
     #[arg(long, value_name = "TIMES", default_value_t = 10, env = "SHARESOCK_RESTART_LIMIT")]
     pub(crate) restart_limit: u32,
     /// A TOML file with options, named like these.
@@ -105,7 +108,7 @@ pub(crate) enum Pass {
 pub(crate) enum Via {
     /// Handed off to the receiver that the worker opens in the domain.
     HandOff,
-    /// 628 bytes on the worker's standard input; that ends when the worker shall end.
+    /// Write each connection's 628-byte info to the worker's standard input; end of file asks it to shut down.
     Info,
     /// To a process of its own, as standard input and output.
     Stdio,
@@ -118,6 +121,7 @@ pub(crate) enum Ready {
     Notify,
     Accept,
     Connect(String),
+    Http(Check),
     Time(Duration),
 }
 
@@ -132,8 +136,9 @@ impl FromStr for Ready {
             ("connect", address) if address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
                 Ok(Ready::Connect(address.to_owned()))
             }
+            ("http", check) => check.parse().map(Ready::Http),
             ("time", time) => seconds(time).map(Ready::Time),
-            _ => Err("give auto, notify, connect, connect=HOST:PORT or time=SECONDS".to_owned()),
+            _ => Err("give auto, notify, connect, connect=HOST:PORT, http=PATH or time=SECONDS".to_owned()),
         }
     }
 }
@@ -180,10 +185,15 @@ impl Options {
         if let Some(twice) = names.iter().find(|name| !seen.insert(**name)) {
             anyhow::bail!("two listeners are named {twice}: give each its own name");
         }
-        let streams = |spec: &Spec| matches!(spec.place, None | Some(Address::Tcp(_)));
+        let streams = |spec: &Spec| !matches!(spec.place, Some(Address::Udp(_)));
         ensure!(
             self.ready != Ready::Accept || self.pass == Pass::Connection || self.listen.iter().any(streams),
-            "`--ready connect` tries a TCP listener, and there is none: name an address, or choose another way"
+            "`--ready connect` needs a listener of TCP or a Unix path: give --listen, name an address, or choose another way"
+        );
+        let tcp = |spec: &Spec| matches!(spec.place, None | Some(Address::Tcp(_)));
+        ensure!(
+            !matches!(self.ready, Ready::Http(_)) || (self.pass == Pass::Listener && self.listen.iter().any(tcp)),
+            "`--ready http` asks at a TCP listener that workers are passed: give --listen, or choose another way"
         );
         if self.pass == Pass::Connection {
             ensure!(!names.is_empty(), "there is nothing to accept from: give --listen");
@@ -224,8 +234,11 @@ mod tests {
     fn readiness_and_seconds_are_checked_when_they_are_given() {
         assert_eq!("connect=127.0.0.1:80".parse(), Ok(Ready::Connect("127.0.0.1:80".to_owned())));
         assert_eq!("connect".parse(), Ok(Ready::Accept));
+        assert!(matches!("http=204:/health".parse(), Ok(Ready::Http(_))));
         assert_eq!("time=0.5".parse(), Ok(Ready::Time(Duration::from_millis(500))));
-        for wrong in ["", "ready", "auto=1", "time", "time=x", "time=-1", "time=1e9", "time=nan", "connect=a"] {
+        for wrong in
+            ["", "ready", "auto=1", "time", "time=x", "time=-1", "time=1e9", "time=nan", "connect=a", "http", "http=a"]
+        {
             assert!(wrong.parse::<Ready>().is_err(), "{wrong}");
         }
     }

@@ -236,6 +236,13 @@ fn serve_one(mut stream: UnixStream) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     let Some(Ok(line)) = lines.next() else { return };
     let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
+    if word == "GET" {
+        // What is not read would make the end a reset.
+        for _ in lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()) {}
+        let status = if WORDS.get().unwrap().contains("ill") { "503 Service Unavailable" } else { "200 OK" };
+        let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        return;
+    }
     let answer = match word {
         "hold" => {
             let _ = writeln!(stream, "held");

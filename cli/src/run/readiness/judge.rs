@@ -18,6 +18,8 @@ pub(super) struct Evidence {
     pub(super) served: HashSet<u64>,
     /// It serves at the address that was named.
     pub(super) answers: bool,
+    /// It gave the right answer to the request that was named.
+    pub(super) is_well: bool,
     /// Part of it may not be looked at, or waits in a way that cannot be seen.
     pub(super) unseen: bool,
     /// Connections at these listeners are taken, and not by others: nobody else could, or they wake it or one like it.
@@ -33,6 +35,7 @@ impl Evidence {
         Evidence {
             served: HashSet::new(),
             answers: false,
+            is_well: false,
             unseen: false,
             taken: HashSet::new(),
             woken: HashMap::new(),
@@ -60,11 +63,18 @@ impl Evidence {
     /// What of its listeners it was not seen to serve.
     pub(super) fn unserved<'a>(&self, serves: &'a Serves) -> Vec<&'a Served> {
         match serves {
-            Serves::Listeners(listeners) => {
+            Serves::Listeners(listeners) | Serves::Http(listeners, _) => {
                 listeners.iter().filter(|listener| !self.served.contains(&listener.inode)).collect()
             }
             Serves::Address(_) => Vec::new(),
         }
+    }
+
+    /// Whether it accepts from all of its listeners.
+    pub(super) fn accepts(&self, serves: &Serves) -> bool {
+        let is_served = |left: &&Served| self.unseen && self.taken.contains(&left.inode);
+        let is_some = matches!(serves, Serves::Listeners(all) | Serves::Http(all, _) if !all.is_empty());
+        is_some && self.unserved(serves).iter().all(is_served)
     }
 
     /// What it does not serve, if that is seen, and it serves something.
@@ -78,10 +88,8 @@ impl Evidence {
     /// What that is a sign of.
     pub(super) fn sign(&self, serves: &Serves) -> Option<Sign> {
         let serves_all = match serves {
-            Serves::Listeners(all) => {
-                !all.is_empty()
-                    && self.unserved(serves).iter().all(|left| self.unseen && self.taken.contains(&left.inode))
-            }
+            Serves::Listeners(_) => self.accepts(serves),
+            Serves::Http(..) => self.accepts(serves) && self.is_well,
             Serves::Address(_) => self.answers,
         };
         match (serves_all, self.unseen, self.served.is_empty()) {

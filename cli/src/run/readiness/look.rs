@@ -13,10 +13,12 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 /// How long a connection may take to be made, and to be taken.
-const TRIAL: Duration = Duration::from_millis(300);
+pub(super) const TRIAL: Duration = Duration::from_millis(300);
 /// How long a connection may take to wake a worker, and how many are made in one look.
 const WAKE: Duration = Duration::from_millis(10);
 const WAKES: u32 = 16;
+/// How often a worker is asked in one look.
+const MOST_ASKED: usize = 16;
 /// Pause between two looks at who has taken it.
 const TRIAL_LOOK: Duration = Duration::from_millis(10);
 
@@ -31,6 +33,7 @@ pub(super) fn look(targets: &[Target], evidence: &mut HashMap<WorkerId, Evidence
     for (target, family) in targets.iter().zip(&families) {
         let seen = evidence.entry(target.worker).or_insert_with(|| Evidence::new(Instant::now()));
         look_at(target, family, seen);
+        ask(target, family, seen, targets.len());
         let left = seen.unserved(&target.serves).into_iter();
         let left: Vec<_> = left.filter_map(|listener| Some((listener.inode, listener.address?))).collect();
         if !left.is_empty() && seen.is_to_be_tried(Instant::now()) {
@@ -50,7 +53,9 @@ pub(super) fn look(targets: &[Target], evidence: &mut HashMap<WorkerId, Evidence
 /// Adds what one worker is seen to wait for.
 fn look_at(target: &Target, family: &[i32], seen: &mut Evidence) {
     let wanted: HashSet<u64> = match &target.serves {
-        Serves::Listeners(listeners) => listeners.iter().map(|listener| listener.inode).collect(),
+        Serves::Listeners(listeners) | Serves::Http(listeners, _) => {
+            listeners.iter().map(|listener| listener.inode).collect()
+        }
         Serves::Address(address) => addresses(address).into_iter().flat_map(listening_at).collect(),
     };
     seen.unseen = false;
@@ -66,6 +71,19 @@ fn look_at(target: &Target, family: &[i32], seen: &mut Evidence) {
     if let Serves::Address(_) = target.serves {
         seen.answers |= !seen.served.is_empty();
     }
+}
+
+/// Asks one worker whether it is well, when it accepts: as often as it may take until it is this one that answers.
+fn ask(target: &Target, family: &[i32], seen: &mut Evidence, starting: usize) {
+    let Serves::Http(listeners, check) = &target.serves else { return };
+    let Some(address) = listeners.iter().find_map(|listener| listener.address) else { return };
+    if seen.is_well || !seen.accepts(&target.serves) {
+        return;
+    }
+    let others = usize::try_from(target.rivals).unwrap_or(usize::MAX).saturating_add(starting);
+    // Of one that may not be looked at, any answer is as good.
+    let family = (!seen.unseen).then_some(family);
+    seen.is_well = (0..others.saturating_mul(2).min(MOST_ASKED)).any(|_| check.is_answered(address, family));
 }
 
 /// Tries who takes a connection, for workers of which that was not seen.

@@ -4,12 +4,14 @@
 //! too. A worker serves when one of its own threads waits for what comes to the listener, or one of its own processes has
 //! the connection that was made to try it.
 
+mod http;
 mod judge;
 mod look;
 mod woken;
 
 use super::machine::{Sign, WorkerId};
 use super::worker::event::WorkerEvent;
+pub(super) use http::Check;
 use judge::Evidence;
 use look::look;
 use std::cell::RefCell;
@@ -43,6 +45,8 @@ pub(super) struct Target {
 pub(super) enum Serves {
     /// All of these.
     Listeners(Vec<Served>),
+    /// All of these, and this request at one of them.
+    Http(Vec<Served>, Check),
     /// Whatever it listens with at this address.
     Address(String),
 }

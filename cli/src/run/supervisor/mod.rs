@@ -261,9 +261,11 @@ impl Supervisor {
             if !known.is_starting() || rules.ready != ReadyRule::Serves {
                 return None;
             }
+            let listeners = || plan.observed().filter_map(|listener| self.wanted(listener)).collect();
             let serves = match &plan.options.ready {
                 Ready::Connect(address) => Serves::Address(address.clone()),
-                _ => Serves::Listeners(plan.observed().filter_map(|listener| self.wanted(listener)).collect()),
+                Ready::Http(check) => Serves::Http(listeners(), check.clone()),
+                _ => Serves::Listeners(listeners()),
             };
             let is_rival = |other: &&machine::Worker| other.generation != known.generation || !other.is_starting();
             let rivals = self.machine.workers().values().filter(is_rival).count();

@@ -61,13 +61,16 @@ impl Plan {
             ready: match &options.ready {
                 Ready::Notify => ReadyRule::Said,
                 Ready::Time(time) => ReadyRule::Alive(*time),
-                Ready::Connect(_) => ReadyRule::Serves,
+                Ready::Connect(_) | Ready::Http(_) => ReadyRule::Serves,
                 Ready::Auto | Ready::Accept if !names.is_empty() => ReadyRule::Serves,
                 Ready::Auto if hands_off => ReadyRule::Linked,
                 Ready::Auto | Ready::Accept => ReadyRule::SaidOrAlive(ALIVE_IS_READY),
             },
             unserved: match &options.ready {
                 Ready::Connect(address) => format!("it did not listen on {address}, or did not accept there,"),
+                Ready::Http(check) => {
+                    format!("it did not accept from {}, or did not answer {check},", names.join(" and "))
+                }
                 _ => format!("it did not accept from {}", names.join(" and ")),
             },
             hands_off,
