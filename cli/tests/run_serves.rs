@@ -108,6 +108,20 @@ fn when_it_is_to_answer_a_request() {
 }
 
 #[test]
+fn when_a_command_is_to_succeed() {
+    let folder = tempfile::tempdir().unwrap();
+    let ill = folder.path().join("ill");
+    let command = format!("exec=test ! -e {} && kill -0 $SHARESOCK_WORKER_PID", ill.display());
+    let options = ["--listen", "web=127.0.0.1:0", "--ready", &command];
+    try_all(&options, "keeps", &["dead", "deaf", "liar"], &["blocking"]);
+    let supervisor = start(&options, "keeps");
+    std::fs::write(&ill, "").unwrap();
+    std::fs::write(supervisor.path("run.toml"), "ready-timeout = 0.7\n").unwrap();
+    assert!(supervisor.fail(&["reload"], 3).contains("did not succeed, within 0.7 s"));
+    supervisor.end();
+}
+
+#[test]
 fn when_it_is_to_say_so() {
     // What it says is believed; what it does not say is not.
     try_all(&["--listen", "web=127.0.0.1:0", "--ready", "notify"], "closes ready", &["dead", "deaf", ""], &["ready"]);

@@ -55,7 +55,7 @@ pub(crate) struct Options {
     /// Sign that a worker is ready: `auto` (a thread of it waits for connections at each listener that it is passed; without
     /// such a listener, READY=1 of `sd_notify`, or one second of life), `connect` (as `auto`, and only that),
     /// `connect=HOST:PORT` (it accepts there itself), `http=[STATUS:]PATH` (it also answers this request, with 200 to 399),
-    /// `notify` (READY=1), or `time=SECONDS` (it has lived this long).
+    /// `exec=COMMAND` (it accepts, and this command of the shell succeeds; SHARESOCK_WORKER_PID names the worker), `notify` (READY=1), or `time=SECONDS` (it has lived this long).
     #[arg(long, default_value = "auto", value_name = "WHEN", env = "SHARESOCK_READY")]
     pub(crate) ready: Ready,
     /// Time in which a worker must be ready, in seconds.
@@ -122,6 +122,8 @@ pub(crate) enum Ready {
     Accept,
     Connect(String),
     Http(Check),
+    /// In a shell.
+    Exec(String),
     Time(Duration),
 }
 
@@ -136,9 +138,12 @@ impl FromStr for Ready {
             ("connect", address) if address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
                 Ok(Ready::Connect(address.to_owned()))
             }
+            ("exec", command) if !command.is_empty() => Ok(Ready::Exec(command.to_owned())),
             ("http", check) => check.parse().map(Ready::Http),
             ("time", time) => seconds(time).map(Ready::Time),
-            _ => Err("give auto, notify, connect, connect=HOST:PORT, http=PATH or time=SECONDS".to_owned()),
+            _ => {
+                Err("give auto, notify, connect, connect=HOST:PORT, http=PATH, exec=COMMAND or time=SECONDS".to_owned())
+            }
         }
     }
 }
@@ -236,9 +241,21 @@ mod tests {
         assert_eq!("connect".parse(), Ok(Ready::Accept));
         assert!(matches!("http=204:/health".parse(), Ok(Ready::Http(_))));
         assert_eq!("time=0.5".parse(), Ok(Ready::Time(Duration::from_millis(500))));
-        for wrong in
-            ["", "ready", "auto=1", "time", "time=x", "time=-1", "time=1e9", "time=nan", "connect=a", "http", "http=a"]
-        {
+        for wrong in [
+            "",
+            "ready",
+            "auto=1",
+            "time",
+            "time=x",
+            "time=-1",
+            "time=1e9",
+            "time=nan",
+            "connect=a",
+            "http",
+            "http=a",
+            "exec",
+            "exec=",
+        ] {
             assert!(wrong.parse::<Ready>().is_err(), "{wrong}");
         }
     }

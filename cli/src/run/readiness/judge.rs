@@ -1,5 +1,6 @@
 //! What was seen of a worker, and what follows from it.
 
+use super::exec::Run;
 use super::woken::Woken;
 use super::{Served, Serves};
 use crate::run::machine::Sign;
@@ -18,7 +19,9 @@ pub(super) struct Evidence {
     pub(super) served: HashSet<u64>,
     /// It serves at the address that was named.
     pub(super) answers: bool,
-    /// It gave the right answer to the request that was named.
+    /// The command that was named.
+    pub(super) run: Run,
+    /// It gave the right answer to the request, or the command succeeded, that was named.
     pub(super) is_well: bool,
     /// Part of it may not be looked at, or waits in a way that cannot be seen.
     pub(super) unseen: bool,
@@ -35,6 +38,7 @@ impl Evidence {
         Evidence {
             served: HashSet::new(),
             answers: false,
+            run: Run::default(),
             is_well: false,
             unseen: false,
             taken: HashSet::new(),
@@ -63,7 +67,7 @@ impl Evidence {
     /// What of its listeners it was not seen to serve.
     pub(super) fn unserved<'a>(&self, serves: &'a Serves) -> Vec<&'a Served> {
         match serves {
-            Serves::Listeners(listeners) | Serves::Http(listeners, _) => {
+            Serves::Listeners(listeners) | Serves::Http(listeners, _) | Serves::Exec(listeners, _) => {
                 listeners.iter().filter(|listener| !self.served.contains(&listener.inode)).collect()
             }
             Serves::Address(_) => Vec::new(),
@@ -73,7 +77,12 @@ impl Evidence {
     /// Whether it accepts from all of its listeners.
     pub(super) fn accepts(&self, serves: &Serves) -> bool {
         let is_served = |left: &&Served| self.unseen && self.taken.contains(&left.inode);
-        let is_some = matches!(serves, Serves::Listeners(all) | Serves::Http(all, _) if !all.is_empty());
+        let is_some = match serves {
+            Serves::Listeners(all) | Serves::Http(all, _) => !all.is_empty(),
+            // It may have none.
+            Serves::Exec(..) => true,
+            Serves::Address(_) => false,
+        };
         is_some && self.unserved(serves).iter().all(is_served)
     }
 
@@ -89,7 +98,7 @@ impl Evidence {
     pub(super) fn sign(&self, serves: &Serves) -> Option<Sign> {
         let serves_all = match serves {
             Serves::Listeners(_) => self.accepts(serves),
-            Serves::Http(..) => self.accepts(serves) && self.is_well,
+            Serves::Http(..) | Serves::Exec(..) => self.accepts(serves) && self.is_well,
             Serves::Address(_) => self.answers,
         };
         match (serves_all, self.unseen, self.served.is_empty()) {

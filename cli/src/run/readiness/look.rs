@@ -53,7 +53,7 @@ pub(super) fn look(targets: &[Target], evidence: &mut HashMap<WorkerId, Evidence
 /// Adds what one worker is seen to wait for.
 fn look_at(target: &Target, family: &[i32], seen: &mut Evidence) {
     let wanted: HashSet<u64> = match &target.serves {
-        Serves::Listeners(listeners) | Serves::Http(listeners, _) => {
+        Serves::Listeners(listeners) | Serves::Http(listeners, _) | Serves::Exec(listeners, _) => {
             listeners.iter().map(|listener| listener.inode).collect()
         }
         Serves::Address(address) => addresses(address).into_iter().flat_map(listening_at).collect(),
@@ -73,17 +73,23 @@ fn look_at(target: &Target, family: &[i32], seen: &mut Evidence) {
     }
 }
 
-/// Asks one worker whether it is well, when it accepts: as often as it may take until it is this one that answers.
+/// Asks whether a worker is well, when it accepts.
 fn ask(target: &Target, family: &[i32], seen: &mut Evidence, starting: usize) {
-    let Serves::Http(listeners, check) = &target.serves else { return };
-    let Some(address) = listeners.iter().find_map(|listener| listener.address) else { return };
     if seen.is_well || !seen.accepts(&target.serves) {
         return;
     }
-    let others = usize::try_from(target.rivals).unwrap_or(usize::MAX).saturating_add(starting);
-    // Of one that may not be looked at, any answer is as good.
-    let family = (!seen.unseen).then_some(family);
-    seen.is_well = (0..others.saturating_mul(2).min(MOST_ASKED)).any(|_| check.is_answered(address, family));
+    match &target.serves {
+        Serves::Exec(_, command) => seen.is_well = seen.run.look(command, target.pid),
+        Serves::Http(listeners, check) => {
+            let Some(address) = listeners.iter().find_map(|listener| listener.address) else { return };
+            // As often as it may take until it is this one that answers.
+            let others = usize::try_from(target.rivals).unwrap_or(usize::MAX).saturating_add(starting);
+            // Of one that may not be looked at, any answer is as good.
+            let family = (!seen.unseen).then_some(family);
+            seen.is_well = (0..others.saturating_mul(2).min(MOST_ASKED)).any(|_| check.is_answered(address, family));
+        }
+        Serves::Listeners(_) | Serves::Address(_) => {}
+    }
 }
 
 /// Tries who takes a connection, for workers of which that was not seen.

@@ -4,6 +4,7 @@
 //! too. A worker serves when one of its own threads waits for what comes to the listener, or one of its own processes has
 //! the connection that was made to try it.
 
+mod exec;
 mod http;
 mod judge;
 mod look;
@@ -47,6 +48,8 @@ pub(super) enum Serves {
     Listeners(Vec<Served>),
     /// All of these, and this request at one of them.
     Http(Vec<Served>, Check),
+    /// All of these, and this command succeeds.
+    Exec(Vec<Served>, String),
     /// Whatever it listens with at this address.
     Address(String),
 }

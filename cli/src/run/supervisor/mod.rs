@@ -244,6 +244,9 @@ impl Supervisor {
 
     /// Accepts for the workers, if that is asked for.
     pub(super) fn accept(&mut self) {
+        if self.machine.is_stopping() {
+            return;
+        }
         let plan = Rc::clone(self.plan());
         let Some(dispatcher) = &mut self.dispatcher else { return };
         if let Err(error) = dispatcher.accept_from(&plan.listeners, &self.context.events) {
@@ -265,6 +268,7 @@ impl Supervisor {
             let serves = match &plan.options.ready {
                 Ready::Connect(address) => Serves::Address(address.clone()),
                 Ready::Http(check) => Serves::Http(listeners(), check.clone()),
+                Ready::Exec(command) => Serves::Exec(listeners(), command.clone()),
                 _ => Serves::Listeners(listeners()),
             };
             let is_rival = |other: &&machine::Worker| other.generation != known.generation || !other.is_starting();

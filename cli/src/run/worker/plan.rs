@@ -61,7 +61,7 @@ impl Plan {
             ready: match &options.ready {
                 Ready::Notify => ReadyRule::Said,
                 Ready::Time(time) => ReadyRule::Alive(*time),
-                Ready::Connect(_) | Ready::Http(_) => ReadyRule::Serves,
+                Ready::Connect(_) | Ready::Http(_) | Ready::Exec(_) => ReadyRule::Serves,
                 Ready::Auto | Ready::Accept if !names.is_empty() => ReadyRule::Serves,
                 Ready::Auto if hands_off => ReadyRule::Linked,
                 Ready::Auto | Ready::Accept => ReadyRule::SaidOrAlive(ALIVE_IS_READY),
@@ -70,6 +70,9 @@ impl Plan {
                 Ready::Connect(address) => format!("it did not listen on {address}, or did not accept there,"),
                 Ready::Http(check) => {
                     format!("it did not accept from {}, or did not answer {check},", names.join(" and "))
+                }
+                Ready::Exec(command) => {
+                    format!("it did not accept from its listeners, or `{command}` did not succeed,")
                 }
                 _ => format!("it did not accept from {}", names.join(" and ")),
             },
