@@ -80,12 +80,7 @@ impl Machine {
     }
 
     fn then(&mut self, worker: &Worker, how: &End, now: Moment) -> Then {
-        let asked = match &worker.phase {
-            WorkerPhase::Draining(_) => true,
-            WorkerPhase::Killed(kill) => kill.failure.is_none(),
-            WorkerPhase::Starting(_) | WorkerPhase::Ready => false,
-        };
-        if asked || worker.single || self.is_stopping() {
+        if worker.single || self.is_stopping() {
             return Then::Nothing;
         }
         let lived = now.since(worker.since);

@@ -166,7 +166,7 @@ impl Machine {
     /// When something is due next.
     pub(crate) fn due(&self) -> Option<Moment> {
         let workers = self.workers.values().filter_map(Worker::due);
-        let restart = if self.is_stopping() { None } else { self.serving.next_restart() };
+        let restart = self.serving.next_restart();
         let pending = self.pending().and_then(Generation::next_restart);
         workers.chain(restart).chain(pending).chain(self.orphans.values().map(|orphans| orphans.due)).min()
     }
