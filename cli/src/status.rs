@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A supervisor at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Status {
-    /// By which `reload`, `status` and the others find it in its domain.
+    /// Name that `reload`, `status` and the others use.
     pub(crate) name: String,
     pub(crate) pid: u32,
     /// Of the program.

@@ -97,7 +97,7 @@ fn what_is_no_request_does_no_harm() {
     for wrong in [&b"\xff\xfe\n"[..], b"{}\n", b"{\"stop\":3}\n", b"[[[[\n", b"{\"status\":{\"lines\":-1}}\n", b"stop"]
     {
         let answer = say(&supervisor, wrong);
-        assert!(answer.contains("failed") && answer.contains("this is no request"), "{answer}");
+        assert!(answer.contains("failed") && answer.contains("malformed request"), "{answer}");
     }
     assert_eq!(say(&supervisor, b""), "");
     assert_eq!(say(&supervisor, b"\n"), "");

@@ -117,7 +117,7 @@ async fn request(mut stream: UnixStream) -> Result<(Request, Client), Option<(St
     match serde_json::from_slice(text) {
         Ok(request) => Ok((request, Client(stream))),
         Err(_) if text.is_empty() => Err(None),
-        Err(why) => Err(Some((format!("this is no request: {why}"), Client(stream)))),
+        Err(why) => Err(Some((format!("malformed request: {why}"), Client(stream)))),
     }
 }
 

@@ -119,7 +119,7 @@ impl Handover {
     pub(crate) fn receive(receiver: &Receiver, source: Process) -> Result<(Self, Answer)> {
         let deadline = Instant::now() + HANDOVER_TIMEOUT;
         let next = || loop {
-            ensure!(Instant::now() < deadline, "it was not given everything in time");
+            ensure!(Instant::now() < deadline, "timed out waiting for the old supervisor's state");
             ensure!(Process::from_pid(source.pid()) == Ok(source), "whoever was to give it everything has ended");
             let Some(parcel) = receiver.receive_within(PEER_POLL)? else { continue };
             // Others of this user may hand something off, and are not heard.
@@ -146,7 +146,7 @@ impl Handover {
                     sockets.push(parcel.into_parts());
                 }
             }
-            ensure!(Instant::now() < deadline, "it was not given everything in time");
+            ensure!(Instant::now() < deadline, "timed out waiting for the old supervisor's state");
             ensure!(Process::from_pid(source.pid()) == Ok(source), "whoever was to give it everything has ended");
         };
         while sockets.len() < state.sockets.len() {
