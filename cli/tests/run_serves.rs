@@ -140,3 +140,42 @@ fn a_listener_that_no_version_serves_need_not_be_served() {
     supervisor.fail(&["reload"], 3);
     supervisor.end();
 }
+
+#[test]
+fn one_that_hangs_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let ill = folder.path().join("ill");
+    let command = format!("exec=test ! -e {}", ill.display());
+    for check in ["http=/health", &command] {
+        let options =
+            ["--listen", "web=127.0.0.1:0", "--live", check, "--live-interval", "0.1", "--live-failures", "2"];
+        let mut supervisor = Setup::new(&options).play("ready").start();
+        let old = supervisor.workers();
+        // It is stopped, and neither ends nor answers; or the command finds something wrong.
+        match check {
+            "http=/health" => running::signal(old[0], rustix::process::Signal::STOP),
+            _ => std::fs::write(&ill, "").unwrap(),
+        }
+        let killed = supervisor.wait_for("killed");
+        assert_eq!(running::number(&killed["pid"]), old[0], "{killed}");
+        let _ = std::fs::remove_file(&ill);
+        supervisor.wait_for("worker_ready");
+        supervisor.end();
+    }
+}
+
+#[test]
+fn one_that_is_well_is_left_alone() {
+    let options =
+        ["--listen", "web=127.0.0.1:0", "--workers", "3", "--live", "http=/health", "--live-interval", "0.05"];
+    for version in GOOD {
+        let supervisor = Setup::new(&options).play(&format!("ready {version}")).start();
+        let workers = supervisor.workers();
+        for _ in 0..40 {
+            supervisor.ask("who");
+            std::thread::sleep(std::time::Duration::from_millis(25));
+        }
+        assert_eq!(supervisor.workers(), workers);
+        supervisor.end();
+    }
+}

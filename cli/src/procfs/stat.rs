@@ -20,6 +20,16 @@ impl Stat {
         Stat::parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
+    /// The same of one of its threads.
+    pub(super) fn of_thread(pid: i32, thread: u32) -> Option<Self> {
+        Stat::parse(&std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat")).ok()?)
+    }
+
+    /// Whether it was stopped, by a signal or by a debugger.
+    pub(super) fn is_stopped(&self) -> bool {
+        matches!(self.state, 'T' | 't')
+    }
+
     /// Whether it has not ended: one that nobody has waited for yet is still listed.
     pub(crate) fn lives(&self) -> bool {
         !matches!(self.state, 'Z' | 'X')

@@ -5,6 +5,7 @@
 //! looked at again.
 
 use super::descriptors::{numbers, path};
+use super::stat::Stat;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -42,7 +43,12 @@ impl Waits {
                     let awaited = |open: &Open| Call::parse(&text).map(|call| open.awaited(&call)).unwrap_or_default();
                     let found = awaited(&open);
                     // A number may be another descriptor's by the time that the call is read.
-                    let again = if found.is_empty() { Vec::new() } else { awaited(&Open::of(pid, wanted)?) };
+                    // And one that is stopped is not woken.
+                    let again =
+                        match found.is_empty() || Stat::of_thread(pid, task).is_none_or(|stat| stat.is_stopped()) {
+                            true => Vec::new(),
+                            false => awaited(&Open::of(pid, wanted)?),
+                        };
                     waits.sockets.extend(found.into_iter().filter(|inode| again.contains(inode)));
                 }
                 // Its calls are hidden where its descriptors are not: what it could be woken by is the next best.

@@ -61,6 +61,16 @@ pub(crate) struct Options {
     /// Time in which a worker must be ready, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "60", env = "SHARESOCK_READY_TIMEOUT", value_parser = seconds)]
     pub(crate) ready_timeout: Duration,
+    /// Check of workers that are ready: `http=[STATUS:]PATH` or `exec=COMMAND`, as for `--ready`. One that fails
+    /// `--live-failures` times in a row is killed, and another starts.
+    #[arg(long, value_name = "CHECK", env = "SHARESOCK_LIVE", value_parser = live)]
+    pub(crate) live: Option<Ready>,
+    /// Time between two checks of a worker, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "10", env = "SHARESOCK_LIVE_INTERVAL", value_parser = seconds)]
+    pub(crate) live_interval: Duration,
+    /// Failed checks in a row after which a worker is killed.
+    #[arg(long, value_name = "TIMES", default_value_t = 3, env = "SHARESOCK_LIVE_FAILURES", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) live_failures: u32,
     /// Signal that asks a worker to shut down gracefully.
     #[arg(long, value_name = "SIGNAL", default_value = "TERM", env = "SHARESOCK_STOP_SIGNAL", value_parser = signals::parse)]
     pub(crate) stop_signal: Signal,
@@ -148,6 +158,12 @@ impl FromStr for Ready {
     }
 }
 
+/// Forms of `--ready` that can be asked again and again.
+fn live(text: &str) -> Result<Ready, String> {
+    let fits = |check: &Ready| matches!(check, Ready::Http(_) | Ready::Exec(_));
+    text.parse().ok().filter(fits).ok_or_else(|| "give http=PATH, http=STATUS:PATH or exec=COMMAND".to_owned())
+}
+
 fn name(text: &str) -> Result<String, String> {
     check_name(text).map(|()| text.to_owned())
 }
@@ -196,9 +212,10 @@ impl Options {
             "`--ready connect` needs a listener of TCP or a Unix path: give --listen, name an address, or choose another way"
         );
         let tcp = |spec: &Spec| matches!(spec.place, None | Some(Address::Tcp(_)));
+        let asks = matches!(self.ready, Ready::Http(_)) || matches!(self.live, Some(Ready::Http(_)));
         ensure!(
-            !matches!(self.ready, Ready::Http(_)) || (self.pass == Pass::Listener && self.listen.iter().any(tcp)),
-            "`--ready http` asks at a TCP listener that workers are passed: give --listen, or choose another way"
+            !asks || (self.pass == Pass::Listener && self.listen.iter().any(tcp)),
+            "`http=` asks at a TCP listener that workers are passed: give --listen, or choose another way"
         );
         if self.pass == Pass::Connection {
             ensure!(!names.is_empty(), "there is nothing to accept from: give --listen");

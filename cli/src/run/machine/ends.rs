@@ -99,7 +99,11 @@ impl Machine {
             return Then::GiveUp(NO_PROGRAM.to_owned());
         }
         // However long it took: one that was never ready has failed.
-        self.then_after_failure(worker, if worker.is_ready() { lived } else { Duration::ZERO }, now)
+        let was_ready = match &worker.phase {
+            WorkerPhase::Killed(kill) => kill.was_ready,
+            phase => *phase == WorkerPhase::Ready,
+        };
+        self.then_after_failure(worker, if was_ready { lived } else { Duration::ZERO }, now)
     }
 
     fn then_after_failure(&mut self, worker: &Worker, lived: Duration, now: Moment) -> Then {

@@ -15,6 +15,8 @@ pub(crate) struct Rules {
     pub(crate) ready: ReadyRule,
     /// What a worker that does not serve fails to do, in words.
     pub(crate) unserved: String,
+    /// What a worker that is not well any more has failed to do, in words.
+    pub(crate) unwell: String,
     /// Connections are handed off to them, which no worker is ready without.
     pub(crate) hands_off: bool,
     pub(crate) ready_timeout: Duration,
@@ -58,6 +60,8 @@ pub(crate) enum Sign {
     ServesSome,
     /// It may not be looked at.
     Unseen,
+    /// It was ready, and is not well any more.
+    Hung,
     /// Connections can be handed off to it.
     Linked,
 }

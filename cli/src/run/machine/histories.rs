@@ -12,6 +12,7 @@ enum Happening {
     Serve(usize),
     ServeAll,
     Say(usize),
+    Hang(usize),
     Settle(usize),
     End(usize, End, bool),
     OrphansGo(usize),
@@ -27,7 +28,7 @@ enum Happening {
 
 fn happening() -> impl Strategy<Value = Happening> {
     use Happening::{
-        Connections, End as Ends, Full, OrphansGo, Pass, Plan, Reload, Say, Serve, ServeAll, Settle, Stop, Stuck,
+        Connections, End as Ends, Full, Hang, OrphansGo, Pass, Plan, Reload, Say, Serve, ServeAll, Settle, Stop, Stuck,
         Upgrade, UpgradeFails,
     };
     let how = prop_oneof![
@@ -43,6 +44,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         6 => which.clone().prop_map(Serve),
         4 => Just(ServeAll),
         2 => which.clone().prop_map(Say),
+        1 => which.clone().prop_map(Hang),
         4 => which.clone().prop_map(Settle),
         6 => (which.clone(), how, any::<bool>()).prop_map(|(at, how, orphans)| Ends(at, how, orphans)),
         2 => which.prop_map(OrphansGo),
@@ -69,6 +71,7 @@ fn happen(world: &mut World, what: Happening, kind: &dyn Fn(u32) -> Rules) {
                 world.tell(Event::Sign { worker, sign: Sign::Said });
             }
         }
+        Happening::Hang(at) => worker(world, at).into_iter().for_each(|worker| world.hang(worker)),
         Happening::Settle(at) => {
             if let Some(worker) = nth(world.settling.iter().copied().collect(), at) {
                 world.tell(Event::Settled { worker });

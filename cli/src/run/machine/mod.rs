@@ -138,6 +138,7 @@ impl Machine {
         match event {
             Event::Tick => self.tick(now),
             Event::Started { worker, result } => self.started(worker, result, now),
+            Event::Sign { worker, sign: Sign::Hung } => self.is_hung(worker, now),
             Event::Sign { worker, sign } => {
                 if let Some(Worker { phase: WorkerPhase::Starting(start), .. }) = self.workers.get_mut(&worker) {
                     start.note(sign);
@@ -291,6 +292,13 @@ impl Machine {
             }
             self.kill(id, &why.clone(), Some(why), now);
         }
+    }
+
+    /// A worker that was ready is not well any more: another takes its slot.
+    fn is_hung(&mut self, id: WorkerId, now: Moment) {
+        let Some(worker) = self.workers.get(&id).filter(|worker| worker.is_ready()) else { return };
+        let Some(why) = self.rules_of(worker.generation).map(|rules| rules.unwell.clone()) else { return };
+        self.kill(id, &why.clone(), Some(why), now);
     }
 
     fn kill(&mut self, id: WorkerId, why: &str, failure: Option<String>, now: Moment) {

@@ -48,6 +48,23 @@ fn one_slot_that_fails_for_ever_ends_nobody_else() {
 }
 
 #[test]
+fn one_that_hangs_is_killed_and_replaced() {
+    let mut world = serving(2);
+    let hangs = world.of(1)[0];
+    world.pass(60 * SECOND);
+    world.hang(hangs);
+    assert!(!world.processes.contains_key(&hangs) && world.machine.state() == State::Running);
+    world.pass(SECOND);
+    assert_eq!(world.of(1).len(), 2);
+    let told = |report: &Report| matches!(report, Report::Killed { why, .. } if why == "it hangs");
+    assert!(world.said.iter().any(told));
+    // One that is starting is told of by its deadline.
+    let starting = world.of(1)[1];
+    world.hang(starting);
+    assert!(world.processes.contains_key(&starting));
+}
+
+#[test]
 fn when_nothing_serves_too_many_failures_end_everything() {
     let mut world = serving(1);
     while world.finished.is_none() {

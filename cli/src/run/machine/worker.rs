@@ -68,6 +68,8 @@ pub(crate) struct Drain {
 pub(crate) struct Kill {
     /// Why it has failed; nothing if it was asked to end.
     pub(crate) failure: Option<String>,
+    /// It was ready before.
+    pub(crate) was_ready: bool,
     pub(crate) kills: u32,
     pub(crate) due: Moment,
 }
@@ -114,7 +116,8 @@ impl Worker {
     }
 
     pub(crate) fn kill(&mut self, failure: Option<String>, now: Moment) {
-        self.phase = Phase::Killed(Kill { failure, kills: 1, due: now.after(KILL_AGAIN) });
+        let was_ready = self.is_ready();
+        self.phase = Phase::Killed(Kill { failure, was_ready, kills: 1, due: now.after(KILL_AGAIN) });
     }
 }
 
@@ -135,6 +138,7 @@ impl Start {
             Sign::Serves => self.serves = true,
             Sign::ServesSome => self.serves_some = true,
             Sign::Unseen => self.unseen = true,
+            Sign::Hung => {}
             Sign::Linked => self.linked = true,
         }
     }

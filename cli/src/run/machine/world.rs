@@ -14,6 +14,7 @@ pub(super) fn rules(slots: u32) -> Rules {
         workers: Workers::Slots(slots),
         ready: ReadyRule::Serves,
         unserved: "nobody accepts".to_owned(),
+        unwell: "it hangs".to_owned(),
         hands_off: false,
         ready_timeout: READY_TIMEOUT,
         stop_timeout: STOP_TIMEOUT,
@@ -120,6 +121,14 @@ impl World {
         if let Some(process) = self.processes.get_mut(&worker).filter(|process| !process.killed) {
             process.serves = true;
             self.tell(Event::Sign { worker, sign: Sign::Serves });
+        }
+    }
+
+    /// A worker does not serve any more.
+    pub(super) fn hang(&mut self, worker: WorkerId) {
+        if let Some(process) = self.processes.get_mut(&worker) {
+            process.serves = false;
+            self.tell(Event::Sign { worker, sign: Sign::Hung });
         }
     }
 

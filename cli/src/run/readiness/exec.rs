@@ -41,7 +41,7 @@ impl Run {
 }
 
 /// Runs a command in a shell. It is the shell that tells how the command ended: the supervisor waits for all its children.
-fn succeeds(command: &str, worker: i32) -> std::io::Result<bool> {
+pub(super) fn succeeds(command: &str, worker: i32) -> std::io::Result<bool> {
     let mut shell = Command::new("sh");
     shell.args(["-c", "(eval \"$0\") > /dev/null 2>&1 && echo yes", command]);
     shell.env("SHARESOCK_WORKER_PID", worker.to_string()).process_group(0);

@@ -60,10 +60,15 @@ impl Check {
 
     /// Asks there once; whether the right answer came, and came from one of these processes, if it is to be theirs.
     pub(super) fn is_answered(&self, address: SocketAddr, family: Option<&[i32]>) -> bool {
-        self.ask(address, family).unwrap_or(false)
+        self.answer(address, family) == Some(true)
     }
 
-    fn ask(&self, address: SocketAddr, family: Option<&[i32]>) -> std::io::Result<bool> {
+    /// The same; nothing if none of them has taken the request.
+    pub(super) fn answer(&self, address: SocketAddr, family: Option<&[i32]>) -> Option<bool> {
+        self.ask(address, family).unwrap_or(None)
+    }
+
+    fn ask(&self, address: SocketAddr, family: Option<&[i32]>) -> std::io::Result<Option<bool>> {
         let mut stream = TcpStream::connect_timeout(&address, TRIAL)?;
         let ends = stream.peer_addr().ok().zip(stream.local_addr().ok());
         let taken = || match (Fate::of(&[ends]).pop(), family) {
@@ -76,7 +81,7 @@ impl Check {
         // something has come over them needs that first.
         let mut theirs = poll(TRIAL, taken);
         if theirs == Some(false) {
-            return Ok(false);
+            return Ok(None);
         }
         let Check { path, .. } = self;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: sharesock\r\nConnection: close\r\n\r\n")?;
@@ -87,7 +92,7 @@ impl Check {
             let _ = (&stream).take(4096).read_to_end(&mut answer);
             answer.contains(&b'\n').then_some(())
         });
-        Ok(answered.is_some() && theirs == Some(true) && self.is_right(&answer))
+        Ok((theirs == Some(true)).then(|| answered.is_some() && self.is_right(&answer)))
     }
 }
 

@@ -7,6 +7,7 @@
 mod exec;
 mod http;
 mod judge;
+mod live;
 mod look;
 mod woken;
 
@@ -14,6 +15,7 @@ use super::machine::{Sign, WorkerId};
 use super::worker::event::WorkerEvent;
 pub(super) use http::Check;
 use judge::Evidence;
+pub(super) use live::Pace;
 use look::look;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -66,7 +68,7 @@ pub(super) struct Served {
 #[derive(Debug)]
 pub(super) struct Observer {
     shared: Rc<Shared>,
-    task: JoinHandle<()>,
+    tasks: [JoinHandle<()>; 2],
 }
 
 #[derive(Debug, Default)]
@@ -75,13 +77,18 @@ struct Shared {
     /// Listeners that workers were not seen to serve, of those who serve others.
     unserved: RefCell<HashMap<WorkerId, Vec<u64>>>,
     changed: Notify,
+    /// Workers that serve and are checked, and how often.
+    live: RefCell<Vec<Target>>,
+    pace: RefCell<Option<Pace>>,
+    live_changed: Notify,
 }
 
 impl Observer {
     pub(super) fn start(events: &UnboundedSender<WorkerEvent>) -> Self {
         let shared = Rc::new(Shared::default());
-        let task = tokio::task::spawn_local(observe(Rc::clone(&shared), events.clone()));
-        Observer { shared, task }
+        let starting = tokio::task::spawn_local(observe(Rc::clone(&shared), events.clone()));
+        let serving = tokio::task::spawn_local(live::watch(Rc::clone(&shared), events.clone()));
+        Observer { shared, tasks: [starting, serving] }
     }
 
     /// Looks at these from now on, and at no others.
@@ -94,6 +101,15 @@ impl Observer {
 }
 
 impl Observer {
+    /// Checks these, which serve, from now on.
+    pub(super) fn keep(&self, targets: Vec<Target>, pace: Option<Pace>) {
+        if *self.shared.live.borrow() != targets || *self.shared.pace.borrow() != pace {
+            self.shared.live.replace(targets);
+            self.shared.pace.replace(pace);
+            self.shared.live_changed.notify_one();
+        }
+    }
+
     /// Listeners that workers were not seen to serve, of those who serve others, by inode; of these workers.
     pub(super) fn take_unserved(&self, of: impl Fn(&WorkerId) -> bool) -> Vec<u64> {
         let mut unserved = self.shared.unserved.borrow_mut();
@@ -104,7 +120,7 @@ impl Observer {
 
 impl Drop for Observer {
     fn drop(&mut self) {
-        self.task.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 

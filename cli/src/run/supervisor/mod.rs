@@ -11,7 +11,7 @@ use super::control::{self, Client, Request};
 use super::listener::Listener;
 use super::machine::{self, AskerId, Event, Machine, ReadyRule, WorkerId};
 use super::options::{Options, Ready, Via};
-use super::readiness::{Observer, Served, Serves, Target};
+use super::readiness::{Observer, Pace, Served, Serves, Target};
 use super::report::{Report, Reporter};
 use super::signals::SignalStream;
 use super::systemd::Manager;
@@ -258,31 +258,35 @@ impl Supervisor {
     fn observe(&mut self) {
         let is_ready = |id: &WorkerId| self.machine.workers().get(id).is_some_and(machine::Worker::is_ready);
         self.ignored.extend(self.observer.take_unserved(is_ready));
-        let starting = |(id, known): (&WorkerId, &machine::Worker)| {
-            let (plan, pid) = (self.plans.get(&known.generation)?, known.pid?);
-            let rules = self.machine.rules_of(known.generation)?;
-            if !known.is_starting() || rules.ready != ReadyRule::Serves {
-                return None;
+        let (mut starting, mut serving) = (Vec::new(), Vec::new());
+        for (id, known) in self.machine.workers() {
+            let (Some(plan), Some(pid)) = (self.plans.get(&known.generation), known.pid) else { continue };
+            let rules = self.machine.rules_of(known.generation);
+            let (check, targets) = match &plan.options.live {
+                _ if known.is_starting() => (&plan.options.ready, &mut starting),
+                Some(live) if known.is_ready() => (live, &mut serving),
+                _ => continue,
+            };
+            if known.is_starting() && rules.is_none_or(|rules| rules.ready != ReadyRule::Serves) {
+                continue;
             }
             let listeners = || plan.observed().filter_map(|listener| self.wanted(listener)).collect();
-            let serves = match &plan.options.ready {
+            let serves = match check {
                 Ready::Connect(address) => Serves::Address(address.clone()),
                 Ready::Http(check) => Serves::Http(listeners(), check.clone()),
                 Ready::Exec(command) => Serves::Exec(listeners(), command.clone()),
                 _ => Serves::Listeners(listeners()),
             };
-            let is_rival = |other: &&machine::Worker| other.generation != known.generation || !other.is_starting();
-            let rivals = self.machine.workers().values().filter(is_rival).count();
             let generation = known.generation;
-            Some(Target {
-                worker: *id,
-                pid,
-                generation,
-                serves,
-                rivals: u32::try_from(rivals).unwrap_or(u32::MAX >> 8),
-            })
-        };
-        self.observer.set(self.machine.workers().iter().filter_map(starting).collect());
+            let is_rival = |other: &&machine::Worker| other.generation != generation || !other.is_starting();
+            let rivals = self.machine.workers().values().filter(is_rival).count();
+            let rivals = u32::try_from(rivals).unwrap_or(u32::MAX >> 8);
+            targets.push(Target { worker: *id, pid, generation, serves, rivals });
+        }
+        let options = self.options();
+        let pace = Pace { interval: options.live_interval, failures: options.live_failures };
+        self.observer.set(starting);
+        self.observer.keep(serving, options.live.as_ref().map(|_| pace));
     }
 
     /// A listener as it is looked at. One that was there before, and that nobody served, need not be served now.

@@ -246,7 +246,7 @@ mod tests {
                     },
                     "8": {
                         "pid": 103, "slot": 3, "generation": 4, "single": true, "since": moment, "stop_timeout": time,
-                        "phase": {"Killed": {"failure": "why", "kills": 1, "due": moment}},
+                        "phase": {"Killed": {"failure": "why", "was_ready": true, "kills": 1, "due": moment}},
                     },
                 },
                 "orphans": {"3": {"due": moment, "kills": 0}},

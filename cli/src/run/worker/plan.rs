@@ -76,6 +76,13 @@ impl Plan {
                 }
                 _ => format!("it did not accept from {}", names.join(" and ")),
             },
+            unwell: match &options.live {
+                Some(Ready::Http(check)) => {
+                    format!("it neither answered {check} nor accepted, {} times", options.live_failures)
+                }
+                Some(Ready::Exec(command)) => format!("`{command}` failed {} times", options.live_failures),
+                _ => "it hangs".to_owned(),
+            },
             hands_off,
             ready_timeout: options.ready_timeout,
             stop_timeout: options.stop_timeout,
