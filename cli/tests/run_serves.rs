@@ -149,6 +149,7 @@ fn one_that_hangs_is_replaced() {
     for check in ["http=/health", &command] {
         let options =
             ["--listen", "web=127.0.0.1:0", "--live", check, "--live-interval", "0.1", "--live-failures", "2"];
+        let options = [&options[..], &["--stop-timeout", "0.3"]].concat();
         let mut supervisor = Setup::new(&options).play("ready").start();
         let old = supervisor.workers();
         // It is stopped, and neither ends nor answers; or the command finds something wrong.
@@ -156,9 +157,10 @@ fn one_that_hangs_is_replaced() {
             "http=/health" => running::signal(old[0], rustix::process::Signal::STOP),
             _ => std::fs::write(&ill, "").unwrap(),
         }
-        let killed = supervisor.wait_for("killed");
-        assert_eq!(running::number(&killed["pid"]), old[0], "{killed}");
+        supervisor.wait_for_line(&format!("worker {} is replaced", old[0]));
         let _ = std::fs::remove_file(&ill);
+        let ended = supervisor.wait_for("worker_ended");
+        assert_eq!(running::number(&ended["pid"]), old[0], "{ended}");
         supervisor.wait_for("worker_ready");
         supervisor.end();
     }

@@ -10,7 +10,10 @@ use std::path::PathBuf;
 
 /// Processes, and who started whom.
 #[derive(Debug)]
-pub(crate) struct Processes(HashMap<i32, Vec<i32>>);
+pub(crate) struct Processes {
+    children: HashMap<i32, Vec<i32>>,
+    groups: HashMap<i32, Vec<i32>>,
+}
 
 /// Of a process and all that it started.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
@@ -22,26 +25,30 @@ pub(crate) struct Usage {
 
 impl Processes {
     pub(crate) fn look() -> Self {
-        let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+        let [mut children, mut groups]: [HashMap<i32, Vec<i32>>; 2] = Default::default();
         for pid in pids().into_iter().flatten() {
             if let Some(stat) = Stat::of(pid) {
                 children.entry(stat.parent).or_default().push(pid);
+                groups.entry(stat.group).or_default().push(pid);
             }
         }
-        Processes(children)
+        Processes { children, groups }
     }
 
     /// Each with the one that started it.
     pub(super) fn parents(&self) -> HashMap<i32, i32> {
-        self.0.iter().flat_map(|(parent, children)| children.iter().map(|child| (*child, *parent))).collect()
+        self.children.iter().flat_map(|(parent, children)| children.iter().map(|child| (*child, *parent))).collect()
     }
 
-    /// It and all that it started.
+    /// It, all that it started, and what is in its process group: what a process starts that then ends is nobody's child.
     pub(crate) fn family(&self, pid: Pid) -> Vec<i32> {
-        let mut family = vec![pid.as_raw_pid()];
+        let pid = pid.as_raw_pid();
+        let mut family = vec![pid];
+        let mut known: HashSet<i32> = family.iter().copied().collect();
+        family.extend(self.groups.get(&pid).into_iter().flatten().filter(|member| known.insert(**member)));
         let mut next = 0;
         while let Some(pid) = family.get(next) {
-            family.extend(self.0.get(pid).into_iter().flatten());
+            family.extend(self.children.get(pid).into_iter().flatten().filter(|child| known.insert(**child)));
             next += 1;
         }
         family

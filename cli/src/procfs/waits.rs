@@ -32,12 +32,13 @@ impl Waits {
     /// `PermissionDenied` when it may not be looked at: another user's without `CAP_SYS_PTRACE`, or one with
     /// capabilities of its own.
     pub(crate) fn of(pid: i32, wanted: &HashSet<u64>) -> io::Result<Self> {
-        let open = Open::of(pid, wanted)?;
+        let tasks = numbers_in(&format!("/proc/{pid}/task"))?;
+        let open = Open::of(pid, &tasks, wanted)?;
         let mut waits = Waits { sockets: HashSet::new(), has_ring: open.has_ring };
         if open.sockets.is_empty() && open.epolls.is_empty() {
             return Ok(waits);
         }
-        for task in numbers_in(&format!("/proc/{pid}/task"))? {
+        for task in &tasks {
             match std::fs::read_to_string(format!("/proc/{pid}/task/{task}/syscall")) {
                 Ok(text) => {
                     let awaited = |open: &Open| Call::parse(&text).map(|call| open.awaited(&call)).unwrap_or_default();
@@ -45,9 +46,9 @@ impl Waits {
                     // A number may be another descriptor's by the time that the call is read.
                     // And one that is stopped is not woken.
                     let again =
-                        match found.is_empty() || Stat::of_thread(pid, task).is_none_or(|stat| stat.is_stopped()) {
+                        match found.is_empty() || Stat::of_thread(pid, *task).is_none_or(|stat| stat.is_stopped()) {
                             true => Vec::new(),
-                            false => awaited(&Open::of(pid, wanted)?),
+                            false => awaited(&Open::of(pid, &tasks, wanted)?),
                         };
                     waits.sockets.extend(found.into_iter().filter(|inode| again.contains(inode)));
                 }
@@ -87,10 +88,13 @@ struct Call {
 }
 
 impl Open {
-    fn of(pid: i32, wanted: &HashSet<u64>) -> io::Result<Self> {
+    fn of(pid: i32, tasks: &[u32], wanted: &HashSet<u64>) -> io::Result<Self> {
+        // A first thread that has ended has nothing open any more, and the others go on.
+        let lives = |task: &&u32| Stat::of_thread(pid, **task).is_some_and(|stat| stat.lives());
+        let process = tasks.iter().find(lives).map_or_else(|| pid.to_string(), |task| format!("{pid}/task/{task}"));
         let (mut sockets, mut epolls, mut has_ring) = (HashMap::new(), HashMap::new(), false);
-        for number in numbers(pid)? {
-            let link = match std::fs::read_link(path(pid, number)) {
+        for number in numbers(&process)? {
+            let link = match std::fs::read_link(path(&process, number)) {
                 Ok(link) => link,
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => return Err(error),
                 // It was closed meanwhile.
@@ -98,7 +102,7 @@ impl Open {
             };
             match link.to_str() {
                 Some("anon_inode:[eventpoll]") => {
-                    let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}"))?;
+                    let info = std::fs::read_to_string(format!("/proc/{process}/fdinfo/{number}"))?;
                     epolls.insert(number.into(), info.lines().filter_map(Member::parse).collect());
                 }
                 Some("anon_inode:[io_uring]") => has_ring = true,
@@ -332,7 +336,7 @@ mod tests {
     #[test]
     fn noise_in_memory_does_no_harm() {
         let me = rustix::process::getpid().as_raw_pid();
-        let open = Open::of(me, &HashSet::new()).unwrap();
+        let open = Open::of(me, &[], &HashSet::new()).unwrap();
         assert!(open.polled(8, u64::MAX).is_err() && open.selected(u64::MAX, 8).is_err());
         assert_eq!(open.selected(8, 0).unwrap(), Vec::<u64>::new());
         let standard = std::io::stdin();

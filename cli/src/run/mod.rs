@@ -1,5 +1,6 @@
 //! `sharesock run`: supervises any server, and never loses its listeners.
 
+mod background;
 mod begin;
 mod clock;
 mod control;

@@ -101,7 +101,7 @@ impl Machine {
         // However long it took: one that was never ready has failed.
         let was_ready = match &worker.phase {
             WorkerPhase::Killed(kill) => kill.was_ready,
-            phase => *phase == WorkerPhase::Ready,
+            phase => !matches!(phase, WorkerPhase::Starting(_)),
         };
         self.then_after_failure(worker, if was_ready { lived } else { Duration::ZERO }, now)
     }
@@ -115,8 +115,8 @@ impl Machine {
         }
         let (pause, failures) = self.serving.failed(worker.slot, lived, now);
         let (slot, limit) = (worker.slot, self.serving.rules.restart_limit);
-        // What serves is never ended because something else fails.
-        if failures > limit && !self.serves() {
+        // What serves, or is about to, is never ended because something else fails.
+        if failures > limit && !self.serves() && !matches!(self.phase, Phase::Reloading(_)) {
             return Then::GiveUp(format!(
                 "the worker in slot {slot} failed {failures} times in a row (--restart-limit {limit}); shutting down"
             ));

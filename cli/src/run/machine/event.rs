@@ -60,6 +60,8 @@ pub(crate) enum Sign {
     ServesSome,
     /// It may not be looked at.
     Unseen,
+    /// It can be looked at, and serves nothing.
+    Nothing,
     /// It was ready, and is not well any more.
     Hung,
     /// Connections can be handed off to it.

@@ -154,7 +154,7 @@ impl Machine {
                 }
             }
             Event::Waiting { connections } => self.serve_singly(connections, now),
-            Event::Reload { asker } => self.reload(asker),
+            Event::Reload { asker } => self.reload(asker, now),
             Event::Planned { generation, result } => self.planned(generation, result, now),
             Event::Upgrade { asker } => self.upgrade(asker),
             Event::UpgradeFailed { why } => self.upgrade_failed(&why),
@@ -168,7 +168,11 @@ impl Machine {
     pub(crate) fn due(&self) -> Option<Moment> {
         let workers = self.workers.values().filter_map(Worker::due);
         let restart = self.serving.next_restart();
-        let pending = self.pending().and_then(Generation::next_restart);
+        let planned = match &self.phase {
+            Phase::Reloading(reload) => reload.planned_by(),
+            _ => None,
+        };
+        let pending = self.pending().and_then(Generation::next_restart).or(planned);
         workers.chain(restart).chain(pending).chain(self.orphans.values().map(|orphans| orphans.due)).min()
     }
 
@@ -245,6 +249,12 @@ impl Machine {
             self.start(self.serving.number, slot, now);
         }
         if let Phase::Reloading(reload) = &mut self.phase {
+            if reload.planned_by().is_some_and(|due| due <= now) {
+                return self.abort_reload(
+                    "the options could not be read in time: is a file a pipe, or a name server slow?",
+                    now,
+                );
+            }
             if let Some((number, due)) = reload.take_due(now) {
                 due.into_iter().for_each(|slot| self.start(number, slot, now));
             }
@@ -294,11 +304,29 @@ impl Machine {
         }
     }
 
-    /// A worker that was ready is not well any more: another takes its slot.
+    /// A worker that was ready is not well any more: it is asked to end, and another takes its slot. One at a time, and the last
+    /// that serves only if there is no other slot: what makes one unwell may make all so.
     fn is_hung(&mut self, id: WorkerId, now: Moment) {
-        let Some(worker) = self.workers.get(&id).filter(|worker| worker.is_ready()) else { return };
-        let Some(why) = self.rules_of(worker.generation).map(|rules| rules.unwell.clone()) else { return };
-        self.kill(id, &why.clone(), Some(why), now);
+        let serving = self.serving.number;
+        let Some(worker) = self.workers.get(&id) else { return };
+        if !worker.is_ready() || worker.generation != serving || self.is_stopping() {
+            return;
+        }
+        let others = || self.workers.values().filter(|other| other.generation == serving && !other.is_ready());
+        let has_other =
+            self.workers.iter().any(|(other, known)| *other != id && known.generation == serving && known.is_ready());
+        if others().next().is_some()
+            || self.serving.next_restart().is_some()
+            || !(has_other || self.serving.slots.len() == 1)
+        {
+            return;
+        }
+        let (pid, why) = (worker.pid.unwrap_or_default(), self.serving.rules.unwell.clone());
+        self.trouble(format!("worker {pid} is replaced: {why}"));
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.drain(now);
+        }
+        self.act(Action::Settle { worker: id });
     }
 
     fn kill(&mut self, id: WorkerId, why: &str, failure: Option<String>, now: Moment) {

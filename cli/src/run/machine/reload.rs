@@ -6,6 +6,10 @@ use super::worker::Worker;
 use super::{Machine, Phase, WorkerId};
 use crate::run::clock::Moment;
 use crate::run::report::Report;
+use std::time::Duration;
+
+/// Time in which the options must be read.
+const PLAN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A reload that is under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +27,7 @@ enum Next {
     /// The options are being read.
     Planning {
         generation: u32,
+        due: Moment,
     },
     Starting(Generation),
 }
@@ -30,7 +35,7 @@ enum Next {
 impl Reload {
     pub(super) fn number(&self) -> u32 {
         match &self.next {
-            Next::Planning { generation } => *generation,
+            Next::Planning { generation, .. } => *generation,
             Next::Starting(generation) => generation.number,
         }
     }
@@ -46,6 +51,14 @@ impl Reload {
         match &mut self.next {
             Next::Planning { .. } => None,
             Next::Starting(generation) => Some(generation),
+        }
+    }
+
+    /// When the options must have been read.
+    pub(super) fn planned_by(&self) -> Option<Moment> {
+        match &self.next {
+            Next::Planning { due, .. } => Some(*due),
+            Next::Starting(_) => None,
         }
     }
 
@@ -116,11 +129,11 @@ impl Machine {
     }
 
     /// Replaces all workers by new ones, started with what the options say now.
-    pub(super) fn reload(&mut self, asker: Option<AskerId>) {
+    pub(super) fn reload(&mut self, asker: Option<AskerId>, now: Moment) {
         const BUSY: &str = "a reload is under way: ask again when it is over";
         const STOPPING: &str = "the supervisor is stopping, or being upgraded: ask it for its status";
         let busy = match &mut self.phase {
-            Phase::Serving => return self.begin_reload(asker.into_iter().collect()),
+            Phase::Serving => return self.begin_reload(asker.into_iter().collect(), now),
             Phase::Starting { reload } => return reload.get_or_insert_default().extend(asker),
             Phase::Reloading(reload) if asker.is_none() => {
                 reload.again = true;
@@ -131,7 +144,7 @@ impl Machine {
                 // A signal cannot be refused; the upgrade can be asked for again.
                 self.act(Action::CancelUpgrade);
                 self.upgrade_failed("a signal asked for a reload meanwhile");
-                return self.begin_reload(Vec::new());
+                return self.begin_reload(Vec::new(), now);
             }
             Phase::Upgrading { .. } | Phase::Stopping(_) | Phase::Over => STOPPING,
         };
@@ -141,10 +154,10 @@ impl Machine {
         }
     }
 
-    fn begin_reload(&mut self, askers: Vec<AskerId>) {
+    fn begin_reload(&mut self, askers: Vec<AskerId>, now: Moment) {
         self.counts.last_generation += 1;
         let generation = self.counts.last_generation;
-        let next = Next::Planning { generation };
+        let next = Next::Planning { generation, due: now.after(PLAN_TIMEOUT) };
         self.phase = Phase::Reloading(Reload { next, askers, again: false, planned_ends: 0 });
         self.say(Report::Reloading { generation });
         self.act(Action::Tell(Notice::Reloading));
@@ -176,7 +189,7 @@ impl Machine {
         self.act(Action::Discard { generation });
         self.answer(&reload.askers, &Reply::Failed(why.to_owned()));
         if reload.again {
-            self.begin_reload(Vec::new());
+            self.begin_reload(Vec::new(), now);
         }
     }
 
@@ -191,6 +204,12 @@ impl Machine {
             _ => return,
         };
         let (number, wanted) = (generation.number, generation.slots.len());
+        // A reload may mend what keeps the first workers from becoming ready.
+        let has_failed = generation.slots.iter().any(|slot| slot.backoff.failures() > 0);
+        if let (Phase::Starting { reload: Some(askers) }, true) = (&self.phase, has_failed) {
+            let askers = askers.clone();
+            return self.begin_reload(askers, now);
+        }
         let ready = self.workers.values().filter(|worker| worker.generation == number && worker.is_ready()).count();
         if ready < wanted {
             return;
@@ -199,7 +218,7 @@ impl Machine {
             Phase::Starting { reload } => {
                 self.act(Action::Serving { generation: number, is_first: true });
                 if let Some(askers) = reload {
-                    self.begin_reload(askers);
+                    self.begin_reload(askers, now);
                 }
             }
             Phase::Reloading(reload) => self.take_over(reload, now),
@@ -218,7 +237,7 @@ impl Machine {
         self.act(Action::Serving { generation: number, is_first: false });
         self.answer(&reload.askers, &Reply::Done(format!("generation {number} has taken over")));
         if reload.again {
-            self.begin_reload(Vec::new());
+            self.begin_reload(Vec::new(), now);
         }
     }
 

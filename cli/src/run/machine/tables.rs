@@ -48,20 +48,70 @@ fn one_slot_that_fails_for_ever_ends_nobody_else() {
 }
 
 #[test]
-fn one_that_hangs_is_killed_and_replaced() {
-    let mut world = serving(2);
-    let hangs = world.of(1)[0];
+fn one_that_hangs_is_replaced_and_one_at_a_time() {
+    let mut world = serving(3);
+    let [first, second, third] = world.of(1)[..] else { panic!("three workers") };
     world.pass(60 * SECOND);
-    world.hang(hangs);
-    assert!(!world.processes.contains_key(&hangs) && world.machine.state() == State::Running);
+    [first, second, third].into_iter().for_each(|worker| world.hang(worker));
+    assert_eq!(world.settling.iter().copied().collect::<Vec<_>>(), [first]);
+    world.end(first, End::Code(0), false);
     world.pass(SECOND);
-    assert_eq!(world.of(1).len(), 2);
-    let told = |report: &Report| matches!(report, Report::Killed { why, .. } if why == "it hangs");
-    assert!(world.said.iter().any(told));
-    // One that is starting is told of by its deadline.
-    let starting = world.of(1)[1];
-    world.hang(starting);
-    assert!(world.processes.contains_key(&starting));
+    assert_eq!((world.of(1).len(), world.machine.state()), (3, State::Running));
+    // Not before the one that took its slot serves, too.
+    world.hang(second);
+    assert!(world.settling.is_empty());
+    world.serve_all();
+    world.hang(second);
+    assert!(world.settling.contains(&second));
+    // One that does not end when it is asked to is killed, and replaced.
+    world.pass(STOP_TIMEOUT + SECOND);
+    assert!(!world.processes.contains_key(&second) && world.of(1).len() == 3);
+}
+
+#[test]
+fn the_only_one_is_replaced_when_it_hangs() {
+    let mut world = serving(1);
+    world.pass(60 * SECOND);
+    world.hang(1);
+    world.end(1, End::Code(0), false);
+    world.pass(SECOND);
+    assert_eq!(world.of(1).len(), 1);
+}
+
+#[test]
+fn a_reload_that_would_mend_things_is_not_ended_by_what_it_mends() {
+    let mut world = serving(1);
+    let asker = world.reload();
+    world.plan(Ok(rules(1)));
+    for _ in 0..8 {
+        world.of(1).into_iter().for_each(|worker| world.end(worker, failed(), false));
+        world.pass(SECOND);
+    }
+    world.of(2).into_iter().for_each(|worker| world.serve(worker));
+    assert!(matches!(world.last_reply(asker), Some(Reply::Done(_))));
+}
+
+#[test]
+fn a_reload_begins_though_a_first_worker_fails_again_and_again() {
+    let mut world = World::new(rules(2));
+    world.serve(1);
+    let asker = world.reload();
+    assert!(world.planning.is_empty());
+    world.end(2, failed(), false);
+    world.plan(Ok(rules(2)));
+    world.serve_all();
+    assert!(matches!(world.last_reply(asker), Some(Reply::Done(_))));
+}
+
+#[test]
+fn options_that_are_never_read_end_the_reload() {
+    let mut world = serving(1);
+    let asker = world.reload();
+    world.pass(60 * SECOND);
+    assert!(matches!(world.last_reply(asker), Some(Reply::Failed(why)) if why.contains("could not be read")));
+    // They come too late.
+    world.plan(Ok(rules(1)));
+    assert_eq!((world.machine.state(), world.of(1).len()), (State::Running, 1));
 }
 
 #[test]
@@ -228,7 +278,7 @@ fn each_rule_has_its_signs() {
         world.pass(after);
         world.machine.state() == State::Running
     };
-    use Sign::{Linked, Said, Serves, ServesSome, Unseen};
+    use Sign::{Linked, Nothing, Said, Serves, ServesSome, Unseen};
     let cases: &[(ReadyRule, bool, &[Sign], u64, bool)] = &[
         (ReadyRule::Said, false, &[Said], 0, true),
         (ReadyRule::Said, false, &[Serves], 50, false),
@@ -237,6 +287,7 @@ fn each_rule_has_its_signs() {
         (ReadyRule::Serves, false, &[Unseen], 50, false),
         (ReadyRule::Serves, false, &[ServesSome], 50, false),
         (ReadyRule::Serves, false, &[Unseen, Said], 0, true),
+        (ReadyRule::Serves, false, &[Unseen, Nothing, Said], 50, false),
         (ReadyRule::SaidOrAlive(SECOND), false, &[Said], 0, true),
         (ReadyRule::SaidOrAlive(SECOND), false, &[], 0, false),
         (ReadyRule::SaidOrAlive(SECOND), false, &[], 1, true),

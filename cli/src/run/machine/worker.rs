@@ -116,7 +116,7 @@ impl Worker {
     }
 
     pub(crate) fn kill(&mut self, failure: Option<String>, now: Moment) {
-        let was_ready = self.is_ready();
+        let was_ready = !self.is_starting();
         self.phase = Phase::Killed(Kill { failure, was_ready, kills: 1, due: now.after(KILL_AGAIN) });
     }
 }
@@ -136,8 +136,10 @@ impl Start {
         match sign {
             Sign::Said => self.said = true,
             Sign::Serves => self.serves = true,
-            Sign::ServesSome => self.serves_some = true,
-            Sign::Unseen => self.unseen = true,
+            // What was seen last holds.
+            Sign::ServesSome => (self.serves_some, self.unseen) = (true, false),
+            Sign::Unseen => (self.serves_some, self.unseen) = (false, true),
+            Sign::Nothing => (self.serves_some, self.unseen) = (false, false),
             Sign::Hung => {}
             Sign::Linked => self.linked = true,
         }

@@ -28,6 +28,7 @@ pub(super) struct Process {
     pub(super) generation: u32,
     pub(super) slot: Option<u32>,
     pub(super) serves: bool,
+    hangs: bool,
     pub(super) asked: bool,
     pub(super) killed: bool,
 }
@@ -118,17 +119,22 @@ impl World {
     }
 
     pub(super) fn serve(&mut self, worker: WorkerId) {
-        if let Some(process) = self.processes.get_mut(&worker).filter(|process| !process.killed) {
+        if let Some(process) = self.processes.get_mut(&worker).filter(|process| !process.killed && !process.hangs) {
             process.serves = true;
             self.tell(Event::Sign { worker, sign: Sign::Serves });
         }
     }
 
-    /// A worker does not serve any more.
+    /// A worker does not serve any more; or it is let be for now, and does.
     pub(super) fn hang(&mut self, worker: WorkerId) {
+        let Some(process) = self.processes.get_mut(&worker) else { return };
+        let served = std::mem::take(&mut process.serves);
+        process.hangs = true;
+        self.tell(Event::Sign { worker, sign: Sign::Hung });
+        let is_asked = self.settling.contains(&worker);
         if let Some(process) = self.processes.get_mut(&worker) {
-            process.serves = false;
-            self.tell(Event::Sign { worker, sign: Sign::Hung });
+            process.hangs = is_asked || process.asked;
+            process.serves = served && !process.hangs;
         }
     }
 
@@ -264,7 +270,7 @@ impl World {
             false => Ok(i32::try_from(worker).unwrap() + 1000),
         };
         if result.is_ok() {
-            let process = Process { generation, slot, serves: false, asked: false, killed: false };
+            let process = Process { generation, slot, serves: false, hangs: false, asked: false, killed: false };
             assert!(self.processes.insert(worker, process).is_none(), "worker {worker} is started twice");
         }
         self.events.push_back(Event::Started { worker, result });

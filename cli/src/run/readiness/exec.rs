@@ -1,8 +1,8 @@
 //! Asking a command whether a worker is well.
 
+use crate::run::background;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How long a command may take before it is killed, and has failed.
@@ -12,29 +12,28 @@ const POLL: Duration = Duration::from_millis(10);
 /// Pause before it is run again after it failed.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// A command that is run until it succeeds.
+/// Something that is tried until it succeeds, each time on a thread of its own: it may take its time, and others are looked
+/// at meanwhile.
 #[derive(Debug, Default)]
-pub(super) struct Run {
-    /// What became of the last one.
-    outcome: Option<Arc<OnceLock<bool>>>,
+pub(super) struct Attempt {
+    outcome: Option<tokio::sync::oneshot::Receiver<bool>>,
     again_at: Option<Instant>,
 }
 
-impl Run {
-    /// Whether it has succeeded by now; else one is running, or will be.
-    pub(super) fn look(&mut self, command: &str, worker: i32) -> bool {
+impl Attempt {
+    /// Whether it has succeeded by now; else it is under way, or will be.
+    pub(super) fn look(&mut self, attempt: impl FnOnce() -> bool + Send + 'static) -> bool {
         let now = Instant::now();
-        match self.outcome.as_ref().map(|outcome| outcome.get()) {
-            Some(Some(true)) => return true,
-            Some(Some(false)) => (self.outcome, self.again_at) = (None, Some(now + PAUSE)),
-            Some(None) => {}
+        match self.outcome.as_mut().map(|outcome| outcome.try_recv()) {
+            Some(Ok(true)) => return true,
+            Some(Err(tokio::sync::oneshot::error::TryRecvError::Empty)) => {}
+            Some(_) => (self.outcome, self.again_at) = (None, Some(now + PAUSE)),
             None if self.again_at.is_some_and(|at| now < at) => {}
-            None => {
-                let (outcome, command) = (Arc::new(OnceLock::new()), command.to_owned());
-                self.outcome = Some(Arc::clone(&outcome));
-                // On a thread of its own: it may take its time, and others are looked at meanwhile.
-                std::thread::spawn(move || outcome.set(succeeds(&command, worker).unwrap_or(false)));
-            }
+            None => match background::start(attempt) {
+                Ok(outcome) => self.outcome = Some(outcome),
+                // There is no thread to be had now.
+                Err(_) => self.again_at = Some(now + PAUSE),
+            },
         }
         false
     }

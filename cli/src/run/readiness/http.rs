@@ -58,24 +58,20 @@ impl Check {
         status.is_some_and(|status| self.status.map_or((200..400).contains(&status), |wanted| wanted == status))
     }
 
-    /// Asks there once; whether the right answer came, and came from one of these processes, if it is to be theirs.
-    pub(super) fn is_answered(&self, address: SocketAddr, family: Option<&[i32]>) -> bool {
-        self.answer(address, family) == Some(true)
-    }
-
-    /// The same; nothing if none of them has taken the request.
-    pub(super) fn answer(&self, address: SocketAddr, family: Option<&[i32]>) -> Option<bool> {
+    /// Asks there once; whether the right answer came. Nothing, if none of these processes has taken the request; of no
+    /// processes, if one has that may be looked at.
+    pub(super) fn answer(&self, address: SocketAddr, family: &[i32]) -> Option<bool> {
         self.ask(address, family).unwrap_or(None)
     }
 
-    fn ask(&self, address: SocketAddr, family: Option<&[i32]>) -> std::io::Result<Option<bool>> {
+    fn ask(&self, address: SocketAddr, family: &[i32]) -> std::io::Result<Option<bool>> {
         let mut stream = TcpStream::connect_timeout(&address, TRIAL)?;
         let ends = stream.peer_addr().ok().zip(stream.local_addr().ok());
-        let taken = || match (Fate::of(&[ends]).pop(), family) {
-            (_, None) => Some(true),
-            (Some(Fate::Taken(by)), Some(family)) => Some(by.iter().any(|pid| family.contains(pid))),
-            (Some(Fate::Over), Some(_)) => Some(false),
-            (Some(Fate::Waiting) | None, Some(_)) => None,
+        let taken = || match Fate::of(&[ends]).pop() {
+            Some(Fate::Taken(by)) if family.is_empty() => Some(by.is_empty()),
+            Some(Fate::Taken(by)) => Some(by.iter().any(|pid| family.contains(pid))),
+            Some(Fate::Over) => Some(false),
+            Some(Fate::Waiting) | None => None,
         };
         // Whoever has it waits for the request, and so can be seen. A listener that hands connections over only when
         // something has come over them needs that first.

@@ -1,10 +1,11 @@
 //! What was seen of a worker, and what follows from it.
 
-use super::exec::Run;
+use super::exec::Attempt;
 use super::woken::Woken;
 use super::{Served, Serves};
 use crate::run::machine::Sign;
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// A worker is not tried before this: most are seen to serve without.
@@ -12,19 +13,28 @@ const TRY_AFTER: Duration = Duration::from_secs(1);
 /// Pause between two trials, at first and at last: they take the time of servers that answer one after the other.
 const TRY_AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 
+/// For how many looks what was seen counts: a busy server does not wait in each.
+const FRESH: u64 = 16;
+/// In how many looks in a row a worker may not be looked at until it is taken for hidden.
+const HIDDEN: u64 = 4;
+
 /// What was seen of a worker, in all looks.
 #[derive(Debug)]
 pub(super) struct Evidence {
-    /// Listeners that it was seen to serve, by inode.
-    pub(super) served: HashSet<u64>,
+    /// In which look it was last seen to serve each listener, by inode.
+    served: HashMap<u64, u64>,
+    /// How many looks there were.
+    look: u64,
+    /// In how many of the last it could not be looked at.
+    hidden_for: u64,
     /// It serves at the address that was named.
     pub(super) answers: bool,
-    /// The command that was named.
-    pub(super) run: Run,
+    /// The request, or the command, that was named.
+    pub(super) attempt: Attempt,
+    /// Where the address that was named is.
+    pub(super) addresses: Vec<SocketAddr>,
     /// It gave the right answer to the request, or the command succeeded, that was named.
     pub(super) is_well: bool,
-    /// Part of it may not be looked at, or waits in a way that cannot be seen.
-    pub(super) unseen: bool,
     /// Connections at these listeners are taken, and not by others: nobody else could, or they wake it or one like it.
     pub(super) taken: HashSet<u64>,
     /// Whether connections at a listener wake it, or those that started with it.
@@ -36,16 +46,43 @@ pub(super) struct Evidence {
 impl Evidence {
     pub(super) fn new(now: Instant) -> Self {
         Evidence {
-            served: HashSet::new(),
+            served: HashMap::new(),
+            look: 0,
+            hidden_for: 0,
             answers: false,
-            run: Run::default(),
+            attempt: Attempt::default(),
+            addresses: Vec::new(),
             is_well: false,
-            unseen: false,
             taken: HashSet::new(),
             woken: HashMap::new(),
             try_at: now + TRY_AFTER,
             pause: TRY_AGAIN.0,
         }
+    }
+
+    /// Takes note of a look: what it waits for, or that it may not be looked at.
+    pub(super) fn note(&mut self, waits_for: &HashSet<u64>, is_hidden: bool) {
+        self.look += 1;
+        self.hidden_for = if is_hidden { self.hidden_for + 1 } else { 0 };
+        waits_for.iter().for_each(|inode| self.has_served(*inode));
+    }
+
+    pub(super) fn has_served(&mut self, inode: u64) {
+        self.served.insert(inode, self.look);
+    }
+
+    /// Whether it was seen to serve the listener in one of the last looks: one that has stopped to does not.
+    fn serves(&self, inode: u64) -> bool {
+        self.served.get(&inode).is_some_and(|look| self.look - look < FRESH)
+    }
+
+    pub(super) fn serves_any(&self) -> bool {
+        self.served.keys().any(|inode| self.serves(*inode))
+    }
+
+    /// Whether it may not be looked at, and not only for a moment.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.hidden_for >= HIDDEN
     }
 
     /// Whether it is time to try it by a connection; the next time is later.
@@ -68,7 +105,7 @@ impl Evidence {
     pub(super) fn unserved<'a>(&self, serves: &'a Serves) -> Vec<&'a Served> {
         match serves {
             Serves::Listeners(listeners) | Serves::Http(listeners, _) | Serves::Exec(listeners, _) => {
-                listeners.iter().filter(|listener| !self.served.contains(&listener.inode)).collect()
+                listeners.iter().filter(|listener| !self.serves(listener.inode)).collect()
             }
             Serves::Address(_) => Vec::new(),
         }
@@ -76,7 +113,7 @@ impl Evidence {
 
     /// Whether it accepts from all of its listeners.
     pub(super) fn accepts(&self, serves: &Serves) -> bool {
-        let is_served = |left: &&Served| self.unseen && self.taken.contains(&left.inode);
+        let is_served = |left: &&Served| self.is_hidden() && self.taken.contains(&left.inode);
         let is_some = match serves {
             Serves::Listeners(all) | Serves::Http(all, _) => !all.is_empty(),
             // It may have none.
@@ -88,24 +125,26 @@ impl Evidence {
 
     /// What it does not serve, if that is seen, and it serves something.
     pub(super) fn ignored(&self, serves: &Serves) -> Vec<u64> {
-        if self.unseen || self.served.is_empty() {
+        if self.is_hidden() || !self.serves_any() {
             return Vec::new();
         }
         self.unserved(serves).into_iter().map(|left| left.inode).collect()
     }
 
     /// What that is a sign of.
-    pub(super) fn sign(&self, serves: &Serves) -> Option<Sign> {
+    pub(super) fn sign(&self, serves: &Serves) -> Sign {
+        let accepts = self.accepts(serves);
         let serves_all = match serves {
-            Serves::Listeners(_) => self.accepts(serves),
-            Serves::Http(..) | Serves::Exec(..) => self.accepts(serves) && self.is_well,
+            Serves::Listeners(_) => accepts,
+            Serves::Http(..) | Serves::Exec(..) => accepts && self.is_well,
             Serves::Address(_) => self.answers,
         };
-        match (serves_all, self.unseen, self.served.is_empty()) {
-            (true, _, _) => Some(Sign::Serves),
-            (false, true, _) => Some(Sign::Unseen),
-            (false, false, false) => Some(Sign::ServesSome),
-            (false, false, true) => None,
+        match serves_all {
+            true => Sign::Serves,
+            false if self.is_hidden() => Sign::Unseen,
+            // One that accepts and is not well has failed.
+            false if !accepts && (self.serves_any() || !self.taken.is_empty()) => Sign::ServesSome,
+            false => Sign::Nothing,
         }
     }
 }
@@ -121,26 +160,55 @@ mod tests {
     #[test]
     fn all_listeners_are_to_be_served_and_what_is_not_seen_is_not_taken_for_it() {
         let set = |inodes: &[u64]| inodes.iter().copied().collect::<HashSet<_>>();
-        type Case = (&'static [u64], &'static [u64], bool, &'static [u64], Option<Sign>);
+        type Case = (&'static [u64], &'static [u64], bool, &'static [u64], Sign);
         let cases: &[Case] = &[
-            // wanted, served, unseen, taken by somebody
-            (&[1], &[], false, &[], None),
-            (&[1], &[1], false, &[], Some(Sign::Serves)),
-            (&[1], &[2], false, &[], Some(Sign::ServesSome)),
-            (&[1, 2], &[1], false, &[], Some(Sign::ServesSome)),
-            (&[1, 2], &[1, 2], false, &[], Some(Sign::Serves)),
-            // Where it can be seen, it does not matter who takes connections.
-            (&[1], &[], false, &[1], None),
-            (&[1], &[], true, &[], Some(Sign::Unseen)),
-            (&[1], &[], true, &[1], Some(Sign::Serves)),
-            (&[1, 2], &[1], true, &[2], Some(Sign::Serves)),
-            (&[1, 2], &[], true, &[2], Some(Sign::Unseen)),
+            // wanted, served, hidden, taken by somebody
+            (&[1], &[], false, &[], Sign::Nothing),
+            (&[], &[], false, &[], Sign::Nothing),
+            (&[1], &[1], false, &[], Sign::Serves),
+            (&[1], &[2], false, &[], Sign::ServesSome),
+            (&[1, 2], &[1], false, &[], Sign::ServesSome),
+            (&[1, 2], &[1, 2], false, &[], Sign::Serves),
+            // Where it can be seen, that somebody takes connections is not enough.
+            (&[1], &[], false, &[1], Sign::ServesSome),
+            (&[1], &[], true, &[], Sign::Unseen),
+            (&[1], &[], true, &[1], Sign::Serves),
+            (&[1, 2], &[1], true, &[2], Sign::Serves),
+            (&[1, 2], &[], true, &[2], Sign::Unseen),
         ];
-        for (wanted, served, unseen, taken, sign) in cases {
+        for (wanted, served, hidden, taken, sign) in cases {
             let mut evidence = Evidence::new(Instant::now());
-            (evidence.served, evidence.unseen, evidence.taken) = (set(served), *unseen, set(taken));
-            assert_eq!(evidence.sign(&listeners(wanted)), *sign, "{wanted:?} {served:?} {unseen} {taken:?}");
+            (0..HIDDEN).for_each(|_| evidence.note(&set(served), *hidden));
+            evidence.taken = set(taken);
+            assert_eq!(evidence.sign(&listeners(wanted)), *sign, "{wanted:?} {served:?} {hidden} {taken:?}");
         }
+    }
+
+    #[test]
+    fn what_was_seen_long_ago_or_hidden_for_a_moment_does_not_count() {
+        let mut evidence = Evidence::new(Instant::now());
+        let (one, none) = (HashSet::from([1]), HashSet::new());
+        evidence.note(&one, false);
+        assert_eq!(evidence.sign(&listeners(&[1])), Sign::Serves);
+        (0..FRESH).for_each(|_| evidence.note(&none, false));
+        assert_eq!(evidence.sign(&listeners(&[1])), Sign::Nothing);
+        (1..HIDDEN).for_each(|_| evidence.note(&none, true));
+        assert_eq!(evidence.sign(&listeners(&[1])), Sign::Nothing);
+        evidence.note(&none, true);
+        assert_eq!(evidence.sign(&listeners(&[1])), Sign::Unseen);
+        evidence.note(&none, false);
+        assert_eq!(evidence.sign(&listeners(&[1])), Sign::Nothing);
+    }
+
+    #[test]
+    fn one_that_accepts_and_is_not_well_serves_nothing() {
+        let Serves::Listeners(all) = listeners(&[1]) else { return };
+        let mut evidence = Evidence::new(Instant::now());
+        evidence.note(&HashSet::from([1]), false);
+        let serves = Serves::Exec(all, "false".to_owned());
+        assert_eq!(evidence.sign(&serves), Sign::Nothing);
+        evidence.is_well = true;
+        assert_eq!(evidence.sign(&serves), Sign::Serves);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Whether workers that serve still do.
 
 use super::http::Check;
-use super::{Serves, Target, exec};
-use crate::procfs::processes::Processes;
+use super::{Served, Serves, Target, exec};
+use crate::procfs::processes::{Processes, waited};
 use crate::procfs::waits::Waits;
+use crate::run::background;
 use crate::run::machine::{Sign, WorkerId};
 use crate::run::worker::event::WorkerEvent;
 use rustix::process::Pid;
@@ -38,14 +39,13 @@ pub(super) async fn watch(shared: Rc<super::Shared>, events: UnboundedSender<Wor
         };
         sleep(pace.interval).await;
         // Each on a thread of its own: one that is not well takes its time.
-        let checks: Vec<_> = targets
-            .into_iter()
-            .map(|target| tokio::task::spawn_blocking(move || (target.worker, is_well(&target))))
-            .collect();
+        let begin = |target: Target| Some((target.worker, background::start(move || is_well(&target)).ok()?));
+        let checks: Vec<_> = targets.into_iter().filter_map(begin).collect();
         let mut checked = HashSet::new();
-        for check in checks {
-            let Ok((worker, is_well)) = check.await else { continue };
+        for (worker, check) in checks {
             checked.insert(worker);
+            // What cannot be found out says nothing.
+            let Ok(Some(is_well)) = check.await else { continue };
             let count = failures.entry(worker).or_default();
             *count = if is_well { 0 } else { *count + 1 };
             if *count >= pace.failures {
@@ -57,37 +57,35 @@ pub(super) async fn watch(shared: Rc<super::Shared>, events: UnboundedSender<Wor
     }
 }
 
-fn is_well(target: &Target) -> bool {
+fn is_well(target: &Target) -> Option<bool> {
     match &target.serves {
-        Serves::Exec(_, command) => exec::succeeds(command, target.pid).unwrap_or(false),
-        Serves::Http(_, check) => answers(target, check),
-        Serves::Listeners(_) | Serves::Address(_) => true,
+        Serves::Exec(_, command) => exec::succeeds(command, target.pid).ok(),
+        Serves::Http(listeners, check) => answers(target, listeners, check),
+        Serves::Listeners(_) | Serves::Address(_) => None,
     }
 }
 
-/// Whether it answers a request, or waits for one that others take.
-fn answers(target: &Target, check: &Check) -> bool {
-    let Serves::Http(listeners, _) = &target.serves else { return true };
-    let Some(address) = listeners.iter().find_map(|listener| listener.address) else { return true };
-    let Some(pid) = Pid::from_raw(target.pid) else { return true };
-    let family = Processes::look().family(pid);
+/// Whether it answers a request, or waits for one that others take, or is at work.
+fn answers(target: &Target, listeners: &[Served], check: &Check) -> Option<bool> {
+    let address = listeners.iter().find_map(|listener| listener.address)?;
+    let family = Processes::look().family(Pid::from_raw(target.pid)?);
     for _ in 0..target.rivals.saturating_add(1).saturating_mul(2).min(MOST_ASKED) {
-        if let Some(is_right) = check.answer(address, Some(&family)) {
-            return is_right;
+        if let Some(is_right) = check.answer(address, &family) {
+            return Some(is_right);
         }
     }
     let wanted = listeners.iter().map(|listener| listener.inode).collect();
-    let waits = || {
-        // What may not be looked at is not ended for that.
-        let waits =
-            |pid: &i32| Waits::of(*pid, &wanted).map_or(true, |waits| !waits.sockets.is_empty() || waits.has_ring);
-        family.iter().any(waits)
-    };
-    (0..LOOKS).any(|_| {
-        let is_waiting = waits();
-        if !is_waiting {
-            std::thread::sleep(LOOK);
+    let moves = || family.iter().map(|pid| waited(*pid)).sum::<u64>();
+    let before = moves();
+    for _ in 0..LOOKS {
+        for pid in &family {
+            // What may not be looked at is not ended for that.
+            if !Waits::of(*pid, &wanted).ok()?.sockets.is_empty() {
+                return Some(true);
+            }
         }
-        is_waiting
-    })
+        std::thread::sleep(LOOK);
+    }
+    // One that serves a long answer waits now and then, in the middle of it.
+    Some(moves() != before)
 }

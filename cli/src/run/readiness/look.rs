@@ -1,5 +1,6 @@
 //! One look at the workers that start.
 
+use super::exec::succeeds;
 use super::judge::Evidence;
 use super::{Serves, Target};
 use crate::procfs::connections::{Fate, listening_at};
@@ -56,20 +57,24 @@ fn look_at(target: &Target, family: &[i32], seen: &mut Evidence) {
         Serves::Listeners(listeners) | Serves::Http(listeners, _) | Serves::Exec(listeners, _) => {
             listeners.iter().map(|listener| listener.inode).collect()
         }
-        Serves::Address(address) => addresses(address).into_iter().flat_map(listening_at).collect(),
+        Serves::Address(address) => {
+            if seen.addresses.is_empty() {
+                seen.addresses = addresses(address);
+            }
+            seen.addresses.iter().copied().flat_map(listening_at).collect()
+        }
     };
-    seen.unseen = false;
+    let (mut waits_for, mut is_hidden) = (HashSet::new(), false);
     for pid in family {
         match Waits::of(*pid, &wanted) {
-            Ok(waits) => {
-                seen.unseen |= waits.has_ring;
-                seen.served.extend(waits.sockets);
-            }
-            Err(error) => seen.unseen |= error.kind() == ErrorKind::PermissionDenied,
+            Ok(waits) => waits_for.extend(waits.sockets),
+            // A helper for a moment is not the worker.
+            Err(error) => is_hidden |= error.kind() == ErrorKind::PermissionDenied,
         }
     }
+    seen.note(&waits_for, is_hidden);
     if let Serves::Address(_) = target.serves {
-        seen.answers |= !seen.served.is_empty();
+        seen.answers = seen.serves_any();
     }
 }
 
@@ -78,15 +83,21 @@ fn ask(target: &Target, family: &[i32], seen: &mut Evidence, starting: usize) {
     if seen.is_well || !seen.accepts(&target.serves) {
         return;
     }
+    let pid = target.pid;
     match &target.serves {
-        Serves::Exec(_, command) => seen.is_well = seen.run.look(command, target.pid),
+        Serves::Exec(_, command) => {
+            let command = command.clone();
+            seen.is_well = seen.attempt.look(move || succeeds(&command, pid).unwrap_or(false));
+        }
         Serves::Http(listeners, check) => {
             let Some(address) = listeners.iter().find_map(|listener| listener.address) else { return };
             // As often as it may take until it is this one that answers.
             let others = usize::try_from(target.rivals).unwrap_or(usize::MAX).saturating_add(starting);
-            // Of one that may not be looked at, any answer is as good.
-            let family = (!seen.unseen).then_some(family);
-            seen.is_well = (0..others.saturating_mul(2).min(MOST_ASKED)).any(|_| check.is_answered(address, family));
+            let times = others.saturating_mul(2).min(MOST_ASKED);
+            // Of one that may not be looked at, whoever has the request must be hidden, too.
+            let (check, family) = (check.clone(), if seen.is_hidden() { Vec::new() } else { family.to_vec() });
+            let ask = move || (0..times).any(|_| check.answer(address, &family) == Some(true));
+            seen.is_well = seen.attempt.look(ask);
         }
         Serves::Listeners(_) | Serves::Address(_) => {}
     }
@@ -103,10 +114,13 @@ fn try_listener(
     let mut hidden = Vec::new();
     for (target, family) in tried {
         let Some(seen) = evidence.get_mut(&target.worker) else { continue };
+        let is_alone = target.rivals == 0;
         match &fate {
-            Fate::Taken(by) if by.iter().any(|pid| family.contains(pid)) => _ = seen.served.insert(inode),
-            Fate::Taken(_) | Fate::Over if target.rivals == 0 => _ = seen.taken.insert(inode),
-            Fate::Taken(_) | Fate::Over if seen.unseen => hidden.push((*target, *family)),
+            Fate::Taken(by) if by.iter().any(|pid| family.contains(pid)) => seen.has_served(inode),
+            // Nobody is seen to have it, or it was closed before it was looked for.
+            Fate::Taken(by) if by.is_empty() && is_alone => _ = seen.taken.insert(inode),
+            Fate::Over if is_alone => _ = seen.taken.insert(inode),
+            Fate::Taken(_) | Fate::Over if seen.is_hidden() => hidden.push((*target, *family)),
             Fate::Taken(_) | Fate::Over | Fate::Waiting => {}
         }
     }

@@ -11,6 +11,7 @@ mod live;
 mod look;
 mod woken;
 
+use super::background;
 use super::machine::{Sign, WorkerId};
 use super::worker::event::WorkerEvent;
 pub(super) use http::Check;
@@ -21,7 +22,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
@@ -135,23 +136,37 @@ async fn observe(shared: Rc<Shared>, events: UnboundedSender<WorkerEvent>) {
             shared.changed.notified().await;
             continue;
         }
-        let begun = Instant::now();
         let mut taken = std::mem::take(&mut evidence);
-        let looked = tokio::task::spawn_blocking(move || {
+        let looked = background::start(move || {
+            let used = processor_time();
             look(&targets, &mut taken);
-            (targets, taken)
+            (targets, taken, processor_time().saturating_sub(used))
         });
-        let Ok((targets, returned)) = looked.await else { continue };
+        let Ok(looked) = looked else {
+            // There is no thread to be had now; what was seen before begins anew.
+            sleep(PAUSE).await;
+            continue;
+        };
+        let Ok((targets, returned, used)) = looked.await else {
+            sleep(PAUSE).await;
+            continue;
+        };
         evidence = returned;
         for target in &targets {
             let left =
                 evidence.get(&target.worker).map(|evidence| evidence.ignored(&target.serves)).unwrap_or_default();
             shared.unserved.borrow_mut().insert(target.worker, left);
-            let sign = evidence.get(&target.worker).and_then(|evidence| evidence.sign(&target.serves));
+            let sign = evidence.get(&target.worker).map(|evidence| evidence.sign(&target.serves));
             if let Some(sign) = sign.filter(|sign| told.insert(target.worker, *sign) != Some(*sign)) {
                 let _ = events.send(WorkerEvent::Sign(target.worker, sign));
             }
         }
-        sleep(PAUSE.max(begun.elapsed() * (SHARE - 1))).await;
+        sleep(PAUSE.max(used * (SHARE - 1))).await;
     }
+}
+
+/// What this thread has used of a processor.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }

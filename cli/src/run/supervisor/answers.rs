@@ -4,6 +4,7 @@ use super::Supervisor;
 use super::dispatch::Dispatcher;
 use crate::procfs::connections::Connections;
 use crate::procfs::processes::Processes;
+use crate::run::background;
 use crate::run::control::{Answer, Client};
 use crate::run::listener::Listener;
 use crate::run::machine::{WorkerId, WorkerPhase};
@@ -23,14 +24,18 @@ impl Supervisor {
     pub(in crate::run) fn tell_status(&self, lines: usize, client: Client) {
         let mut status = self.status(lines);
         let inodes: Vec<_> = self.plan().listeners.iter().map(|listener| listener.inode()).collect();
+        let known = status.clone();
+        let look = background::start(move || {
+            complete(&mut status, &inodes);
+            status
+        });
         tokio::task::spawn_local(async move {
-            let look = tokio::task::spawn_blocking(move || {
-                complete(&mut status, &inodes);
-                status
-            });
-            if let Ok(status) = look.await {
-                client.end(Answer::Status(Box::new(status)));
-            }
+            // Where there is no thread to be had, what is known here must do.
+            let status = match look {
+                Ok(look) => look.await.unwrap_or(known),
+                Err(_) => known,
+            };
+            client.end(Answer::Status(Box::new(status)));
         });
     }
 

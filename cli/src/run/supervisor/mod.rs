@@ -279,7 +279,7 @@ impl Supervisor {
             };
             let generation = known.generation;
             let is_rival = |other: &&machine::Worker| other.generation != generation || !other.is_starting();
-            let rivals = self.machine.workers().values().filter(is_rival).count();
+            let rivals = self.machine.workers().values().filter(is_rival).count() + self.orphans.len();
             let rivals = u32::try_from(rivals).unwrap_or(u32::MAX >> 8);
             targets.push(Target { worker: *id, pid, generation, serves, rivals });
         }

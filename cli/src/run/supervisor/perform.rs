@@ -1,6 +1,7 @@
 //! What the machine answers is done here.
 
 use super::Supervisor;
+use crate::run::background;
 use crate::run::control::Answer;
 use crate::run::machine::{Action, Event, Notice, Reply, Rules, WorkerId};
 use crate::run::options::{self, Options};
@@ -117,9 +118,12 @@ impl Supervisor {
     /// Reads the options where it holds nobody up: a file may be anything.
     fn read_options(&self, generation: u32) {
         let events = self.context.events.clone();
+        let reading = background::start(|| Options::load(&options::command_line()));
         tokio::task::spawn_local(async move {
-            let read = tokio::task::spawn_blocking(|| Options::load(&options::command_line())).await;
-            let read = read.unwrap_or_else(|error| Err(error.into()));
+            let read = match reading {
+                Ok(reading) => reading.await.map_err(anyhow::Error::from).and_then(|read| read),
+                Err(error) => Err(anyhow::Error::from(error).context("starting a thread that reads the options")),
+            };
             let _ = events.send(WorkerEvent::Planned(generation, Box::new(read)));
         });
     }
