@@ -58,8 +58,10 @@ pub(crate) enum Sign {
     Serves,
     /// It serves some of its listeners.
     ServesSome,
-    /// It may not be looked at.
+    /// Part of it may not be looked at.
     Unseen,
+    /// Its main process may not be looked at: what it says of itself is believed.
+    Hidden,
     /// It can be looked at, and serves nothing.
     Nothing,
     /// It was ready, and is not well any more.

@@ -278,7 +278,7 @@ fn each_rule_has_its_signs() {
         world.pass(after);
         world.machine.state() == State::Running
     };
-    use Sign::{Linked, Nothing, Said, Serves, ServesSome, Unseen};
+    use Sign::{Hidden, Linked, Nothing, Said, Serves, ServesSome, Unseen};
     let cases: &[(ReadyRule, bool, &[Sign], u64, bool)] = &[
         (ReadyRule::Said, false, &[Said], 0, true),
         (ReadyRule::Said, false, &[Serves], 50, false),
@@ -286,8 +286,9 @@ fn each_rule_has_its_signs() {
         (ReadyRule::Serves, false, &[Said], 50, false),
         (ReadyRule::Serves, false, &[Unseen], 50, false),
         (ReadyRule::Serves, false, &[ServesSome], 50, false),
-        (ReadyRule::Serves, false, &[Unseen, Said], 0, true),
-        (ReadyRule::Serves, false, &[Unseen, Nothing, Said], 50, false),
+        (ReadyRule::Serves, false, &[Unseen, Said], 50, false),
+        (ReadyRule::Serves, false, &[Hidden, Said], 0, true),
+        (ReadyRule::Serves, false, &[Hidden, Nothing, Said], 50, false),
         (ReadyRule::SaidOrAlive(SECOND), false, &[Said], 0, true),
         (ReadyRule::SaidOrAlive(SECOND), false, &[], 0, false),
         (ReadyRule::SaidOrAlive(SECOND), false, &[], 1, true),
@@ -305,7 +306,7 @@ fn each_rule_has_its_signs() {
 
 #[test]
 fn what_may_serve_is_not_killed_unless_something_better_would_go_on() {
-    for sign in [Sign::Unseen, Sign::ServesSome] {
+    for sign in [Sign::Unseen, Sign::Hidden, Sign::ServesSome] {
         let mut world = World::new(rules(1));
         world.tell(Event::Sign { worker: 1, sign });
         world.pass(READY_TIMEOUT);

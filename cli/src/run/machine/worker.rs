@@ -46,6 +46,7 @@ pub(crate) struct Start {
     pub(crate) serves: bool,
     pub(crate) serves_some: bool,
     pub(crate) unseen: bool,
+    pub(crate) hidden: bool,
     pub(crate) linked: bool,
     /// It has lived long enough.
     pub(crate) alive: bool,
@@ -128,8 +129,8 @@ impl Start {
             ReadyRule::Said | ReadyRule::Serves | ReadyRule::Linked => None,
         };
         let due = now.after(rules.ready_timeout);
-        let (said, serves, serves_some, unseen, linked, alive) = (false, false, false, false, false, false);
-        Start { said, serves, serves_some, unseen, linked, alive, alive_at, due }
+        let [said, serves, serves_some, unseen, hidden, linked, alive] = [false; 7];
+        Start { said, serves, serves_some, unseen, hidden, linked, alive, alive_at, due }
     }
 
     pub(crate) fn note(&mut self, sign: Sign) {
@@ -137,9 +138,11 @@ impl Start {
             Sign::Said => self.said = true,
             Sign::Serves => self.serves = true,
             // What was seen last holds.
-            Sign::ServesSome => (self.serves_some, self.unseen) = (true, false),
-            Sign::Unseen => (self.serves_some, self.unseen) = (false, true),
-            Sign::Nothing => (self.serves_some, self.unseen) = (false, false),
+            Sign::ServesSome | Sign::Unseen | Sign::Hidden | Sign::Nothing => {
+                self.serves_some = sign == Sign::ServesSome;
+                self.unseen = matches!(sign, Sign::Unseen | Sign::Hidden);
+                self.hidden = sign == Sign::Hidden;
+            }
             Sign::Hung => {}
             Sign::Linked => self.linked = true,
         }
@@ -155,7 +158,7 @@ impl Start {
         let ready = match rules.ready {
             ReadyRule::Said => self.said,
             // What may not be looked at is believed.
-            ReadyRule::Serves => self.serves || (self.unseen && self.said),
+            ReadyRule::Serves => self.serves || (self.hidden && self.said),
             ReadyRule::SaidOrAlive(_) => self.said || self.alive,
             ReadyRule::Alive(_) => self.alive,
             ReadyRule::Linked => self.linked,

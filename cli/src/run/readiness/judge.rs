@@ -27,6 +27,8 @@ pub(super) struct Evidence {
     look: u64,
     /// In how many of the last it could not be looked at.
     hidden_for: u64,
+    /// Its main process is among what may not be.
+    is_main_hidden: bool,
     /// It serves at the address that was named.
     pub(super) answers: bool,
     /// The request, or the command, that was named.
@@ -49,6 +51,7 @@ impl Evidence {
             served: HashMap::new(),
             look: 0,
             hidden_for: 0,
+            is_main_hidden: false,
             answers: false,
             attempt: Attempt::default(),
             addresses: Vec::new(),
@@ -61,8 +64,9 @@ impl Evidence {
     }
 
     /// Takes note of a look: what it waits for, or that it may not be looked at.
-    pub(super) fn note(&mut self, waits_for: &HashSet<u64>, is_hidden: bool) {
+    pub(super) fn note(&mut self, waits_for: &HashSet<u64>, is_hidden: bool, is_main_hidden: bool) {
         self.look += 1;
+        self.is_main_hidden = is_main_hidden;
         self.hidden_for = if is_hidden { self.hidden_for + 1 } else { 0 };
         waits_for.iter().for_each(|inode| self.has_served(*inode));
     }
@@ -141,6 +145,8 @@ impl Evidence {
         };
         match serves_all {
             true => Sign::Serves,
+            // A helper of another user is no reason to believe what the worker says.
+            false if self.is_hidden() && self.is_main_hidden => Sign::Hidden,
             false if self.is_hidden() => Sign::Unseen,
             // One that accepts and is not well has failed.
             false if !accepts && (self.serves_any() || !self.taken.is_empty()) => Sign::ServesSome,
@@ -178,7 +184,7 @@ mod tests {
         ];
         for (wanted, served, hidden, taken, sign) in cases {
             let mut evidence = Evidence::new(Instant::now());
-            (0..HIDDEN).for_each(|_| evidence.note(&set(served), *hidden));
+            (0..HIDDEN).for_each(|_| evidence.note(&set(served), *hidden, false));
             evidence.taken = set(taken);
             assert_eq!(evidence.sign(&listeners(wanted)), *sign, "{wanted:?} {served:?} {hidden} {taken:?}");
         }
@@ -188,15 +194,15 @@ mod tests {
     fn what_was_seen_long_ago_or_hidden_for_a_moment_does_not_count() {
         let mut evidence = Evidence::new(Instant::now());
         let (one, none) = (HashSet::from([1]), HashSet::new());
-        evidence.note(&one, false);
+        evidence.note(&one, false, false);
         assert_eq!(evidence.sign(&listeners(&[1])), Sign::Serves);
-        (0..FRESH).for_each(|_| evidence.note(&none, false));
+        (0..FRESH).for_each(|_| evidence.note(&none, false, false));
         assert_eq!(evidence.sign(&listeners(&[1])), Sign::Nothing);
-        (1..HIDDEN).for_each(|_| evidence.note(&none, true));
+        (1..HIDDEN).for_each(|_| evidence.note(&none, true, true));
         assert_eq!(evidence.sign(&listeners(&[1])), Sign::Nothing);
-        evidence.note(&none, true);
-        assert_eq!(evidence.sign(&listeners(&[1])), Sign::Unseen);
-        evidence.note(&none, false);
+        evidence.note(&none, true, true);
+        assert_eq!(evidence.sign(&listeners(&[1])), Sign::Hidden);
+        evidence.note(&none, false, false);
         assert_eq!(evidence.sign(&listeners(&[1])), Sign::Nothing);
     }
 
@@ -204,7 +210,7 @@ mod tests {
     fn one_that_accepts_and_is_not_well_serves_nothing() {
         let Serves::Listeners(all) = listeners(&[1]) else { return };
         let mut evidence = Evidence::new(Instant::now());
-        evidence.note(&HashSet::from([1]), false);
+        evidence.note(&HashSet::from([1]), false, false);
         let serves = Serves::Exec(all, "false".to_owned());
         assert_eq!(evidence.sign(&serves), Sign::Nothing);
         evidence.is_well = true;

@@ -64,15 +64,19 @@ fn look_at(target: &Target, family: &[i32], seen: &mut Evidence) {
             seen.addresses.iter().copied().flat_map(listening_at).collect()
         }
     };
-    let (mut waits_for, mut is_hidden) = (HashSet::new(), false);
+    let (mut waits_for, mut is_hidden, mut is_main_hidden) = (HashSet::new(), false, false);
     for pid in family {
         match Waits::of(*pid, &wanted) {
             Ok(waits) => waits_for.extend(waits.sockets),
-            // A helper for a moment is not the worker.
-            Err(error) => is_hidden |= error.kind() == ErrorKind::PermissionDenied,
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                is_hidden = true;
+                is_main_hidden |= *pid == target.pid;
+            }
+            // It has ended meanwhile.
+            Err(_) => {}
         }
     }
-    seen.note(&waits_for, is_hidden);
+    seen.note(&waits_for, is_hidden, is_main_hidden);
     if let Serves::Address(_) = target.serves {
         seen.answers = seen.serves_any();
     }

@@ -236,7 +236,7 @@ mod tests {
                     "6": {
                         "pid": 101, "slot": 1, "generation": 5, "single": false, "since": moment, "stop_timeout": time,
                         "phase": {"Starting": {
-                            "said": false, "serves": false, "serves_some": false, "unseen": false, "linked": false,
+                            "said": false, "serves": false, "serves_some": false, "unseen": false, "hidden": false, "linked": false,
                             "alive": false, "alive_at": null, "due": moment,
                         }},
                     },
