@@ -132,6 +132,12 @@ def free_port():
             return port
 
 
+def accepts(port):
+    """Whether somebody listens on the port of 127.0.0.1."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def queued(port):
     """How many connections wait to be accepted on the port of 127.0.0.1."""
     for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:

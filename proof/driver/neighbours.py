@@ -13,6 +13,7 @@ class Neighbour:
 
     upgrade_keeps_workers = False
     has_upgrade = True
+    has_kill = True
     graceful = signal.SIGTERM
     count = 2
 

@@ -32,7 +32,8 @@ def under_load(subject, seconds, settings):
         for fraction, deed in MOMENTS:
             load.until(fraction * seconds)
             if deed == "kill":
-                subject.kill(load.notes)
+                if subject.has_kill:
+                    subject.kill(load.notes)
             elif deed == "reload":
                 subject.reload()
             elif subject.has_upgrade:

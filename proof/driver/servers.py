@@ -1,9 +1,11 @@
 """The servers that `sharesock run` supervises: how each is started, and by which signal it drains."""
 
 import dataclasses
-import sys
+import os
+import pwd
 
 from . import tools
+from .machine import free_port
 
 
 @dataclasses.dataclass
@@ -15,6 +17,11 @@ class Server:
     # Options of the listener.
     listener: str = "backlog=1024"
     environment: dict = dataclasses.field(default_factory=dict)
+    # The command without what makes it drain at the stop signal.
+    plain: list | None = None
+    # What speaks HTTP for it, and where.
+    front: list | None = None
+    front_port: int | None = None
 
 
 # Neither may write beside its sources, nor into the home folder.
@@ -68,6 +75,57 @@ def go(_folder, _port):
     return Server([tools.go_server()])
 
 
+def puma(_folder, _port):
+    """puma in one process with eight threads."""
+    command = [tools.puma(), "--bind-to-activated-sockets", "only", "-t", "8:8", "-e", "production"]
+    return Server([*command, "--no-config", tools.SERVERS / "config.ru"])
+
+
+def unicorn(_folder, _port):
+    """unicorn, which stops at once at SIGTERM."""
+    options = ["-N", "-E", "production", "-c", tools.SERVERS / "unicorn.rb"]
+    return Server([tools.unicorn(), *options, tools.SERVERS / "config.ru"], stop_signal="QUIT")
+
+
+def php_fpm(folder, port):
+    """php-fpm, which takes sockets over from an earlier php-fpm: to it, the variable FPM_SOCKETS says which."""
+    front_port, user = free_port(), pwd.getpwuid(os.getuid()).pw_name
+    config = tools.fill_in("php-fpm.conf.in", folder / "php-fpm.conf", folder=folder, port=port, user=user)
+    script = tools.SERVERS / "page.php"
+    front = tools.fill_in(
+        "front.conf.in", folder / "front.conf", folder=folder, front=front_port, port=port, script=script
+    )
+    return Server(
+        [tools.php_fpm(), "-F", "-R", "-n", "-y", config],
+        stop_signal="QUIT",
+        environment={"FPM_SOCKETS": f"127.0.0.1:{port}=3"},
+        front=[tools.nginx(), "-p", folder, "-c", front],
+        front_port=front_port,
+    )
+
+
+def haproxy(folder, _port):
+    """HAProxy, which stops at once at SIGTERM."""
+    config = tools.fill_in("haproxy.cfg.in", folder / "haproxy.cfg", script=tools.SERVERS / "page.lua")
+    return Server([tools.haproxy(), "-db", "-f", config], stop_signal="USR1")
+
+
+def uwsgi(_folder, _port):
+    """uWSGI, which starts anew at SIGTERM unless a hook says otherwise."""
+    command = [tools.uwsgi(), "--plugin", "python3", "--http-socket", "fd://{fd}", "--master", "--processes", 4]
+    command += ["--need-app", "--disable-logging", "--wsgi-file", tools.SERVERS / "server.py", "--callable", "wsgi"]
+    # It ends every connection after its answer, but does not say so by itself.
+    command += ["--add-header", "Connection: close"]
+    drains = ["--hook-master-start", "unix_signal:15 gracefully_kill_them_all"]
+    return Server([*command, *drains], environment=PYTHON, plain=command)
+
+
+def hypercorn(_folder, _port):
+    """hypercorn, which is told the descriptor as its address, and sets the listener's backlog to 100 by itself."""
+    command = [tools.python("hypercorn"), "--bind", "fd://{fd}", "--backlog", 1024, "--graceful-timeout", 20]
+    return Server([*command, "server:asgi"], environment={**PYTHON, "PYTHONPATH": str(tools.SERVERS)})
+
+
 SERVERS = {
     "gunicorn": gunicorn,
     "gthread": gthread,
@@ -76,9 +134,16 @@ SERVERS = {
     "nginx": nginx,
     "rust": rust,
     "go": go,
+    "puma": puma,
+    "unicorn": unicorn,
+    "php-fpm": php_fpm,
+    "haproxy": haproxy,
+    "uwsgi": uwsgi,
+    "hypercorn": hypercorn,
 }
 
 # What these lose they lose themselves: it is shown, and counts as little as what a neighbour loses.
 LOSE_THEMSELVES = {
     "uvicorn": "when it is to end it closes accepted connections whose request it has not read yet",
+    "hypercorn": "when it is to end it closes accepted connections whose request it has not read yet",
 }

@@ -1,5 +1,6 @@
 """A server under `sharesock run`."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -7,7 +8,7 @@ import subprocess
 import time
 
 from . import loading, tools
-from .machine import BOUND, Failed, end_of, free_port, group, queued, send, wait_for
+from .machine import BOUND, Failed, accepts, end_of, free_port, group, queued, send, wait_for
 from .servers import SERVERS
 
 WORKERS = 2
@@ -20,25 +21,36 @@ class Supervised:
     upgrade_keeps_workers = True
     has_upgrade = True
 
-    def __init__(self, machine, server):
-        self.machine, self.name, self.port = machine, server, free_port()
-        self.folder = machine.folder / server
+    def __init__(self, machine, server, variant="", plain=False):
+        self.machine, self.name, self.listener = machine, server, free_port()
+        self.folder = machine.folder / f"{server}{variant}"
         self.folder.mkdir()
         self.log = self.folder / "log"
-        self.spec = SERVERS[server](self.folder, self.port)
+        self.spec = SERVERS[server](self.folder, self.listener)
+        if plain:
+            self.spec = dataclasses.replace(self.spec, command=self.spec.plain or self.spec.command, stop_signal="TERM")
+        # Seconds; a server that does not end at SIGTERM is not to hold everything up.
+        self.stop_timeout = 5 if plain else 30
+        self.port = self.spec.front_port or self.listener
+        # Behind a front nobody knows whose connection a killed worker had.
+        self.has_kill = self.spec.front is None
         self.program = tools.sharesock()
         self.process = None
+        self.front = None
 
     def start(self):
         """Starts it, and waits until its workers are ready."""
         ready = self.folder / "ready.json"
         options = ["--name", self.name, "--domain", self.folder / "domain", "--ready-file", ready, "--json"]
-        options += ["--listen", f"web=127.0.0.1:{self.port},{self.spec.listener}", "--workers", WORKERS]
-        options += ["--stop-signal", self.spec.stop_signal]
+        options += ["--listen", f"web=127.0.0.1:{self.listener},{self.spec.listener}", "--workers", WORKERS]
+        options += ["--stop-signal", self.spec.stop_signal, "--stop-timeout", self.stop_timeout]
         command = [self.program, "run", *options, "--", *self.spec.command]
         environment = {**os.environ, **self.spec.environment}
         self.process = self.machine.start(command, self.log, env=environment)
         wait_for("the workers to be ready", lambda: ready.exists() or self._ended())
+        if self.spec.front:
+            self.front = self.machine.start(self.spec.front, self.log)
+            wait_for("the front", lambda: accepts(self.port))
 
     def _ended(self):
         if (code := self.process.poll()) is not None:
@@ -108,10 +120,13 @@ class Supervised:
 
     def queued(self):
         """Connections that wait to be accepted."""
-        return queued(self.port)
+        return queued(self.listener)
 
     def stop(self):
         """Ends it, as an operator would."""
+        if self.front:
+            self.front.terminate()
+            self.front.wait(BOUND)
         self._say("stop")
         code = self.process.wait(BOUND)
         if code != 0:

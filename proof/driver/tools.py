@@ -1,5 +1,6 @@
 """The programs that are needed: built, or looked for."""
 
+import glob
 import json
 import os
 import pathlib
@@ -11,7 +12,7 @@ ROOT = PROOF.parent
 SERVERS = PROOF / "servers"
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 OWN = TARGET / "proof"
-PYTHON_PACKAGES = ["gunicorn==27.0.1", "uvicorn==0.54.0"]
+PYTHON_PACKAGES = ["gunicorn==27.0.1", "uvicorn==0.54.0", "hypercorn==0.18.0"]
 GO_PATH = "/usr/share/gocode"
 
 
@@ -91,6 +92,35 @@ def node():
 def nginx():
     """nginx."""
     return _found("nginx", "apt-get install nginx-light")
+
+
+def puma():
+    """puma."""
+    return _found("puma", "apt-get install puma")
+
+
+def unicorn():
+    """unicorn."""
+    return _found("unicorn", "apt-get install unicorn")
+
+
+def haproxy():
+    """HAProxy."""
+    return _found("haproxy", "apt-get install haproxy")
+
+
+def uwsgi():
+    """uWSGI, whose Python is a package of its own."""
+    advice = "apt-get install uwsgi uwsgi-plugin-python3"
+    if not glob.glob("/usr/lib/uwsgi/plugins/python3*_plugin.so"):
+        raise Missing(f"uWSGI's plugin for Python is not installed: {advice}")
+    return _found("uwsgi", advice)
+
+
+def php_fpm():
+    """php-fpm, whose name has the version in it."""
+    found = sorted(glob.glob("/usr/sbin/php-fpm*"))
+    return pathlib.Path(found[-1]) if found else _found("php-fpm", "apt-get install php-fpm")
 
 
 def go_server():

@@ -13,9 +13,10 @@ function create() {
     // Else a client that never pauses would keep its connection, and this process, forever.
     if (draining) headers.Connection = 'close';
     response.writeHead(200, headers);
-    if (number % 200 !== 0) return response.end(text);
+    const pause = number >= 1e6 ? 500 : number % 200 === 0 ? 1000 : 0;
+    if (!pause) return response.end(text);
     response.write(text.slice(0, middle));
-    setTimeout(() => response.end(text.slice(middle)), 1000);
+    setTimeout(() => response.end(text.slice(middle)), pause);
   });
 }
 

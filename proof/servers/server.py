@@ -1,4 +1,4 @@
-"""A WSGI application for gunicorn, and the same for uvicorn (ASGI)."""
+"""A WSGI application for gunicorn and uWSGI, and the same for uvicorn and hypercorn (ASGI)."""
 
 import asyncio
 import os
@@ -10,7 +10,8 @@ def page(path):
     number = int(path.strip("/"))
     text = f"{number}\n".encode() * 1024
     middle = len(text) // 2
-    return text[:middle], text[middle:], 1.0 if number % 200 == 0 else 0.0
+    pause = 0.5 if number >= 1_000_000 else 1.0 if number % 200 == 0 else 0.0
+    return text[:middle], text[middle:], pause
 
 
 def headers(first, second):
