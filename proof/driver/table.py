@@ -13,6 +13,7 @@ COLUMNS = [
 ]
 TIMES = [("p50 ms", 7, "p50_us"), ("p99 ms", 8, "p99_us"), ("max ms", 8, "max_us")]
 WAITING = [("reload", 8), ("upgrade", 8)]
+SLOW = [("signal", 7), ("slow", 6), ("LOST", 5), ("by TERM", 8), ("lost", 5)]
 SHOWN = 5
 
 
@@ -33,6 +34,18 @@ def line(result):
     return " ".join(words) + ("" if result["verdict"] == "ok" else f"  {_short(result['verdict'])}")
 
 
+def slow_title():
+    """The first line of the table of slow requests."""
+    return " ".join([f"{'server':<16}"] + [f"{name:>{width}}" for name, width in SLOW])
+
+
+def slow_line(result):
+    """A server's line there."""
+    slow = result["slow"]
+    values = [slow["signal"], slow["requests"], slow["lost"], slow["plain"]["requests"], slow["plain"]["lost"]]
+    return " ".join([f"{result['name']:<16}"] + [f"{value:>{width}}" for value, (_, width) in zip(values, SLOW)])
+
+
 def details(result):
     """What has no place in its line: the end of a log, and the requests that were lost."""
     first, *rest = result["verdict"].splitlines()
@@ -51,6 +64,8 @@ def details(result):
             yield f"{result['name']}, {when}: {place}: {failure['error']}"
         if len(lost) > SHOWN:
             yield f"{result['name']}, {when}: and {len(lost) - SHOWN} more"
+    for text in result.get("slow", {}).get("failures", [])[:SHOWN]:
+        yield f"{result['name']}, slow: lost {text}"
 
 
 def _short(verdict):
