@@ -184,6 +184,34 @@ fn a_send_of_which_a_part_was_taken_is_told_of_room_too() {
     expect(&socket, &event, WRITE);
 }
 
+#[test]
+fn an_empty_send_to_a_full_socket_asks_for_fd_write() {
+    let (_place, event, mut client, socket) = quiet("es-write-empty");
+    for _ in 0..3 {
+        // No send would have blocked, so nothing is told of room by itself.
+        let mut sent = 0;
+        while has_room(&socket) {
+            sent += socket.send(&[0; 1000]).unwrap();
+        }
+        // Nor is it to be told of room that there is.
+        socket.event_select(&event, NetworkEvents::empty()).unwrap();
+        assert_eq!(socket.send(&[]).unwrap(), 0);
+        socket.event_select(&event, WRITE).unwrap();
+        nothing(&socket, &event);
+        client.read_exact(&mut vec![0; sent]).unwrap();
+        expect(&socket, &event, WRITE);
+        assert_eq!(socket.send(&[]).unwrap(), 0);
+        nothing(&socket, &event);
+    }
+}
+
+/// Whether there is room, or soon will be: what was sent may still be on its way out of the socket.
+fn has_room(socket: &Socket) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let soon = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&soon)).unwrap() > 0
+}
+
 // FD_CONNECT.
 
 #[test]

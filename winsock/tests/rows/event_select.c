@@ -196,6 +196,32 @@ static void one_for_many(void)
     CloseHandle(event);
 }
 
+/* Programs ask for FD_WRITE by an empty send. */
+static void empty_send(void)
+{
+    static char bytes[1000], taken[1 << 16];
+    HANDLE event = new_event();
+    SOCKET client, server;
+    WSAPOLLFD room = { 0 };
+    WSANETWORKEVENTS found;
+    long left = 0, count;
+    pair(&client, &server);
+    chosen(client, event, FD_WRITE);
+    WSAEnumNetworkEvents(client, event, &found);
+    room.fd = client;
+    room.events = POLLOUT;
+    /* What was sent may still be on its way out of the socket. */
+    while (WSAPoll(&room, 1, 100) == 1 && (count = send(client, bytes, sizeof bytes, 0)) > 0)
+        left += count;
+    send(client, NULL, 0, 0);
+    check_true("event_select: a full socket has no FD_WRITE", !signalled(event, QUIET));
+    while (left > 0 && (count = recv(server, taken, sizeof taken, 0)) > 0)
+        left -= count;
+    check_true("event_select: after an empty send to a full socket, room is FD_WRITE", signalled(event, SOON));
+    close_pair(client, server);
+    WSACloseEvent(event);
+}
+
 int main(void)
 {
     start();
@@ -209,6 +235,7 @@ int main(void)
     without_events();
     closed_while_registered();
     one_for_many();
+    empty_send();
     WSACleanup();
     return finish();
 }

@@ -39,11 +39,12 @@ fn is_connected(socket: BorrowedFd<'_>) -> bool {
     getpeername(socket).is_ok_and(|address| address.is_some())
 }
 
-/// Whether something can be received or accepted at `socket` now.
+/// Whether something can be received, accepted or sent at `socket` now.
 pub(crate) fn remains(socket: BorrowedFd<'_>, event: NetworkEvents) -> bool {
     match event {
         NetworkEvents::OOB => polls(socket, PollFlags::PRI),
         NetworkEvents::ACCEPT => polls(socket, PollFlags::IN),
+        NetworkEvents::WRITE => polls(socket, PollFlags::OUT),
         _ => {
             let bits = polled(socket, PollFlags::IN | PollFlags::RDHUP);
             // The end of a stream is readable, too: it is another event.

@@ -73,7 +73,8 @@ fn took(socket: &Socket, event: NetworkEvents, slot: &Slot<'_>) {
     }
 }
 
-/// Sends something, and re-enables the event if not all could be sent.
+/// Sends something, and re-enables the event if not all could be sent, or if nothing was to be sent and there is no room:
+/// an empty send is how programs ask for the event.
 pub(crate) fn sending(
     socket: &Socket,
     length: usize,
@@ -81,7 +82,7 @@ pub(crate) fn sending(
 ) -> io::Result<usize> {
     let result = act(&socket.socket);
     let blocked = match &result {
-        Ok(sent) => *sent < length,
+        Ok(sent) => *sent < length || length == 0 && !remains(socket.as_fd(), NetworkEvents::WRITE),
         Err(error) => error.kind() == io::ErrorKind::WouldBlock,
     };
     if let (Err(error), false) = (&result, blocked) {
