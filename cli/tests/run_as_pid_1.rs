@@ -72,7 +72,7 @@ impl First {
 
     /// Until workers are sent signals, and this one has said what it does with them.
     fn is_ready(&mut self) {
-        self.says(&["\"event\":\"ready\"", "| up"]);
+        self.says(&["\"event\":\"ready\"", r#""line":"up""#]);
     }
 
     /// Its process id as it is seen from here.
@@ -127,7 +127,7 @@ fn orphans_are_reaped_and_the_worker_that_left_them_goes_on() {
     until("the orphan is reaped", || !exists(orphan));
     until("no child is a zombie", || children(me).into_iter().all(lives));
     first.signal(Signal::TERM);
-    first.says(&["| ended in order"]);
+    first.says(&[r#""line":"ended in order""#]);
     assert_eq!(first.wait().code(), Some(0));
 }
 
@@ -139,10 +139,10 @@ fn signals_are_passed_on_though_none_has_a_default() {
     first.is_ready();
     for (signal, name) in [(Signal::USR1, "USR1"), (Signal::USR2, "USR2"), (Signal::WINCH, "WINCH")] {
         first.signal(signal);
-        first.says(&[&format!("| got {name}")]);
+        first.says(&[&format!(r#""line":"got {name}""#)]);
     }
     first.signal(Signal::TERM);
-    first.says(&["| got TERM"]);
+    first.says(&[r#""line":"got TERM""#]);
     assert_eq!(first.wait().code(), Some(0));
 }
 

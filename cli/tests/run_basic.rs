@@ -112,7 +112,7 @@ fn what_workers_print_has_their_place_before_it_and_is_kept() {
     supervisor.ask("say first words");
     supervisor.ask("complain last words");
     supervisor.wait_for_line("0 | first words");
-    supervisor.wait_for_error("0 | last words");
+    supervisor.wait_for_line("0 | last words");
     let status = supervisor.status();
     let kept: Vec<_> = status["workers"][0]["output"].as_array().unwrap().iter().collect();
     assert!(kept.iter().any(|line| *line == "first words") && kept.iter().any(|line| *line == "last words"));

@@ -33,8 +33,7 @@ pub(crate) async fn begin(options: Options) -> Result<ExitCode> {
     let stream = SignalStream::open()?;
     // A successor was started with them held.
     signals::unblock();
-    let (printer, json) = (signals::with_signals_blocked(Printer::start), options.json);
-    let reporter = Reporter { json, printer };
+    let reporter = Reporter { format: options.format(), printer: signals::with_signals_blocked(Printer::start) };
     match Role::from_env()? {
         None => begin_anew(options, reporter, stream)?.go().await,
         Some(Role::Successor(candidate)) => {
@@ -70,7 +69,7 @@ fn begin_anew(options: Options, reporter: Reporter, stream: SignalStream) -> Res
             None => None,
         };
         let (events, events_out) = unbounded_channel();
-        let context = WorkerContext { domain, folder, guard, printer: reporter.printer.clone(), events };
+        let context = WorkerContext { domain, folder, guard, reporter: reporter.clone(), events };
         let endpoint = dispatcher.as_ref().map(|dispatcher| dispatcher.endpoint.clone());
         let machine = Machine::new(plan.rules(), Moment::now());
         let events = events_out;

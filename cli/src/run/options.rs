@@ -2,6 +2,7 @@
 
 use super::placeholders::check_placeholders;
 use super::readiness::Check;
+use super::report::{Format, OutputFormat};
 use super::signals;
 use super::spec::{Spec, check_name};
 use crate::address::Address;
@@ -96,9 +97,15 @@ pub(crate) struct Options {
     /// The domain in which the processes meet; by default $SHARESOCK_DOMAIN, else the user's own.
     #[arg(long, value_name = "DIR", env = "SHARESOCK_DOMAIN")]
     pub(crate) domain: Option<PathBuf>,
-    /// Print events as JSON lines on standard output.
+    /// Print events as JSON lines on standard output, and nothing else there.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Format of workers' output [default: prefix, or json with --json].
+    #[arg(long, value_enum, env = "SHARESOCK_OUTPUT", value_name = "FORMAT")]
+    pub(crate) output: Option<OutputFormat>,
+    /// Begin lines of text with the time. (JSON lines have it always.)
+    #[arg(long, env = "SHARESOCK_LOG_TIME")]
+    pub(crate) log_time: bool,
     /// The server and its arguments.
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
@@ -240,6 +247,12 @@ impl Options {
             file.filter(|file| check_name(file).is_ok()).unwrap_or_else(|| "server".to_owned())
         };
         self.name.clone().unwrap_or_else(from_command)
+    }
+
+    /// How everything is printed.
+    pub(crate) fn format(&self) -> Format {
+        let usual = if self.json { OutputFormat::Json } else { OutputFormat::Prefix };
+        Format { json: self.json, output: self.output.unwrap_or(usual), time: self.log_time }
     }
 
     /// How connections are given, if they are.

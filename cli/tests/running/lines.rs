@@ -12,13 +12,23 @@ pub(crate) struct Lines {
     more: Condvar,
 }
 
+/// A line; what a worker printed reads as without `--json`.
+fn as_text(line: &[u8]) -> String {
+    match serde_json::from_slice::<serde_json::Value>(line) {
+        Ok(event) if event["event"] == "output" => {
+            format!("{} | {}", event["place"], event["line"].as_str().unwrap())
+        }
+        _ => String::from_utf8_lossy(line).into_owned(),
+    }
+}
+
 impl Lines {
     pub(crate) fn of(stream: impl Read + Send + 'static) -> Arc<Self> {
         let lines = Arc::new(Lines::default());
         let ours = Arc::clone(&lines);
         std::thread::spawn(move || {
             for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
-                ours.state.lock().unwrap().0.push(String::from_utf8_lossy(&line).into_owned());
+                ours.state.lock().unwrap().0.push(as_text(&line));
                 ours.more.notify_all();
             }
             ours.state.lock().unwrap().1 = true;

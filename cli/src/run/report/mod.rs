@@ -1,7 +1,9 @@
 //! What the supervisor tells the person who started it.
 
 pub(super) mod printer;
+mod time;
 
+use super::worker::lines::readable;
 use printer::{Printer, Stream};
 use serde::Serialize;
 
@@ -68,12 +70,57 @@ pub(crate) enum Report {
     },
     Draining,
     Ended,
+    /// A worker printed a line.
+    Output {
+        pid: i32,
+        place: u32,
+        stream: &'static str,
+        line: String,
+    },
 }
 
-/// Prints reports: as JSON lines on standard output, or as text on standard error.
+/// How workers' output is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// Byte for byte.
+    Raw,
+    /// Line by line, with the worker's place before each.
+    Prefix,
+    /// As events: a JSON line each, on standard output.
+    Json,
+}
+
+/// How everything is printed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Format {
+    pub(crate) json: bool,
+    pub(crate) output: OutputFormat,
+    /// Whether lines of text begin with the time.
+    pub(crate) time: bool,
+}
+
+/// The worker that a line comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    /// Before its lines.
+    pub(crate) prefix: String,
+    pub(crate) pid: i32,
+    pub(crate) place: u32,
+}
+
+/// An event as it is printed.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+/// Prints reports and what workers print. JSON lines go to standard output, which has nothing else then; the text of
+/// reports goes to standard error.
 #[derive(Debug, Clone)]
 pub(crate) struct Reporter {
-    pub(crate) json: bool,
+    pub(crate) format: Format,
     pub(crate) printer: Printer,
 }
 
@@ -84,11 +131,42 @@ impl Reporter {
     }
 
     pub(crate) fn say(&self, report: &Report) {
-        if self.json {
-            self.printer.line(Stream::Output, serde_json::to_string(report).unwrap_or_default());
+        if self.format.json {
+            self.event(report);
         } else if let Some(text) = text(report) {
-            self.printer.line(Stream::Error, format!("sharesock: {text}"));
+            self.text(Stream::Error, &format!("sharesock: {text}"));
         }
+    }
+
+    /// A worker printed this line.
+    pub(crate) fn line(&self, source: &Source, stream: Stream, line: String) {
+        let Source { prefix, pid, place } = source;
+        if self.format.output == OutputFormat::Json {
+            self.event(&Report::Output { pid: *pid, place: *place, stream: stream.name(), line });
+        } else {
+            self.text(self.text_stream(stream), &format!("{prefix}{}", readable(&line)));
+        }
+    }
+
+    /// A worker printed these bytes.
+    pub(crate) fn raw(&self, stream: Stream, bytes: &[u8]) {
+        self.printer.print(self.text_stream(stream), bytes.to_vec());
+    }
+
+    /// Where text goes that was printed to this stream.
+    fn text_stream(&self, stream: Stream) -> Stream {
+        if self.format.json { Stream::Error } else { stream }
+    }
+
+    fn event(&self, report: &Report) {
+        let mut line = serde_json::to_vec(&Line { time: time::now(), report }).unwrap_or_default();
+        line.push(b'\n');
+        self.printer.print(Stream::Output, line);
+    }
+
+    fn text(&self, stream: Stream, text: &str) {
+        let line = if self.format.time { format!("{} {text}\n", time::now()) } else { format!("{text}\n") };
+        self.printer.print(stream, line.into_bytes());
     }
 }
 
@@ -99,7 +177,9 @@ fn text(report: &Report) -> Option<String> {
         Report::Ready { name, pid, workers, .. } => {
             format!("{name} is ready: supervisor {pid}, {}; SIGHUP reloads, SIGTERM ends", pids(workers))
         }
-        Report::WorkerStarted { .. } | Report::WorkerReady { .. } | Report::Ended => return None,
+        Report::WorkerStarted { .. } | Report::WorkerReady { .. } | Report::Ended | Report::Output { .. } => {
+            return None;
+        }
         Report::WorkerEnded { pid, why, another_in_ms: Some(pause), .. } => {
             format!("worker {pid} {why}; another starts in {pause} ms")
         }

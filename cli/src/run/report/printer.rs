@@ -6,19 +6,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-/// Most lines that wait to be printed; more are dropped, and counted.
+/// Most lines, or pieces of what is printed raw, that wait to be printed; more are dropped, and counted.
 const MOST_WAITING: usize = 4096;
 
 /// Where a line goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stream {
     Output,
     Error,
 }
 
+impl Stream {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Stream::Output => "stdout",
+            Stream::Error => "stderr",
+        }
+    }
+}
+
 enum Work {
-    Line(Stream, String),
+    Print(Stream, Vec<u8>),
     /// Answered when everything before is printed.
     Flush(SyncSender<()>),
 }
@@ -39,13 +47,11 @@ impl Printer {
             for work in to_do {
                 let dropped = counted.swap(0, Ordering::Relaxed);
                 if dropped > 0 {
-                    print(
-                        Stream::Error,
-                        &format!("sharesock: {dropped} lines were not printed: nobody reads them fast enough"),
-                    );
+                    let why = format!("sharesock: {dropped} lines were not printed: nobody reads them fast enough\n");
+                    print(Stream::Error, why.as_bytes());
                 }
                 match work {
-                    Work::Line(stream, line) => print(stream, &line),
+                    Work::Print(stream, bytes) => print(stream, &bytes),
                     Work::Flush(done) => drop(done),
                 }
             }
@@ -53,8 +59,9 @@ impl Printer {
         Printer { work, dropped }
     }
 
-    pub(crate) fn line(&self, stream: Stream, line: String) {
-        if let Err(TrySendError::Full(_)) = self.work.try_send(Work::Line(stream, line)) {
+    /// Prints this, sooner or later.
+    pub(crate) fn print(&self, stream: Stream, bytes: Vec<u8>) {
+        if let Err(TrySendError::Full(_)) = self.work.try_send(Work::Print(stream, bytes)) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -68,10 +75,14 @@ impl Printer {
     }
 }
 
-fn print(stream: Stream, line: &str) {
+fn print(stream: Stream, bytes: &[u8]) {
+    fn write(mut to: impl Write, bytes: &[u8]) -> std::io::Result<()> {
+        to.write_all(bytes)?;
+        to.flush()
+    }
     // That nobody listens any more is no reason to end.
     let _ = match stream {
-        Stream::Output => writeln!(std::io::stdout(), "{line}"),
-        Stream::Error => writeln!(std::io::stderr(), "{line}"),
+        Stream::Output => write(std::io::stdout(), bytes),
+        Stream::Error => write(std::io::stderr(), bytes),
     };
 }

@@ -7,7 +7,7 @@ use crate::run::signals::{SignalEvent, end_of, with_signals_blocked};
 use crate::run::worker::event::WorkerEvent;
 use crate::run::worker::link::Link;
 use crate::run::worker::orphan::Orphan;
-use crate::run::worker::{Worker, context::prefix};
+use crate::run::worker::{Worker, context::echo};
 use rustix::process::{Pid, WaitOptions, test_kill_process_group, wait};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -131,10 +131,10 @@ impl Supervisor {
     /// Keeps what is left of a worker's group, if anything is.
     fn keep_orphans(&mut self, id: WorkerId, worker: &mut Worker) -> bool {
         let Some(group) = worker.pid() else { return false };
-        let prefix = prefix(&self.context, &worker.plan, id, worker.record.slot);
+        let echo = echo(&self.context, &worker.plan, &worker.record);
         let output = std::mem::take(&mut worker.output);
         let (stop_signal, left) = (worker.plan.options.stop_signal, test_kill_process_group(group).is_ok());
-        self.orphans.insert(id, Orphan { group, number: id, output, prefix, stop_signal });
+        self.orphans.insert(id, Orphan { group, number: id, output, echo, stop_signal });
         left
     }
 

@@ -7,8 +7,8 @@ use crate::run::machine::Carried;
 use crate::run::options::Via;
 use crate::run::signals::with_signals_blocked;
 use crate::run::spec::Spec;
+use crate::run::worker::lines::Kept;
 use crate::run::worker::orphan::OrphanRecord;
-use crate::run::worker::output::Kept;
 use crate::run::worker::record::Record;
 use crate::system::is_now;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -262,7 +262,7 @@ mod tests {
             "workers": [[
                 {"number": 4, "pid": 100, "slot": 0, "says": "warm", "handed_off": 6, "adopted": false}, kept,
             ]],
-            "orphans": [{"group": 99, "number": 3, "stop_signal": 15, "prefix": "0 | ", "kept": kept}],
+            "orphans": [{"group": 99, "number": 3, "stop_signal": 15, "prefix": "0 | ", "slot": 0, "kept": kept}],
             "guard": 98,
             "given": 7,
             "sockets": [["control", 1], [{"listener": "web"}, 2], [{"notify": 4}, 3]],

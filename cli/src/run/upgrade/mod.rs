@@ -152,8 +152,7 @@ impl Supervisor {
             }
         }
         for orphan in self.orphans.values_mut() {
-            let prefix = orphan.prefix.clone();
-            if let Err(error) = orphan.output.resume(&prefix) {
+            if let Err(error) = orphan.output.resume(&orphan.echo) {
                 let why = format!("what a worker left prints is lost: {error:#}");
                 self.reporter.trouble(&why);
             }

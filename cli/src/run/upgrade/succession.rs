@@ -162,7 +162,7 @@ fn build(
     }
     let plan = Rc::new(Plan { options, listeners });
     let (events, events_out) = unbounded_channel();
-    let context = WorkerContext { domain, folder, guard, printer: reporter.printer.clone(), events };
+    let context = WorkerContext { domain, folder, guard, reporter: reporter.clone(), events };
     let HandoverState {
         name,
         machine,

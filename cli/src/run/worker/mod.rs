@@ -4,6 +4,7 @@ pub(super) mod context;
 pub(super) mod event;
 pub(super) mod guard;
 pub(super) mod launch;
+pub(super) mod lines;
 pub(super) mod link;
 pub(super) mod notify;
 pub(super) mod orphan;
@@ -14,11 +15,12 @@ pub(super) mod record;
 use super::options::{Pass, Via};
 use crate::system::is_now;
 use anyhow::{Context, Result};
-use context::{WorkerContext, prefix};
+use context::{WorkerContext, echo};
 use event::WorkerEvent;
 use launch::{Launch, borrowed};
+use lines::Kept;
 use link::Link;
-use output::{Kept, Output};
+use output::Output;
 use plan::Plan;
 use record::Record;
 use rustix::event::PollFlags;
@@ -74,9 +76,8 @@ impl Worker {
         let notify = StdDatagram::bind(context.folder.notify(number)).context("a socket for what a worker says")?;
         notify.set_nonblocking(true)?;
         let notify = Rc::new(UnixDatagram::from_std(notify)?);
-        let prefix = prefix(context, plan, number, slot);
         let paths = [false, true].map(|error| context.folder.output(number, error));
-        let (output, [out, err]) = Output::open(paths, &prefix)?;
+        let (mut output, [out, err]) = Output::open(paths)?;
         let mut link = Link::None;
         let (stdin, stdout) = match (connection, options.giving()) {
             (Some(connection), _) => (end_of(connection)?, end_of(connection)?),
@@ -111,6 +112,7 @@ impl Worker {
         // If it has ended meanwhile, that is seen soon enough.
         let _ = go.write_all(b"!");
         let record = Record { number, pid: pid.as_raw_pid(), slot, says: None, handed_off: 0, adopted: false };
+        output.resume(&echo(context, plan, &record))?;
         Ok(Worker::with(context, plan, record, output, link, notify))
     }
 
@@ -123,7 +125,7 @@ impl Worker {
         notify: StdDatagram,
     ) -> Result<Self> {
         let paths = [false, true].map(|error| context.folder.output(record.number, error));
-        let output = Output::take_over(paths, kept, &prefix(context, plan, record.number, record.slot))?;
+        let output = Output::take_over(paths, kept, &echo(context, plan, &record))?;
         notify.set_nonblocking(true)?;
         let notify = Rc::new(UnixDatagram::from_std(notify)?);
         Ok(Worker::with(context, plan, record, output, link, notify))
@@ -182,7 +184,7 @@ impl Worker {
     }
 
     pub(crate) fn resume_output(&mut self, context: &WorkerContext) -> Result<()> {
-        self.output.resume(&prefix(context, &self.plan, self.record.number, self.record.slot))
+        self.output.resume(&echo(context, &self.plan, &self.record))
     }
 
     pub(crate) fn pid(&self) -> Option<Pid> {

@@ -1,7 +1,9 @@
 //! The process group of a worker that has ended, with what it had started in it.
 
 use super::context::WorkerContext;
-use super::output::{Kept, Output, Prefix};
+use super::lines::Kept;
+use super::output::{Echo, Output};
+use crate::run::report::Source;
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
@@ -12,7 +14,7 @@ pub(crate) struct Orphan {
     pub(crate) group: Pid,
     pub(crate) number: u64,
     pub(crate) output: Output,
-    pub(crate) prefix: Prefix,
+    pub(crate) echo: Echo,
     pub(crate) stop_signal: Signal,
 }
 
@@ -23,6 +25,8 @@ pub(crate) struct OrphanRecord {
     pub(crate) number: u64,
     stop_signal: i32,
     prefix: String,
+    #[serde(default)]
+    slot: u32,
     kept: Kept,
 }
 
@@ -32,19 +36,21 @@ impl Orphan {
             group: self.group.as_raw_pid(),
             number: self.number,
             stop_signal: self.stop_signal.as_raw(),
-            prefix: self.prefix.text.clone(),
+            prefix: self.echo.source.prefix.clone(),
+            slot: self.echo.source.place,
             kept: self.output.kept.borrow().clone(),
         }
     }
 
     /// One that a predecessor had.
     pub(crate) fn take_over(context: &WorkerContext, record: OrphanRecord) -> Result<Self> {
-        let prefix = Prefix { text: record.prefix, printer: context.printer.clone() };
+        let source = Source { prefix: record.prefix, pid: record.group, place: record.slot };
+        let echo = Echo { source, reporter: context.reporter.clone() };
         let paths = [false, true].map(|error| context.folder.output(record.number, error));
-        let output = Output::take_over(paths, record.kept, &prefix)?;
+        let output = Output::take_over(paths, record.kept, &echo)?;
         let group = Pid::from_raw(record.group).context("a process group is missing")?;
         let stop_signal = Signal::from_named_raw(record.stop_signal).unwrap_or(Signal::TERM);
-        Ok(Orphan { group, number: record.number, output, prefix, stop_signal })
+        Ok(Orphan { group, number: record.number, output, echo, stop_signal })
     }
 
     pub(crate) fn ask_to_end(&self) {

@@ -1,11 +1,11 @@
-//! What a worker prints: line by line, with its name before each, and the last of it kept.
+//! Reads what a worker prints.
 
-use crate::run::report::printer::{Printer, Stream};
-use anyhow::{Context, Result};
+use super::lines::{Kept, LONGEST_LINE};
+use crate::run::report::printer::Stream;
+use crate::run::report::{OutputFormat, Reporter, Source};
+use anyhow::{Context, Result, ensure};
 use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
-use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
@@ -13,64 +13,6 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
-
-/// Most lines that are kept of each worker.
-const KEPT_LINES: usize = 100;
-/// Most bytes that are kept of each worker: all of it goes to a successor, and there may be a thousand workers.
-const KEPT_BYTES: usize = 64 << 10;
-/// Largest line, in bytes; a longer one is broken.
-const LONGEST_LINE: usize = 8 << 10;
-
-/// What is known of a worker's output; it goes from a supervisor to its successor.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Kept {
-    lines: VecDeque<String>,
-    /// Begun, on standard output and on standard error.
-    begun: [Vec<u8>; 2],
-}
-
-impl Kept {
-    /// Takes in bytes; the lines that are whole now.
-    fn take(&mut self, stream: Stream, bytes: &[u8]) -> Vec<String> {
-        let [output, error] = &mut self.begun;
-        let begun = if stream == Stream::Output { output } else { error };
-        let mut whole = Vec::new();
-        for byte in bytes {
-            match byte {
-                b'\n' => whole.push(std::mem::take(begun)),
-                byte => begun.push(*byte),
-            }
-            if begun.len() >= LONGEST_LINE {
-                whole.push(std::mem::take(begun));
-            }
-        }
-        let whole: Vec<_> = whole.iter().map(|line| readable(line)).collect();
-        for line in &whole {
-            self.lines.push_back(line.clone());
-            while self.lines.len() > KEPT_LINES || self.lines.iter().map(String::len).sum::<usize>() > KEPT_BYTES {
-                self.lines.pop_front();
-            }
-        }
-        whole
-    }
-
-    /// The line that was begun when the stream ended.
-    fn end(&mut self, stream: Stream) -> Vec<String> {
-        let [output, error] = &self.begun;
-        let begun = if stream == Stream::Output { output } else { error };
-        if begun.is_empty() { Vec::new() } else { self.take(stream, b"\n") }
-    }
-
-    pub(crate) fn last(&self, count: usize) -> Vec<String> {
-        self.lines.iter().skip(self.lines.len().saturating_sub(count)).cloned().collect()
-    }
-}
-
-/// Colours pass; what else a terminal would obey does not.
-fn readable(line: &[u8]) -> String {
-    let show = |letter: char| if letter.is_control() && !"\t\u{1b}".contains(letter) { '\u{fffd}' } else { letter };
-    String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).chars().map(show).collect()
-}
 
 /// Reads what one worker prints.
 #[derive(Debug, Default)]
@@ -88,41 +30,45 @@ pub(crate) fn hold(paths: &[PathBuf]) -> Vec<OwnedFd> {
     paths.iter().filter_map(|path| rustix::fs::open(path, flags, Mode::empty()).ok()).collect()
 }
 
-/// How lines begin.
+/// Prints what a worker printed.
 #[derive(Debug, Clone)]
-pub(crate) struct Prefix {
-    pub(crate) text: String,
-    pub(crate) printer: Printer,
+pub(crate) struct Echo {
+    pub(crate) source: Source,
+    pub(crate) reporter: Reporter,
 }
 
 impl Output {
-    /// Makes the pipes: the ends to write to are for the worker.
-    pub(crate) fn open(paths: [PathBuf; 2], prefix: &Prefix) -> Result<(Self, [File; 2])> {
+    /// Makes the pipes; nothing is read until it is resumed. The ends to write to are for the worker.
+    pub(crate) fn open(paths: [PathBuf; 2]) -> Result<(Self, [File; 2])> {
         let make = |path: &Path| {
             let made = mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR);
             made.with_context(|| format!("making the pipe {}", path.display()))
         };
         paths.iter().try_for_each(|path| make(path))?;
-        let output = Output::take_over(paths, Kept::default(), prefix)?;
+        let mut output = Output::default();
+        output.paths = paths;
+        output.pause();
         let [out, err] = &output.paths;
+        // To open a pipe that nobody reads would never end.
+        ensure!(output.held.len() == 2, "cannot open the pipe {}", out.display());
         let end = |path: &Path| File::options().write(true).open(path).context("opening a pipe");
         let ends = [end(out)?, end(err)?];
         Ok((output, ends))
     }
 
     /// Goes on where a predecessor has stopped.
-    pub(crate) fn take_over(paths: [PathBuf; 2], kept: Kept, prefix: &Prefix) -> Result<Self> {
+    pub(crate) fn take_over(paths: [PathBuf; 2], kept: Kept, echo: &Echo) -> Result<Self> {
         let mut output = Output { kept: Rc::new(RefCell::new(kept)), paths, readers: Vec::new(), held: Vec::new() };
-        output.resume(prefix)?;
+        output.resume(echo)?;
         Ok(output)
     }
 
-    pub(crate) fn resume(&mut self, prefix: &Prefix) -> Result<()> {
+    pub(crate) fn resume(&mut self, echo: &Echo) -> Result<()> {
         for (path, stream) in self.paths.iter().zip([Stream::Output, Stream::Error]) {
             let receiver = pipe::OpenOptions::new().open_receiver(path);
             let receiver = receiver.with_context(|| format!("opening the pipe {}", path.display()))?;
-            let (kept, prefix) = (Rc::clone(&self.kept), prefix.clone());
-            self.readers.push(tokio::task::spawn_local(read(receiver, kept, stream, prefix)));
+            let (kept, echo) = (Rc::clone(&self.kept), echo.clone());
+            self.readers.push(tokio::task::spawn_local(read(receiver, kept, stream, echo)));
         }
         self.held.clear();
         Ok(())
@@ -154,21 +100,27 @@ impl Drop for Output {
     }
 }
 
-async fn read(receiver: pipe::Receiver, kept: Rc<RefCell<Kept>>, stream: Stream, prefix: Prefix) {
+async fn read(receiver: pipe::Receiver, kept: Rc<RefCell<Kept>>, stream: Stream, echo: Echo) {
+    let is_raw = echo.reporter.format.output == OutputFormat::Raw;
     let print = |lines: Vec<String>| {
-        for line in lines {
-            prefix.printer.line(stream, format!("{}{line}", prefix.text));
+        for line in lines.into_iter().filter(|_| !is_raw) {
+            echo.reporter.line(&echo.source, stream, line);
         }
     };
-    let mut bytes = vec![0; 64 << 10];
+    let mut buffer = vec![0; 64 << 10];
     loop {
         if receiver.readable().await.is_err() {
             break;
         }
         // What was read is kept before anything else can happen: this task may be stopped when it waits.
-        match receiver.try_read(&mut bytes) {
+        match receiver.try_read(&mut buffer) {
             Ok(0) => break,
-            Ok(length) => print(kept.borrow_mut().take(stream, bytes.get(..length).unwrap_or_default())),
+            Ok(length) => {
+                let bytes = buffer.get(..length).unwrap_or_default();
+                print(kept.borrow_mut().take(stream, bytes));
+                // The printer counts pieces; each is to be small.
+                bytes.chunks(LONGEST_LINE).filter(|_| is_raw).for_each(|piece| echo.reporter.raw(stream, piece));
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(_) => break,
         }
@@ -180,21 +132,6 @@ async fn read(receiver: pipe::Receiver, kept: Rc<RefCell<Kept>>, stream: Stream,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        /// However the bytes come, the lines are the same.
-        #[test]
-        fn lines_do_not_depend_on_how_they_arrive(text in "[a-c\n]{0,200}", cut in 0..200_usize) {
-            let bytes = text.as_bytes();
-            let (first, second) = bytes.split_at(cut.min(bytes.len()));
-            let mut kept = Kept::default();
-            let mut lines = kept.take(Stream::Output, first);
-            lines.extend(kept.take(Stream::Output, second));
-            lines.extend(kept.end(Stream::Output));
-            prop_assert_eq!(lines, text.lines().map(str::to_owned).collect::<Vec<_>>());
-        }
-    }
 
     #[tokio::test]
     async fn what_is_finished_can_be_finished_again() {
@@ -208,17 +145,5 @@ mod tests {
         output.pause();
         output.finish().await;
         output.finish().await;
-    }
-
-    #[test]
-    fn long_lines_are_broken_and_few_are_kept() {
-        let mut kept = Kept::default();
-        assert_eq!(kept.take(Stream::Error, &[b'x'; 3 * LONGEST_LINE]).len(), 3);
-        (0..KEPT_LINES).for_each(|_| _ = kept.take(Stream::Error, &[b'x'; LONGEST_LINE]));
-        assert_eq!(kept.last(usize::MAX).len(), KEPT_BYTES / LONGEST_LINE);
-        (0..2 * KEPT_LINES).for_each(|number| _ = kept.take(Stream::Output, format!("{number}\n").as_bytes()));
-        assert_eq!(kept.last(2), ["198", "199"]);
-        assert_eq!(kept.last(usize::MAX).len(), KEPT_LINES);
-        assert_eq!(readable(b"a\x07b\r"), "a\u{fffd}b");
     }
 }
