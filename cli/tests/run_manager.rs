@@ -4,7 +4,7 @@
 mod running;
 
 use command_fds::{CommandFdExt, FdMapping};
-use running::{LONG, PROGRAM, Setup, Supervisor, number, text};
+use running::{LONG, PROGRAM, Setup, Supervisor, count_of_descriptors, guard_of, number, text};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use std::io::{IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
@@ -40,6 +40,7 @@ fn listeners_that_are_passed_are_used() {
     supervisor.wait_for_line("a descriptor named strange was passed, and is not used");
     assert_eq!(supervisor.address("web"), at_other.to_string());
     assert_eq!(supervisor.address("admin"), at_one.to_string());
+    assert_eq!(count_of_descriptors(guard_of(supervisor.pid()).unwrap()), 3, "the guard has none of them");
     (&early).write_all(b"environment\n").unwrap();
     let mut answer = String::new();
     (&early).read_to_string(&mut answer).unwrap();

@@ -55,13 +55,14 @@ fn begin_anew(options: Options, reporter: Reporter, stream: SignalStream) -> Res
     let name = options.name();
     let domain = open_domain(options.domain.as_ref())?;
     let path = Folder::path_of(&domain, &name);
+    // Before a child is started, which would have them, too.
+    let passed = passed(&options, &reporter)?;
     // Before there is anything to clean up. (Where another supervisor of this name answers, it removes nothing.)
     let guard = Guard::start(options.stop_signal, options.stop_timeout, &path)?;
     let (folder, control) = Folder::claim(&domain, &name)?;
     let begun = || {
         become_subreaper()?;
         guard.paths(&options.listen);
-        let passed = passed(&options, &reporter)?;
         let plan = Rc::new(Plan::make(options, &passed)?);
         let metrics = plan.options.metrics.map(metrics::bind).transpose()?;
         let dispatcher = match plan.options.giving() {

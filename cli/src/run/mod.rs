@@ -25,6 +25,7 @@ pub(crate) use options::Options;
 pub(crate) use worker::guard::{Options as GuardOptions, run as guard};
 pub(crate) use worker::launch::{Options as LaunchOptions, run as launch};
 
+use crate::system::inherited;
 use anyhow::{Context, Result};
 use std::io::Write;
 use std::process::ExitCode;
@@ -47,6 +48,8 @@ pub(crate) fn run(given: &Options) -> Result<ExitCode> {
 }
 
 fn supervise(options: Options) -> Result<ExitCode> {
+    let announced = if takeover::Role::from_env()?.is_none() { inherited::announced()? } else { Vec::new() };
+    inherited::close_on_exec(&announced)?;
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().on_thread_start(signals::block).build().context("starting the runtime")?;
     let done = tokio::task::LocalSet::new().block_on(&runtime, begin::begin(options));

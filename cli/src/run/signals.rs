@@ -103,9 +103,9 @@ pub(crate) fn block() {
     let _ = kept().thread_block();
 }
 
-/// Unblocks them: those that waited come now.
+/// Unblocks all, also what whoever started this had blocked: those that waited come now.
 pub(crate) fn unblock() {
-    let _ = kept().thread_unblock();
+    let _ = SigSet::empty().thread_set_mask();
 }
 
 /// Blocks signals while threads are spawned, so that only the main thread receives them; one lost to another thread would

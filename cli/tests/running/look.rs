@@ -96,8 +96,17 @@ pub(crate) fn catches(pid: u32, signal: Signal) -> bool {
 
 /// The mask of the signals that its first thread does not hear.
 pub(crate) fn blocked_signals(pid: u32) -> u64 {
+    mask(pid, "SigBlk:")
+}
+
+/// The mask of the signals that it ignores.
+pub(crate) fn ignored_signals(pid: u32) -> u64 {
+    mask(pid, "SigIgn:")
+}
+
+fn mask(pid: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     u64::from_str_radix(mask.trim(), 16).unwrap()
 }
 

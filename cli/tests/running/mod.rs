@@ -13,7 +13,7 @@ pub(crate) use client::{Connection, ask, ask_udp};
 #[allow(unused_imports)] // The same.
 pub(crate) use look::{
     alive, blocked_signals, catches, children, count_of_descriptors, environment_of, family, files_under, group_of,
-    guard_of, kill, lives, processes_of, settled, signal, state_of, stop_process, until,
+    guard_of, ignored_signals, kill, lives, processes_of, settled, signal, state_of, stop_process, until,
 };
 pub(crate) use server::{PLAY, arguments};
 pub(crate) use setup::Setup;

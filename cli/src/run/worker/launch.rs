@@ -1,7 +1,8 @@
 //! Starting a process with listeners at fixed numbers, the way of socket activation.
 //!
 //! Between the supervisor and the command runs this program once more, `sharesock launch`, for what must be done by the
-//! new process itself: say its id in `LISTEN_PID`, ask to be told of its parent's death. Then it becomes the command.
+//! new process itself: say its id in `LISTEN_PID`, ask to be told of its parent's death, reset signals. Then it becomes the
+//! command.
 
 use crate::activation::{FIRST, LISTEN_FDNAMES, LISTEN_FDS, LISTEN_PID};
 use crate::run::listener::Listener;
@@ -123,6 +124,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if options.activate {
         command.env(LISTEN_PID, std::process::id().to_string());
     }
+    crate::system::signals::reset();
     Ok(become_command(command))
 }
 

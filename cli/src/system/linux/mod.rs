@@ -1,7 +1,7 @@
 //! Linux.
 
 pub(crate) mod sys;
-pub(crate) use sys::{inherited, is_now};
+pub(crate) use sys::{inherited, is_now, signals};
 
 use super::Asked;
 use anyhow::{Context, Result, bail};

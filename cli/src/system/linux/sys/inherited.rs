@@ -4,12 +4,12 @@
 #![allow(unsafe_code)]
 
 use crate::activation::{FIRST, LISTEN_FDNAMES, LISTEN_FDS, LISTEN_PID};
-use crate::procfs::descriptors::flags;
+use crate::procfs::descriptors::{flags, numbers};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::OFlags;
 use rustix::io::{FdFlags, fcntl_setfd};
 use std::ffi::OsString;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Nobody passes more; a service manager stores at most as many.
 const MAXIMUM: RawFd = 4096;
@@ -67,6 +67,20 @@ fn as_text(name: &str, value: OsString) -> Result<String> {
 pub(crate) fn is_name(name: &str) -> bool {
     let printable = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
     !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(|byte| printable(byte) && byte != b':')
+}
+
+/// Closes on exec whatever this process was started with, except the standard descriptors and those that were announced:
+/// what a starter forgot to close is not for the programs that are started from here.
+pub(crate) fn close_on_exec(announced: &[Announced]) -> Result<()> {
+    for number in numbers("self").context("reading /proc/self/fd")?.filter_map(|number| number.try_into().ok()) {
+        if number >= FIRST && !announced.iter().any(|one| one.number == number) {
+            // SAFETY: it is open (the folder that is read among them), and is borrowed for this call alone, which changes
+            // but a flag that every descriptor of this program has anyway.
+            let open = unsafe { BorrowedFd::borrow_raw(number) };
+            let _ = fcntl_setfd(open, FdFlags::CLOEXEC);
+        }
+    }
+    Ok(())
 }
 
 /// Takes the descriptor that was passed under this number. It is closed on exec from then on, like all others here.
