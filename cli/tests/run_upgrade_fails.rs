@@ -180,3 +180,17 @@ fn when_the_successor_fails_the_workers_finish_and_are_replaced() {
     supervisor.do_it(&["stop"]);
     supervisor.assert_nothing_left();
 }
+
+#[test]
+fn a_candidate_that_goes_on_replaces_a_guard_that_is_not_its_child() {
+    let mut supervisor = Setup::new(&WEB).start();
+    let guard = running::guard_of(supervisor.pid()).unwrap();
+    supervisor.do_it(&["upgrade", "--to", half(&supervisor).to_str().unwrap()]);
+    supervisor.wait();
+    let other = number(&supervisor.status()["pid"]);
+    running::kill(guard);
+    until("another guard", || running::guard_of(other).is_some());
+    // It knows what the first one did.
+    running::kill(other);
+    supervisor.assert_nothing_left();
+}

@@ -5,6 +5,7 @@ use crate::run::control::{Client, Request};
 use crate::run::machine::{AskerId, End, Event, Sign, WorkerId};
 use crate::run::signals::{SignalEvent, end_of, with_signals_blocked};
 use crate::run::worker::event::WorkerEvent;
+use crate::run::worker::guard::Guard;
 use crate::run::worker::link::Link;
 use crate::run::worker::orphan::Orphan;
 use crate::run::worker::{Worker, context::echo};
@@ -59,6 +60,8 @@ impl Supervisor {
             }
             WorkerEvent::Sign(worker, sign) => self.handle(Event::Sign { worker, sign }),
             WorkerEvent::Gone(number) => self.gone.push(number),
+            WorkerEvent::GuardGone(pid) if pid == self.context.guard.pid => self.guard_ended(),
+            WorkerEvent::GuardGone(_) => {}
             WorkerEvent::Notify(number, message) => {
                 let Some(worker) = self.workers.get_mut(&number) else { return };
                 if message.status.is_some() {
@@ -103,9 +106,7 @@ impl Supervisor {
     /// Takes note of all children that have ended, those among them that workers left.
     pub(in crate::run) async fn reap(&mut self) {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-            if pid == self.context.guard.pid {
-                self.guard_ended();
-            } else if let Some(id) = self.worker_with(pid) {
+            if let Some(id) = self.worker_with(pid) {
                 self.ended(id, end_of(status)).await;
             }
         }
@@ -177,7 +178,8 @@ impl Supervisor {
         }
         let options = self.options();
         let (signal, patience) = (options.stop_signal, options.stop_timeout);
-        match crate::run::worker::guard::Guard::start(signal, patience, self.context.folder.path()) {
+        let guard = Guard::start(signal, patience, self.context.folder.path());
+        match guard.and_then(|guard| guard.watch(&self.context.events).map(|()| guard)) {
             Ok(guard) => {
                 self.context.guard = guard;
                 let guard = &self.context.guard;

@@ -113,6 +113,7 @@ impl Supervisor {
         let control = Rc::new(UnixListener::from_std(control).context("listening in the domain")?);
         let (requests_in, requests) = unbounded_channel();
         let manager = Manager::from_env()?;
+        context.guard.watch(&context.events)?;
         Ok(Supervisor {
             name,
             observer: Observer::start(&context.events),

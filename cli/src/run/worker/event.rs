@@ -4,6 +4,7 @@ use super::notify::NotifyMessage;
 use crate::run::machine::{Sign, WorkerId};
 use crate::run::options::Options;
 use anyhow::Result;
+use rustix::process::Pid;
 use sharesock::Parcel;
 use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
@@ -15,6 +16,8 @@ pub(crate) enum WorkerEvent {
     Sign(WorkerId, Sign),
     /// A worker has ended that is no child of this process.
     Gone(WorkerId),
+    /// The guard has ended.
+    GuardGone(Pid),
     Accepted(Waiting),
     /// The options of a generation were read.
     Planned(u32, Box<Result<Options>>),

@@ -4,6 +4,7 @@
 //! and what lies on disk. It learns of the supervisor's end from the end of its standard input, a stream that a supervisor
 //! hands over to its successor. It says nothing, and does nothing, before.
 
+use super::event::WorkerEvent;
 use super::launch;
 use crate::address::Address;
 use crate::procfs::processes::pids;
@@ -15,11 +16,12 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedSender;
 
 /// Poll interval of groups that were asked to end.
 const GUARD_POLL: Duration = Duration::from_millis(50);
@@ -78,6 +80,17 @@ impl Guard {
     /// The one that a predecessor started.
     pub(crate) fn take_over(pid: Pid, line: UnixStream) -> Self {
         Guard { pid, line }
+    }
+
+    /// Tells of its end, though it be the child of a predecessor: nothing else is ever to be read from its line.
+    pub(crate) fn watch(&self, events: &UnboundedSender<WorkerEvent>) -> Result<()> {
+        let mut line = self.line.try_clone().context("watching the guard")?;
+        let (pid, events) = (self.pid, events.clone());
+        tokio::task::spawn_blocking(move || {
+            while line.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::Interrupted) {}
+            let _ = events.send(WorkerEvent::GuardGone(pid));
+        });
+        Ok(())
     }
 
     pub(crate) fn line(&self) -> &UnixStream {
