@@ -16,6 +16,7 @@ pub(crate) use look::{
     guard_of, ignored_signals, kill, lives, processes_of, settled, signal, state_of, stop_process, until,
 };
 pub(crate) use server::{PLAY, arguments};
+#[allow(unused_imports)] // The same.
 pub(crate) use setup::Setup;
 
 use lines::Lines;
