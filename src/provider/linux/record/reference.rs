@@ -134,7 +134,7 @@ impl Reference {
         }
     }
 
-    /// A send that would block: it is to be told when there is room.
+    /// A send that would block, or an empty one when there is no room: it is to be told when there is.
     fn send_blocks(&mut self) {
         if self.connected {
             self.room = false;
