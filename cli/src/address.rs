@@ -1,18 +1,64 @@
 //! Addresses on the command line.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// How an address may be given.
 pub(crate) const FORMS: &str = "HOST:PORT, tcp:HOST:PORT, udp:HOST:PORT or unix:PATH";
+
+/// The host and the port of `HOST:PORT`; an empty host, and `*`, mean all addresses of this machine.
+fn parts(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    Some((if host == "*" { "" } else { host }, port.parse().ok()?))
+}
+
+/// Whether `HOST:PORT` means all addresses, of IPv6 and of IPv4.
+pub(crate) fn is_everywhere(address: &str) -> bool {
+    parts(address).is_some_and(|(host, _)| host.is_empty())
+}
+
+/// The addresses that `HOST:PORT` stands for. Asking for a name may take a while.
+///
+/// All addresses of this machine are that of IPv6, which hears IPv4, too; the other is for machines without IPv6.
+pub(crate) fn resolve(address: &str) -> io::Result<Vec<SocketAddr>> {
+    match parts(address) {
+        Some(("", port)) => Ok(vec![(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()]),
+        // A scope, as in `fe80::1%eth0`, is understood without brackets.
+        Some(parts) => {
+            let mut found: Vec<SocketAddr> = Vec::new();
+            // Names may stand twice in a table of hosts.
+            parts.to_socket_addrs()?.for_each(|new| {
+                if !found.contains(&new) {
+                    found.push(new);
+                }
+            });
+            Ok(found)
+        }
+        None => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
 
 /// The address of a socket.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Address {
     Tcp(String),
     Udp(String),
+    /// A path, or `@NAME` in the abstract namespace, of which there is no file.
     Unix(PathBuf),
+}
+
+impl Address {
+    /// The path of its socket.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Address::Unix(path) if !path.as_os_str().as_encoded_bytes().starts_with(b"@") => Some(path),
+            _ => None,
+        }
+    }
 }
 
 impl FromStr for Address {
@@ -21,7 +67,7 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("unix:") {
             return match path {
-                "" => Err("unix: needs a path behind it".to_owned()),
+                "" | "@" => Err("unix: needs a path, or @NAME, behind it".to_owned()),
                 path => Ok(Address::Unix(path.into())),
             };
         }
@@ -30,9 +76,9 @@ impl FromStr for Address {
             Some(("tcp", address)) => (Address::Tcp, address),
             _ => (Address::Tcp, text),
         };
-        match address.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(make(address.to_owned())),
-            _ => Err(format!("`{address}` is no address: give {FORMS}")),
+        match parts(address) {
+            Some(_) => Ok(make(address.to_owned())),
+            None => Err(format!("`{address}` is no address: give {FORMS}")),
         }
     }
 }
@@ -61,8 +107,26 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(meant), "{text}");
         }
-        for wrong in ["", "8080", ":80", "localhost", "unix:", "udp:", "tcp:80", "a:99999", "a:b"] {
+        assert_eq!(":80".parse(), Ok(Address::Tcp(":80".to_owned())));
+        for wrong in ["", "8080", "localhost", "unix:", "unix:@", "udp:", "tcp:80", "a:99999", "a:b"] {
             assert!(wrong.parse::<Address>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_abstract_name_is_no_path() {
+        let path = |text: &str| text.parse::<Address>().unwrap().path().map(Path::to_owned);
+        assert_eq!((path("unix:@a"), path("unix:./@a"), path("unix:a")), (None, Some("./@a".into()), Some("a".into())));
+    }
+
+    #[test]
+    fn addresses_stand_for_what_they_say() {
+        let resolved = |text: &str| resolve(text).unwrap().iter().map(SocketAddr::to_string).collect::<Vec<_>>();
+        assert_eq!(resolved("127.0.0.1:80"), ["127.0.0.1:80"]);
+        assert_eq!(resolved("[::1]:80"), ["[::1]:80"]);
+        assert_eq!(resolved("[fe80::1%3]:80"), ["[fe80::1%3]:80"]);
+        assert_eq!(resolved(":80"), ["[::]:80", "0.0.0.0:80"]);
+        assert_eq!(resolved("*:80"), resolved(":80"));
+        assert!(is_everywhere("*:1") && !is_everywhere("0.0.0.0:1"));
     }
 }

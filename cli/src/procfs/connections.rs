@@ -1,11 +1,12 @@
 //! Connections to listeners: how many there are, and what has become of them.
 
 use super::descriptors::sockets;
-use super::processes::Processes;
+use super::processes::{Processes, command, pids};
 use super::sock_diag;
 use super::tcp::{ESTABLISHED, LISTENING, Row, printed, unmapped};
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::path::Path;
 
 /// All connections but those that have ended and only wait.
 fn rows() -> Vec<Row> {
@@ -104,6 +105,22 @@ fn holders(wanted: &HashSet<u64>) -> HashMap<u64, Vec<i32>> {
         }
     }
     holders
+}
+
+/// The processes that have a socket which is bound to this path, with their names, as far as they may be looked at.
+pub(crate) fn holders_of_path(path: &Path) -> Vec<String> {
+    let table = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let inode = |line: &str| {
+        let (fields, bound) = line.split_once(" /")?;
+        (path.to_str()?.strip_prefix('/')? == bound).then(|| fields.split_ascii_whitespace().nth(6)?.parse().ok())?
+    };
+    let inodes: HashSet<u64> = table.lines().filter_map(inode).collect();
+    let has = |pid: &i32| sockets(*pid).into_iter().flatten().any(|(_, inode)| inodes.contains(&inode));
+    let named = |pid: i32| format!("process {pid} ({})", command(pid.unsigned_abs()));
+    if inodes.is_empty() {
+        return Vec::new();
+    }
+    pids().into_iter().flatten().filter(has).map(named).collect()
 }
 
 #[cfg(test)]

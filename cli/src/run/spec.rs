@@ -1,6 +1,7 @@
 //! What `--listen` says: `NAME=ADDRESS[,OPTION…]`.
 
 use crate::address::Address;
+use nix::unistd::{Group, User};
 use std::str::FromStr;
 
 /// In the place of an address.
@@ -20,6 +21,11 @@ pub(crate) struct Spec {
     pub(crate) nonblock: bool,
     /// Of a Unix path.
     pub(crate) mode: Option<u32>,
+    /// The user and the group that a Unix path belongs to, by number.
+    #[serde(default)]
+    pub(crate) owner: Option<u32>,
+    #[serde(default)]
+    pub(crate) group: Option<u32>,
 }
 
 impl FromStr for Spec {
@@ -43,6 +49,8 @@ impl FromStr for Spec {
             v6_only: false,
             nonblock: false,
             mode: None,
+            owner: None,
+            group: None,
         };
         for option in parts {
             spec.set(option)?;
@@ -72,14 +80,25 @@ impl Spec {
         let tcp = matches!(self.place, Some(Address::Tcp(_)));
         let ip = tcp || matches!(self.place, Some(Address::Udp(_)));
         let unix = matches!(self.place, Some(Address::Unix(_)));
+        let path = self.place.as_ref().is_some_and(|place| place.path().is_some());
         match option.split_once('=') {
             Some(("backlog", number)) if tcp || unix => {
                 let number = number.parse().ok().filter(|number| *number > 0);
                 self.backlog = Some(number.ok_or("backlog is a number of connections, such as backlog=1024")?);
             }
-            Some(("mode", mode)) if unix => {
+            Some(("mode", mode)) if path => {
                 let mode = u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o777);
                 self.mode = Some(mode.ok_or("mode is three octal digits, such as mode=660")?);
+            }
+            Some(("owner", name)) if path => {
+                let known = || User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
+                let owner = name.parse().ok().or_else(known);
+                self.owner = Some(owner.ok_or_else(|| format!("owner: there is no user named `{name}`"))?);
+            }
+            Some(("group", name)) if path => {
+                let known = || Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw());
+                let group = name.parse().ok().or_else(known);
+                self.group = Some(group.ok_or_else(|| format!("group: there is no group named `{name}`"))?);
             }
             None if option == "nonblock" && (ip || unix) => self.nonblock = true,
             None if option == "reuseport" && ip => self.reuse_port = true,
@@ -99,7 +118,8 @@ fn options(place: Option<&Address>) -> &'static str {
     match place {
         Some(Address::Tcp(_)) => "there are backlog=N, reuseport, v6only and nonblock",
         Some(Address::Udp(_)) => "there are reuseport, v6only and nonblock",
-        Some(Address::Unix(_)) => "there are backlog=N, mode=OCTAL and nonblock",
+        Some(place) if place.path().is_none() => "there are backlog=N and nonblock",
+        Some(Address::Unix(_)) => "there are backlog=N, mode=OCTAL, owner=USER, group=GROUP and nonblock",
         None => "an inherited one has none",
     }
 }
@@ -124,6 +144,8 @@ mod tests {
         assert_eq!(spec.place, Some(Address::Tcp("127.0.0.1:0".to_owned())));
         let spec: Spec = "a=unix:/run/x=y.sock,mode=660".parse().unwrap();
         assert_eq!((spec.place, spec.mode), (Some(Address::Unix("/run/x=y.sock".into())), Some(0o660)));
+        let spec: Spec = "a=unix:/run/a b.sock,owner=root,group=7".parse().unwrap();
+        assert_eq!((spec.place(), spec.owner, spec.group), ("unix:/run/a b.sock".to_owned(), Some(0), Some(7)));
         assert_eq!(
             "d=udp:[::1]:53,v6only".parse::<Spec>().map(|spec| spec.place),
             Ok(Some(Address::Udp("[::1]:53".to_owned())))
@@ -160,7 +182,6 @@ mod tests {
             ".a=c:1",
             "w=",
             "w=a",
-            "w=:1",
             "w=a:99999",
             "w=unix:",
             "w=a:1,",
@@ -168,6 +189,10 @@ mod tests {
             "w=a:1,backlog=0",
             "w=a:1,mode=660",
             "w=unix:/a,mode=9",
+            "w=unix:/a,owner=",
+            "w=unix:/a,group=no such group",
+            "w=unix:@a,mode=600",
+            "w=a:1,owner=0",
             "w=unix:/a,reuseport",
             "w=udp:a:1,backlog=1",
             "w=inherited,v6only",

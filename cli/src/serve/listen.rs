@@ -1,6 +1,6 @@
 //! Listening: addresses, sockets, accepting.
 
-use crate::address::Address;
+use crate::address::{Address, resolve};
 use crate::system::LocalListener;
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -43,8 +43,12 @@ impl Listener {
     pub(crate) async fn bind(address: &Address) -> Result<Self> {
         match address {
             Address::Tcp(text) => {
-                let listener = tokio::net::TcpListener::bind(text).await;
-                let listener = listener.with_context(|| format!("cannot listen on {text}; is the port in use?"))?;
+                let listen = || {
+                    let listener = std::net::TcpListener::bind(&resolve(text)?[..])?;
+                    listener.set_nonblocking(true)?;
+                    tokio::net::TcpListener::from_std(listener)
+                };
+                let listener = listen().with_context(|| format!("cannot listen on {text}; is the port in use?"))?;
                 let bound = Bound::Address(listener.local_addr().context("asking for the bound address")?);
                 Ok(Listener { kind: Kind::Tcp(listener), bound })
             }

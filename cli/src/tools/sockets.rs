@@ -1,7 +1,7 @@
 //! The sockets that are made for addresses.
 
-use crate::address::Address;
-use crate::system::remove_stale;
+use crate::address::{Address, resolve};
+use crate::system::{is_abstract, listen_at, unix_address};
 use anyhow::{Context, Result, bail};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
@@ -21,12 +21,13 @@ impl Listener {
     pub(super) fn bind(address: &Address) -> Result<Self> {
         let failed = || format!("cannot listen on {address}");
         Ok(match address {
-            Address::Tcp(address) => Listener::Tcp(TcpListener::bind(address).with_context(failed)?),
-            Address::Udp(address) => Listener::Udp(UdpSocket::bind(address).with_context(failed)?),
-            Address::Unix(path) => {
-                remove_stale(path)?;
-                Listener::Unix(UnixListener::bind(path).with_context(failed)?, path.clone())
+            Address::Tcp(address) => {
+                Listener::Tcp(resolve(address).and_then(|all| TcpListener::bind(&all[..])).with_context(failed)?)
             }
+            Address::Udp(address) => {
+                Listener::Udp(resolve(address).and_then(|all| UdpSocket::bind(&all[..])).with_context(failed)?)
+            }
+            Address::Unix(path) => Listener::Unix(listen_at(path).with_context(failed)?, path.clone()),
         })
     }
 
@@ -48,7 +49,9 @@ impl Listener {
             Listener::Udp(_) => bail!("a UDP socket has no connections to accept: leave --accept out"),
             Listener::Unix(listener, path) => {
                 let accepted = listener.accept();
-                let _ = std::fs::remove_file(path);
+                if !is_abstract(&path) {
+                    let _ = std::fs::remove_file(path);
+                }
                 Ok(accepted.context(failed)?.0.into())
             }
         }
@@ -69,15 +72,19 @@ impl From<Listener> for OwnedFd {
 pub(super) fn connect(address: &Address) -> Result<OwnedFd> {
     let failed = || format!("cannot connect to {address}");
     Ok(match address {
-        Address::Tcp(address) => TcpStream::connect(address).with_context(failed)?.into(),
-        Address::Unix(path) => UnixStream::connect(path).with_context(failed)?.into(),
+        Address::Tcp(address) => {
+            resolve(address).and_then(|all| TcpStream::connect(&all[..])).with_context(failed)?.into()
+        }
+        Address::Unix(path) => {
+            unix_address(path).and_then(|at| UnixStream::connect_addr(&at)).with_context(failed)?.into()
+        }
         Address::Udp(address) => connect_udp(address).with_context(failed)?.into(),
     })
 }
 
 fn connect_udp(address: &str) -> std::io::Result<UdpSocket> {
     let mut failure = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
-    for peer in std::net::ToSocketAddrs::to_socket_addrs(address)? {
+    for peer in resolve(address)? {
         let any = if peer.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         match UdpSocket::bind(any).and_then(|socket| socket.connect(peer).map(|()| socket)) {
             Ok(socket) => return Ok(socket),

@@ -1,6 +1,7 @@
 //! The supervisor's folder in its domain, `run-NAME`: its control socket, and a few names for each worker.
 
 use crate::procfs::descriptors::beneath;
+use crate::system::is_bound;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use sharesock::Domain;
@@ -42,7 +43,7 @@ impl Folder {
             longest.display()
         );
         let folder = Folder::locked(&path)?;
-        if UnixStream::connect(folder.short(CONTROL)).is_ok() {
+        if is_bound(&folder.short(CONTROL)).unwrap_or(false) {
             bail!(
                 "a supervisor named {name} runs in {} already: stop it with `sharesock stop {name}`, or choose a --name",
                 domain.path().display()
@@ -69,7 +70,7 @@ impl Folder {
                 return Ok(());
             }
             let folder = Folder::locked(path)?;
-            if UnixStream::connect(folder.short(CONTROL)).is_err() {
+            if !is_bound(&folder.short(CONTROL)).unwrap_or(false) {
                 folder.empty()?;
                 return std::fs::remove_dir(path).with_context(|| format!("removing {}", path.display()));
             }

@@ -1,14 +1,18 @@
 //! Linux.
 
 pub(crate) mod sys;
-pub(crate) use sys::{inherited, is_now, signals};
+pub(crate) use sys::{inherited, is_now, options, signals};
 
 use super::Asked;
+use crate::procfs::connections::holders_of_path;
 use anyhow::{Context, Result, bail};
 use sharesock::Socket;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -123,9 +127,12 @@ pub(crate) struct LocalListener {
 
 impl LocalListener {
     pub(crate) fn bind(path: &Path) -> Result<Self> {
-        remove_stale(path)?;
-        let listener = tokio::net::UnixListener::bind(path);
-        let listener = listener.with_context(|| format!("cannot listen on {}", path.display()))?;
+        let listen = || -> Result<_> {
+            let listener = listen_at(path)?;
+            listener.set_nonblocking(true)?;
+            Ok(tokio::net::UnixListener::from_std(listener)?)
+        };
+        let listener = listen().with_context(|| format!("cannot listen on {}", path.display()))?;
         Ok(LocalListener { listener, path: path.to_owned() })
     }
 
@@ -136,21 +143,73 @@ impl LocalListener {
 
 impl Drop for LocalListener {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        if !is_abstract(&self.path) {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
-/// Removes a socket's path on which nobody listens.
-pub(crate) fn remove_stale(path: &Path) -> Result<()> {
-    let Ok(found) = std::fs::symlink_metadata(path) else { return Ok(()) };
-    if !found.file_type().is_socket() {
-        bail!("{} exists and is no socket: remove it, or name another path", path.display());
+/// Listens at a path, or an abstract name, that nobody has.
+pub(crate) fn listen_at(path: &Path) -> Result<std::os::unix::net::UnixListener> {
+    remove_stale(path)?;
+    Ok(std::os::unix::net::UnixListener::bind_addr(&unix_address(path)?)?)
+}
+
+/// Whether a name of a Unix socket is one of the abstract namespace, `@name`: there is no file of it.
+pub(crate) fn is_abstract(path: &Path) -> bool {
+    path.as_os_str().as_bytes().starts_with(b"@")
+}
+
+/// The address that a path or an abstract name stands for.
+pub(crate) fn unix_address(path: &Path) -> std::io::Result<SocketAddr> {
+    match path.as_os_str().as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
+        _ => SocketAddr::from_pathname(path),
     }
-    match std::os::unix::net::UnixStream::connect(path) {
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path).with_context(|| format!("removing the stale {}", path.display()))
+}
+
+/// Whether a socket of whatever kind is bound to a path. Nothing waits here, and a server there notices nothing.
+///
+/// # Errors
+/// That there is no such path, or that this process may not write to it.
+pub(crate) fn is_bound(path: &Path) -> std::io::Result<bool> {
+    // The kernel looks for a socket before it compares kinds, and a datagram socket is connected without a queue.
+    match UnixDatagram::unbound()?.connect(path) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(false),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
+            // Not permitted is also who is connected to somebody else: that one is bound.
+            if error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error()) { Ok(true) } else { Err(error) }
         }
-        _ => bail!("somebody listens on {} already: stop it, or name another path", path.display()),
+        _ => Ok(true),
+    }
+}
+
+/// Removes the path of a socket that is no more; any other is refused, and told of.
+pub(crate) fn remove_stale(path: &Path) -> Result<()> {
+    if is_abstract(path) {
+        return Ok(());
+    }
+    let Ok(found) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    let kind = found.file_type();
+    if !kind.is_socket() {
+        let what = match () {
+            () if kind.is_dir() => "a directory",
+            () if kind.is_symlink() => "a symbolic link",
+            () if kind.is_fifo() => "a FIFO",
+            () if kind.is_file() => "a file",
+            () => "a device",
+        };
+        bail!("{} exists and is no socket but {what}: remove it, or name another path", path.display());
+    }
+    match is_bound(path) {
+        Ok(false) => std::fs::remove_file(path).with_context(|| format!("removing the stale {}", path.display())),
+        Ok(true) => {
+            let who = holders_of_path(path);
+            let who = if who.is_empty() { "another process".to_owned() } else { who.join(" and ") };
+            bail!("{} is in use by {who}: stop it, or name another path", path.display())
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("trying who has {}", path.display())),
     }
 }
 

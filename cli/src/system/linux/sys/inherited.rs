@@ -83,6 +83,11 @@ pub(crate) fn close_on_exec(announced: &[Announced]) -> Result<()> {
     Ok(())
 }
 
+/// Takes all that is announced for this process, with their names.
+pub(crate) fn take_announced() -> Result<Vec<(String, OwnedFd)>> {
+    announced()?.into_iter().map(|Announced { name, number }| Ok((name, take(number)?))).collect()
+}
+
 /// Takes the descriptor that was passed under this number. It is closed on exec from then on, like all others here.
 pub(crate) fn take(number: RawFd) -> Result<OwnedFd> {
     ensure!(number >= FIRST, "descriptor {number} is a standard one");

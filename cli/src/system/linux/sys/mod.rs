@@ -1,6 +1,7 @@
 //! What needs `unsafe`, or is but a system call.
 
 pub(crate) mod inherited;
+pub(crate) mod options;
 pub(crate) mod signals;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
