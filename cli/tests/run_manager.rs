@@ -4,7 +4,7 @@
 mod running;
 
 use command_fds::{CommandFdExt, FdMapping};
-use running::{LONG, PROGRAM, Setup, Supervisor, count_of_descriptors, guard_of, number, text};
+use running::{LONG, PROGRAM, Setup, Supervisor, ask, count_of_descriptors, guard_of, number, text};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use std::io::{IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
@@ -29,6 +29,7 @@ fn listeners_that_are_passed_are_used() {
     let (at_one, at_other) = (one.local_addr().unwrap(), other.local_addr().unwrap());
     // One that nobody wants is among them, and one that is wanted at its own address.
     let unwanted = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at_unwanted = unwanted.local_addr().unwrap();
     let passed = vec![OwnedFd::from(unwanted), one.try_clone().unwrap().into(), other.try_clone().unwrap().into()];
     let web = format!("web={at_other}");
     let options = ["--listen", &web, "--listen", "admin=inherited", "--listen", "new=127.0.0.1:0"];
@@ -38,6 +39,7 @@ fn listeners_that_are_passed_are_used() {
     let setup = Setup::by(activated("strange:admin:web", passed), &options);
     let supervisor = setup.start();
     supervisor.wait_for_line("a descriptor named strange was passed, and is not used");
+    assert!(TcpStream::connect(at_unwanted).is_err(), "nobody has it, or clients would wait for ever");
     assert_eq!(supervisor.address("web"), at_other.to_string());
     assert_eq!(supervisor.address("admin"), at_one.to_string());
     assert_eq!(count_of_descriptors(guard_of(supervisor.pid()).unwrap()), 3, "the guard has none of them");
@@ -49,6 +51,25 @@ fn listeners_that_are_passed_are_used() {
     supervisor.do_it(&["upgrade"]);
     supervisor.do_it(&["reload"]);
     assert_eq!(supervisor.address("web"), at_other.to_string());
+    supervisor.end();
+}
+
+#[test]
+fn all_listeners_that_are_passed_under_one_name_are_used() {
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let addresses = listeners.each_ref().map(|listener| listener.local_addr().unwrap().to_string());
+    let passed = listeners.into_iter().map(OwnedFd::from).collect();
+    let supervisor = Setup::by(activated("web:web", passed), &["--listen", "web=inherited"]).start();
+    for (command, generation) in [(None, 1), (Some("reload"), 2), (Some("upgrade"), 2)] {
+        command.into_iter().for_each(|command| _ = supervisor.do_it(&[command]));
+        supervisor.until_served_by(generation);
+        for address in &addresses {
+            assert_eq!(ask(address, "environment")["LISTEN_FDNAMES"], "web:web");
+        }
+    }
+    let status = supervisor.status();
+    let told: Vec<_> = status["listeners"].as_array().unwrap().iter().map(|listener| &listener["address"]).collect();
+    assert_eq!(told, addresses.each_ref());
     supervisor.end();
 }
 

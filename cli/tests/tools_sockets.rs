@@ -62,7 +62,7 @@ fn unix_paths_are_served_and_removed() {
     assert!(!path.exists());
     served.end().expect(0, "");
     let _taken = UnixListener::bind(&path).unwrap();
-    place.run(&["listen", &address, "--", "true"], "").expect(1, "somebody listens");
+    place.run(&["listen", &address, "--", "true"], "").expect(1, "is in use by process");
 }
 
 #[test]

@@ -18,9 +18,10 @@ use super::worker::context::WorkerContext;
 use super::worker::guard::Guard;
 use super::worker::plan::Plan;
 use crate::domain::open_domain;
-use crate::system::inherited::{Announced, announced, take};
+use crate::system::inherited::take_announced;
 use anyhow::Result;
 use sharesock::{Endpoint, Socket};
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::rc::Rc;
 use tokio::sync::mpsc::unbounded_channel;
@@ -55,16 +56,17 @@ fn begin_anew(options: Options, reporter: Reporter, stream: SignalStream) -> Res
     let name = options.name();
     let domain = open_domain(options.domain.as_ref())?;
     let path = Folder::path_of(&domain, &name);
-    // Before a child is started, which would have them, too.
-    let passed = passed(&options, &reporter)?;
+    // Before there is any other process: none may hold what it was not meant to.
+    let passed = passed(take_announced()?, &options, &reporter)?;
     // Before there is anything to clean up. (Where another supervisor of this name answers, it removes nothing.)
     let guard = Guard::start(options.stop_signal, options.stop_timeout, &path)?;
     let (folder, control) = Folder::claim(&domain, &name)?;
     let begun = || {
         become_subreaper()?;
         guard.paths(&options.listen);
-        let plan = Rc::new(Plan::make(options, &passed)?);
-        let metrics = plan.options.metrics.map(metrics::bind).transpose()?;
+        let resolved = options.resolve();
+        let plan = Rc::new(Plan::make(options, &resolved, &passed)?);
+        let metrics = plan.options.metrics.as_deref().map(metrics::bind).transpose()?;
         let dispatcher = match plan.options.giving() {
             Some(_) => Some(Dispatcher::new(signals::with_signals_blocked(|| Endpoint::open(&domain))?, 0)),
             None => None,
@@ -94,14 +96,14 @@ fn begin_anew(options: Options, reporter: Reporter, stream: SignalStream) -> Res
 }
 
 /// Listeners that whoever started this has passed, under the names that are asked for.
-fn passed(options: &Options, reporter: &Reporter) -> Result<Vec<Rc<Listener>>> {
+fn passed(announced: Vec<(String, OwnedFd)>, options: &Options, reporter: &Reporter) -> Result<Vec<Rc<Listener>>> {
     let mut listeners = Vec::new();
-    for Announced { name, number } in announced()? {
+    for (name, descriptor) in announced {
         match options.listen.iter().find(|spec| spec.name == name) {
-            Some(spec) => listeners.push(Rc::new(Listener::adopt(spec, Socket::try_from(take(number)?)?)?)),
+            Some(spec) => listeners.push(Rc::new(Listener::adopt(spec, Socket::try_from(descriptor)?)?)),
             None => {
-                // Neither this process nor a worker may hold it: nobody would accept from it.
-                drop(take(number)?);
+                // Nobody may hold it: nobody would accept from it.
+                drop(descriptor);
                 let why =
                     format!("a descriptor named {name} was passed, and is not used: give --listen {name}=inherited");
                 reporter.trouble(&why);

@@ -1,18 +1,18 @@
 //! The options of `sharesock run`: from the command line, the environment, and a file.
 
+use super::listener::Resolved;
 use super::placeholders::check_placeholders;
 use super::readiness::Check;
 use super::report::{Format, OutputFormat};
 use super::signals;
 use super::spec::{Spec, check_name};
-use crate::address::Address;
+use crate::address::{Address, resolve};
 use crate::seconds;
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use rustix::process::Signal;
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -40,9 +40,11 @@ pub(crate) struct Options {
     /// Name that `reload`, `status` and `stop` use [default: file name of COMMAND]
     #[arg(long, env = "SHARESOCK_NAME", value_parser = name)]
     pub(crate) name: Option<String>,
-    /// A listener: NAME=HOST:PORT (port 0 picks one), NAME=udp:HOST:PORT, NAME=unix:PATH, or NAME=inherited; options follow
-    /// after commas: backlog=N, reuseport, v6only, nonblock, mode=OCTAL; may be given several times.
-    #[arg(long, value_name = "NAME=ADDRESS", env = "SHARESOCK_LISTEN", value_delimiter = ' ')]
+    /// A listener: NAME=HOST:PORT (port 0 picks one, no host or `*` means all addresses), NAME=udp:HOST:PORT,
+    /// NAME=unix:PATH, NAME=unix:@ABSTRACT, or NAME=inherited; options follow after commas: backlog=N, reuseport, v6only,
+    /// nonblock, mode=OCTAL, owner=USER, group=GROUP; may be given several times [env: SHARESOCK_LISTEN, one a line, or
+    /// separated by spaces].
+    #[arg(long, value_name = "NAME=ADDRESS")]
     pub(crate) listen: Vec<Spec>,
     /// The number of worker processes; with `--via stdio`, of connections at a time.
     #[arg(long, default_value_t = 1, env = "SHARESOCK_WORKERS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -89,8 +91,8 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) check: bool,
     /// Answer requests for metrics, in the format of Prometheus, at this address.
-    #[arg(long, value_name = "HOST:PORT", env = "SHARESOCK_METRICS")]
-    pub(crate) metrics: Option<SocketAddr>,
+    #[arg(long, value_name = "HOST:PORT", env = "SHARESOCK_METRICS", value_parser = tcp)]
+    pub(crate) metrics: Option<String>,
     /// Write the bound addresses and process ids to this file, as JSON, when all workers are ready.
     #[arg(long, value_name = "FILE", env = "SHARESOCK_READY_FILE")]
     pub(crate) ready_file: Option<PathBuf>,
@@ -152,9 +154,7 @@ impl FromStr for Ready {
             ("auto", "") => Ok(Ready::Auto),
             ("notify", "") => Ok(Ready::Notify),
             ("connect", "") => Ok(Ready::Accept),
-            ("connect", address) if address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
-                Ok(Ready::Connect(address.to_owned()))
-            }
+            ("connect", address) => tcp(address).map(Ready::Connect),
             ("exec", command) if !command.is_empty() => Ok(Ready::Exec(command.to_owned())),
             ("http", check) => check.parse().map(Ready::Http),
             ("time", time) => seconds(time).map(Ready::Time),
@@ -171,6 +171,14 @@ fn live(text: &str) -> Result<Ready, String> {
     text.parse().ok().filter(fits).ok_or_else(|| "give http=PATH, http=STATUS:PATH or exec=COMMAND".to_owned())
 }
 
+/// `HOST:PORT`.
+fn tcp(text: &str) -> Result<String, String> {
+    match text.parse() {
+        Ok(Address::Tcp(address)) => Ok(address),
+        _ => Err(format!("`{text}` is no address: give HOST:PORT, such as localhost:9100")),
+    }
+}
+
 fn name(text: &str) -> Result<String, String> {
     check_name(text).map(|()| text.to_owned())
 }
@@ -178,6 +186,25 @@ fn name(text: &str) -> Result<String, String> {
 /// A day is more than anybody waits, and less than what overflows.
 fn seconds(text: &str) -> Result<Duration, String> {
     seconds::parse(text, 0.0..=86_400.0).map_err(|_| "give seconds, at most 86400, such as 2 or 0.5".to_owned())
+}
+
+/// The variable that names listeners.
+const LISTEN: &str = "SHARESOCK_LISTEN";
+
+/// A command line with the listeners that a variable names, if it names none itself.
+fn with_listeners(mut line: Vec<OsString>, variable: Option<OsString>) -> Result<Vec<OsString>> {
+    let names_some =
+        |word: &OsString| word.to_str().is_some_and(|word| word == "--listen" || word.starts_with("--listen="));
+    let Some(variable) = variable.filter(|_| !line.iter().take_while(|word| *word != "--").any(names_some)) else {
+        return Ok(line);
+    };
+    let text = variable.to_str().with_context(|| format!("{LISTEN} is {variable:?}, which is no text"))?;
+    // A path may have spaces.
+    let specs: Vec<_> = if text.contains('\n') { text.lines().collect() } else { text.split(' ').collect() };
+    let specs = specs.into_iter().filter(|spec| !spec.is_empty()).map(|spec| format!("--listen={spec}").into());
+    let behind_name = line.len().min(1);
+    line.splice(behind_name..behind_name, specs);
+    Ok(line)
 }
 
 /// The part of the command line behind the program's name.
@@ -196,7 +223,8 @@ struct Line {
 impl Options {
     /// What this command line, the environment and the file say now.
     pub(crate) fn load(line: &[OsString]) -> Result<Self> {
-        let line = crate::config::with_file(&Line::command(), line.to_vec())?;
+        let line = with_listeners(line.to_vec(), std::env::var_os(LISTEN))?;
+        let line = crate::config::with_file(&Line::command(), line)?;
         let matches = Line::command().try_get_matches_from(line).map_err(|error| anyhow!("{}", error.render()))?;
         let options = Line::from_arg_matches(&matches).map_err(|error| anyhow!("{}", error.render()))?.options;
         options.validate()?;
@@ -237,6 +265,16 @@ impl Options {
             return check_placeholders(&self.command, &[]);
         }
         check_placeholders(&self.command, &names)
+    }
+
+    /// What the hosts of its listeners stand for. Asking for names may take a while.
+    pub(crate) fn resolve(&self) -> Resolved {
+        let address = |spec: &Spec| match &spec.place {
+            Some(Address::Tcp(address) | Address::Udp(address)) => Some(address.clone()),
+            _ => None,
+        };
+        let resolved = |address: String| (address.clone(), resolve(&address));
+        self.listen.iter().filter_map(address).map(resolved).collect()
     }
 
     /// Its name, or what it is called by its command.
@@ -288,6 +326,20 @@ mod tests {
         ] {
             assert!(wrong.parse::<Ready>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_variable_names_listeners_whose_paths_may_have_spaces() {
+        let with = |line: &[&str], variable: &str| {
+            let line = with_listeners(line.iter().map(Into::into).collect(), Some(variable.into())).unwrap();
+            line.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(with(&["run", "--", "x"], "a=h:1 b=h:2"), ["run", "--listen=a=h:1", "--listen=b=h:2", "--", "x"]);
+        assert_eq!(with(&["run"], "a=unix:/x y\n\nb=h:2\n"), ["run", "--listen=a=unix:/x y", "--listen=b=h:2"]);
+        assert_eq!(with(&["run"], ""), ["run"]);
+        // The command line comes first; what is behind the dashes is not of it.
+        assert_eq!(with(&["run", "--listen", "c=h:3"], "a=h:1"), ["run", "--listen", "c=h:3"]);
+        assert_eq!(with(&["run", "--", "--listen"], "a=h:1"), ["run", "--listen=a=h:1", "--", "--listen"]);
     }
 
     #[test]

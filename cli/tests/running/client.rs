@@ -4,7 +4,8 @@ use super::LONG;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, UdpSocket};
-use std::os::unix::net::UnixStream;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
 
 trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
@@ -13,11 +14,14 @@ impl<T: Read + Write + Send> Stream for T {}
 pub(crate) struct Connection(BufReader<Box<dyn Stream>>);
 
 impl Connection {
-    /// To `HOST:PORT` or `unix:PATH`.
+    /// To `HOST:PORT`, `unix:PATH` or `unix:@NAME`.
     pub(crate) fn open(address: &str) -> Self {
         let stream: Box<dyn Stream> = match address.strip_prefix("unix:") {
             Some(path) => {
-                let stream = UnixStream::connect(path).unwrap();
+                let stream = match path.strip_prefix('@') {
+                    Some(name) => UnixStream::connect_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap(),
+                    None => UnixStream::connect(path).unwrap(),
+                };
                 stream.set_read_timeout(Some(LONG)).unwrap();
                 Box::new(stream)
             }

@@ -6,7 +6,7 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_op
 use serde_json::{Value, json};
 use sharesock::{Domain, Endpoint, ProtocolInfo};
 use signal_hook::consts::{SIGTERM, SIGUSR1};
-use socket2::{Socket, Type};
+use socket2::{SockFilter, Socket, Type};
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
@@ -252,6 +252,11 @@ fn serve_one(mut stream: UnixStream) {
         "environment" => std::env::vars().collect(),
         "listeners" => listeners().iter().map(describe).collect(),
         "limit" => json!(rustix::process::getrlimit(rustix::process::Resource::Nofile).current),
+        "spoil" | "spoil-last" => {
+            let listeners = listeners();
+            spoil(&listeners[if word == "spoil" { 0 } else { listeners.len() - 1 }], rest);
+            who()
+        }
         "child" => json!(start_child("exec sleep 1000")),
         "exit" => exit(rest.parse().unwrap()),
         // Its parent ends at once.
@@ -277,6 +282,26 @@ fn serve_one(mut stream: UnixStream) {
     let _ = writeln!(stream, "{answer}");
 }
 
+/// What a worker can do to a listener that others have, too.
+fn spoil(listener: &Socket, how: &str) {
+    match how {
+        "shutdown" => listener.shutdown(std::net::Shutdown::Both).unwrap(),
+        "disconnect" => rustix::net::connect_unspec(listener).unwrap(),
+        "connect" => listener.connect(&"127.0.0.1:9".parse::<std::net::SocketAddr>().unwrap().into()).unwrap(),
+        "options" => {
+            listener.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+            listener.set_linger(Some(Duration::from_secs(1))).unwrap();
+            listener.set_keepalive(true).unwrap();
+            listener.set_tcp_nodelay(true).unwrap();
+        }
+        "filter" => {
+            // It takes nothing.
+            listener.attach_filter(&[SockFilter::new(0x06, 0, 0, 0)]).unwrap();
+        }
+        _ => panic!("{how}"),
+    }
+}
+
 fn who() -> Value {
     let variable = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
     json!({
@@ -293,6 +318,10 @@ fn describe(socket: &Socket) -> Value {
         "datagrams": socket.r#type().unwrap() == Type::DGRAM,
         "reuse_port": socket.reuse_port().ok(),
         "only_v6": socket.only_v6().ok(),
+        "keepalive": socket.keepalive().unwrap(),
+        "timeout": socket.read_timeout().unwrap().is_some(),
+        "linger": socket.linger().unwrap().is_some(),
+        "nodelay": socket.tcp_nodelay().ok(),
         "cookie": rustix::net::sockopt::socket_cookie(socket).unwrap(),
     })
 }

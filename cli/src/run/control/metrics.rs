@@ -1,6 +1,7 @@
 //! Metrics over HTTP, for who asks.
 
 use super::{Answer, Client, Request};
+use crate::address::resolve;
 use anyhow::{Context, Result};
 use http::{Method, Response, StatusCode, header};
 use http_body_util::Full;
@@ -24,8 +25,10 @@ const MOST_CLIENTS: usize = 8;
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Takes the address.
-pub(crate) fn bind(address: SocketAddr) -> Result<std::net::TcpListener> {
-    std::net::TcpListener::bind(address).with_context(|| format!("cannot answer for metrics at {address}"))
+pub(crate) fn bind(address: &str) -> Result<std::net::TcpListener> {
+    resolve(address)
+        .and_then(|addresses| std::net::TcpListener::bind(&addresses[..]))
+        .with_context(|| format!("cannot answer for metrics at {address}"))
 }
 
 /// Answers `GET /metrics`, until the task is stopped.

@@ -1,52 +1,73 @@
 //! The supervisor's listeners: made once, and passed on for as long as it, or its successor, lives.
 
+mod bind;
+mod facts;
+mod mend;
+
+pub(crate) use facts::Facts;
+pub(crate) use mend::Use;
+
 use super::report::Report;
 use super::spec::Spec;
 use crate::address::Address;
 use crate::procfs::machine::setting;
-use crate::system::remove_stale;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use facts::State;
 use sharesock::Socket;
-use socket2::{Domain, Protocol, SockAddr, Type};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use socket2::{SockAddr, Type};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::rc::Rc;
 
 /// As many connections wait to be accepted if nothing else is said; the system's own limit holds, too.
 const BACKLOG: i32 = 4096;
+
+/// What the hosts of listeners stand for, by `HOST:PORT`.
+pub(crate) type Resolved = BTreeMap<String, io::Result<Vec<SocketAddr>>>;
 
 /// A socket that listens, or, of UDP, is bound.
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) spec: Spec,
-    pub(crate) socket: Socket,
     /// As `--listen` spells it, with the port that was picked.
     pub(crate) address: String,
     /// It was passed to the supervisor: its path is whose who made it.
     pub(crate) passed: bool,
+    /// Addresses of its host at which it does not listen.
+    pub(crate) left_out: Vec<SocketAddr>,
+    /// The same for all that were made from it by [`again`](Self::again).
+    shared: Rc<RefCell<Shared>>,
+}
+
+/// The socket, which may be replaced, and what is known of it.
+#[derive(Debug)]
+struct Shared {
+    socket: Rc<Socket>,
+    born: Facts,
+    /// What was said of it, and is not said again.
+    said: HashSet<String>,
 }
 
 impl Listener {
-    pub(crate) fn bind(spec: &Spec) -> Result<Self> {
-        let socket = match &spec.place {
-            Some(Address::Tcp(address)) => bind_ip(spec, address, Type::STREAM, Protocol::TCP),
-            Some(Address::Udp(address)) => bind_ip(spec, address, Type::DGRAM, Protocol::UDP),
-            Some(Address::Unix(path)) => bind_unix(spec, path),
-            None => {
-                bail!(
-                    "nobody passed a listener named {}: start this by socket activation, or give an address",
-                    spec.name
-                )
-            }
+    pub(crate) fn bind(spec: &Spec, resolved: &Resolved) -> Result<Self> {
+        let context = || format!("cannot listen on {} for {}", spec.place(), spec.name);
+        let unknown = Ok(Vec::new());
+        let addresses = match &spec.place {
+            Some(Address::Tcp(address) | Address::Udp(address)) => resolved.get(address).unwrap_or(&unknown),
+            _ => &unknown,
         };
-        let socket = socket.with_context(|| format!("cannot listen on {} for {}", spec.place(), spec.name))?;
-        Listener::from_socket(spec.clone(), socket.into(), false)
+        let (socket, left_out) = bind::bind(spec, addresses).with_context(context)?;
+        let listener = Listener::from_socket(spec.clone(), socket.into(), false, None)?;
+        Ok(Listener { left_out, ..listener })
     }
 
     /// One that was made by another process.
     pub(crate) fn adopt(spec: &Spec, socket: Socket) -> Result<Self> {
-        let listener = Listener::from_socket(spec.clone(), socket, true)?;
+        let listener = Listener::from_socket(spec.clone(), socket, true, None)?;
         if let Some(Address::Tcp(wanted) | Address::Udp(wanted)) = &spec.place {
             let port = |address: &str| address.rsplit_once(':').map(|(_, port)| port.to_owned()).unwrap_or_default();
             let (wanted, found) = (port(wanted), port(&listener.address));
@@ -62,24 +83,34 @@ impl Listener {
         Ok(listener)
     }
 
-    /// One that the predecessor had.
-    pub(crate) fn inherit(spec: &Spec, socket: Socket, passed: bool) -> Result<Self> {
-        Listener::from_socket(spec.clone(), socket, passed)
+    /// One that the predecessor had; what is not known of its birth is as it is now.
+    pub(crate) fn inherit(spec: &Spec, socket: Socket, passed: bool, born: Option<Facts>) -> Result<Self> {
+        Listener::from_socket(spec.clone(), socket, passed, born)
     }
 
     /// The same socket, under another name, or with what can be changed of it changed.
     pub(crate) fn again(&self, spec: &Spec) -> Result<Self> {
         let context = || format!("cannot change {} at {}", self.spec.name, self.address);
-        let socket = self.socket.try_clone().with_context(context)?;
         if self.accepts() && spec.backlog != self.spec.backlog {
-            socket.as_socket().listen(spec.backlog.unwrap_or(BACKLOG)).with_context(context)?;
+            self.socket().as_socket().listen(spec.backlog.unwrap_or(BACKLOG)).with_context(context)?;
         }
-        if let (Some(Address::Unix(path)), Some(mode)) =
-            (&spec.place, spec.mode.filter(|mode| Some(*mode) != self.spec.mode))
-        {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).with_context(context)?;
+        let permissions = |spec: &Spec| (spec.mode, spec.owner, spec.group);
+        let changes = permissions(spec) != permissions(&self.spec);
+        if let (Some(path), true) = (self.path(), changes) {
+            bind::set_permissions(spec, path).with_context(context)?;
         }
-        Listener::from_socket(spec.clone(), socket, self.passed)
+        let listener = Listener {
+            spec: spec.clone(),
+            address: self.address.clone(),
+            passed: self.passed,
+            left_out: Vec::new(),
+            shared: Rc::clone(&self.shared),
+        };
+        if spec.nonblock != self.spec.nonblock || changes {
+            listener.set_nonblocking()?;
+            listener.note_changes(changes);
+        }
+        Ok(listener)
     }
 
     /// As many connections may wait to be accepted; the system's own limit holds, too.
@@ -88,14 +119,23 @@ impl Listener {
         u64::from(self.spec.backlog.unwrap_or(BACKLOG).unsigned_abs()).min(limit.unwrap_or(u64::MAX))
     }
 
+    pub(crate) fn socket(&self) -> Rc<Socket> {
+        Rc::clone(&self.shared.borrow().socket)
+    }
+
+    /// What a successor must know to see what has changed.
+    pub(crate) fn born(&self) -> Facts {
+        self.shared.borrow().born.clone()
+    }
+
     /// The number by which the kernel's tables name it.
     pub(crate) fn inode(&self) -> Option<u64> {
-        rustix::fs::fstat(self.socket.as_fd()).ok().map(|stat| stat.st_ino)
+        rustix::fs::fstat(self.socket().as_fd()).ok().map(|stat| stat.st_ino)
     }
 
     /// Where a connection to it can be made from here.
     pub(crate) fn reached_at(&self) -> Option<SocketAddr> {
-        let mut address = self.socket.as_socket().local_addr().ok()?.as_socket()?;
+        let mut address = self.socket().as_socket().local_addr().ok()?.as_socket()?;
         match address {
             SocketAddr::V4(_) if address.ip().is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
             SocketAddr::V6(_) if address.ip().is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -108,75 +148,69 @@ impl Listener {
         Report::Listening { name: self.spec.name.clone(), address: self.address.clone() }
     }
 
-    fn from_socket(spec: Spec, socket: Socket, passed: bool) -> Result<Self> {
+    /// What of its host is not listened on, in words.
+    pub(crate) fn partly(&self) -> Option<String> {
+        let others: Vec<_> = self.left_out.iter().map(SocketAddr::to_string).collect();
+        let (name, place) = (&self.spec.name, self.spec.place());
+        (!others.is_empty()).then(|| {
+            format!(
+                "{name} listens on {} alone: {place} means {}, too; give each its own --listen",
+                self.address,
+                others.join(" and ")
+            )
+        })
+    }
+
+    fn from_socket(spec: Spec, socket: Socket, passed: bool, born: Option<Facts>) -> Result<Self> {
         let bound = socket.as_socket().local_addr().context("asking for the bound address")?;
         let datagrams = socket.as_socket().r#type().context("asking for the kind of socket")? == Type::DGRAM;
         let address = match bound.as_socket() {
             Some(address) if datagrams => format!("udp:{address}"),
             Some(address) => address.to_string(),
-            None => bound.as_pathname().map_or_else(|| "unix:".to_owned(), |path| format!("unix:{}", path.display())),
+            None => format!("unix:{}", unix_name(&bound)),
         };
-        if spec.nonblock {
-            socket.as_socket().set_nonblocking(true).context("making a listener non-blocking")?;
+        let known = born.is_some();
+        let now = Facts::of(&socket, None);
+        let shared = Shared { socket: Rc::new(socket), born: born.unwrap_or(now), said: HashSet::new() };
+        let shared = Rc::new(RefCell::new(shared));
+        let listener = Listener { spec, address, passed, left_out: Vec::new(), shared };
+        if !known {
+            listener.set_nonblocking()?;
+            listener.note_changes(true);
         }
-        Ok(Listener { spec, socket, address, passed })
+        Ok(listener)
     }
 
-    /// Whether connections can be accepted from it.
+    fn set_nonblocking(&self) -> Result<()> {
+        if self.spec.nonblock {
+            self.socket().as_socket().set_nonblocking(true).context("making a listener non-blocking")?;
+        }
+        Ok(())
+    }
+
+    /// Whether connections can be accepted from it, or could before it was spoilt.
     pub(crate) fn accepts(&self) -> bool {
-        self.socket.as_socket().is_listener().unwrap_or(false)
+        self.shared.borrow().born.state == State::Listens
     }
 
     /// The path that must go when nobody listens there any more.
     pub(crate) fn path(&self) -> Option<&Path> {
-        match &self.spec.place {
-            Some(Address::Unix(path)) if !self.passed => Some(path),
-            _ => None,
+        self.spec.place.as_ref().filter(|_| !self.passed)?.path()
+    }
+
+    /// Removes its path, unless that is another file by now.
+    pub(crate) fn remove_path(&self) {
+        if let Some(path) = self.path().filter(|path| Facts::has_file(&self.shared.borrow().born, path)) {
+            let _ = std::fs::remove_file(path);
         }
     }
 }
 
-fn bind_ip(spec: &Spec, address: &str, kind: Type, protocol: Protocol) -> Result<socket2::Socket> {
-    let mut failure = None;
-    for address in address.to_socket_addrs().context("the host is not known")? {
-        match bind_at(spec, address, kind, protocol) {
-            Ok(socket) => return Ok(socket),
-            Err(error) => failure = Some(error),
-        }
+/// The name of a Unix socket: a path, or `@` and an abstract name, in letters that can be printed.
+fn unix_name(address: &SockAddr) -> String {
+    match (address.as_pathname(), address.as_abstract_namespace()) {
+        (Some(path), _) => path.display().to_string(),
+        (None, Some(name)) => format!("@{}", name.escape_ascii()),
+        (None, None) => String::new(),
     }
-    let failure = failure.context("the host has no address")?;
-    match failure.kind() {
-        std::io::ErrorKind::AddrInUse => Err(failure).context("the port is in use: stop who has it, or name another"),
-        _ => Err(failure.into()),
-    }
-}
-
-fn bind_at(spec: &Spec, address: SocketAddr, kind: Type, protocol: Protocol) -> std::io::Result<socket2::Socket> {
-    let socket = socket2::Socket::new(Domain::for_address(address), kind, Some(protocol))?;
-    if kind == Type::STREAM {
-        socket.set_reuse_address(true)?;
-    }
-    if spec.reuse_port {
-        socket.set_reuse_port(true)?;
-    }
-    if address.is_ipv6() {
-        socket.set_only_v6(spec.v6_only)?;
-    }
-    socket.bind(&address.into())?;
-    if kind == Type::STREAM {
-        socket.listen(spec.backlog.unwrap_or(BACKLOG))?;
-    }
-    Ok(socket)
-}
-
-fn bind_unix(spec: &Spec, path: &Path) -> Result<socket2::Socket> {
-    remove_stale(path)?;
-    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&SockAddr::unix(path).context("the path is too long for a socket")?)?;
-    if let Some(mode) = spec.mode {
-        // Nobody gets in before: it does not listen yet.
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-    }
-    socket.listen(spec.backlog.unwrap_or(BACKLOG))?;
-    Ok(socket)
 }

@@ -3,6 +3,7 @@
 use super::exec::succeeds;
 use super::judge::Evidence;
 use super::{Serves, Target};
+use crate::address::resolve;
 use crate::procfs::connections::{Fate, listening_at};
 use crate::procfs::processes::{Processes, waited};
 use crate::procfs::waits::Waits;
@@ -10,7 +11,7 @@ use crate::run::machine::WorkerId;
 use rustix::process::Pid;
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// How long a connection may take to be made, and to be taken.
@@ -59,7 +60,7 @@ fn look_at(target: &Target, family: &[i32], seen: &mut Evidence) {
         }
         Serves::Address(address) => {
             if seen.addresses.is_empty() {
-                seen.addresses = addresses(address);
+                seen.addresses = resolve(address).unwrap_or_default();
             }
             seen.addresses.iter().copied().flat_map(listening_at).collect()
         }
@@ -182,8 +183,4 @@ fn try_at(address: SocketAddr) -> Fate {
             fate => return fate.unwrap_or(Fate::Waiting),
         }
     }
-}
-
-fn addresses(text: &str) -> Vec<SocketAddr> {
-    text.to_socket_addrs().map(Iterator::collect).unwrap_or_default()
 }

@@ -137,7 +137,7 @@ impl Supervisor {
             self.tell_manager(|manager| manager.forget(&gone.spec.name));
         }
         for new in wanted.iter().filter(|wanted| !among(&self.stored, wanted)) {
-            self.tell_manager(|manager| manager.store(&new.spec.name, new.socket.as_fd()));
+            self.tell_manager(|manager| manager.store(&new.spec.name, new.socket().as_fd()));
         }
         self.stored = wanted;
     }

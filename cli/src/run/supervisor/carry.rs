@@ -49,7 +49,7 @@ impl Supervisor {
         let mut sockets =
             vec![(Label::Control, same(control.as_fd())?), (Label::Guard, same(context.guard.line().as_fd())?)];
         for listener in &plan.listeners {
-            sockets.push((Label::Listener(listener.spec.name.clone()), listener.socket.try_clone()?));
+            sockets.push((Label::Listener(listener.spec.name.clone()), listener.socket().try_clone()?));
         }
         for (id, worker) in workers {
             sockets.push((Label::Notify(*id), same(worker.notify.as_fd())?));
@@ -74,7 +74,8 @@ impl Supervisor {
             name: name.clone(),
             machine: machine.carry(),
             giving: plan.options.giving(),
-            listen: plan.listeners.iter().map(|listener| listener.spec.clone()).collect(),
+            listen: plan.options.listen.clone(),
+            births: plan.listeners.iter().map(|listener| listener.born()).collect(),
             passed: names(&|listener| listener.passed),
             ignored: names(&|listener| listener.inode().is_some_and(|inode| ignored.contains(&inode))),
             workers: workers

@@ -175,9 +175,10 @@ enum Acceptor {
 
 impl Acceptor {
     fn new(listener: &Listener) -> std::io::Result<Self> {
-        let socket = OwnedFd::from(listener.socket.as_socket().try_clone()?);
-        listener.socket.as_socket().set_nonblocking(true)?;
-        Ok(match listener.socket.as_socket().local_addr()?.is_unix() {
+        let socket = listener.socket();
+        let socket = OwnedFd::from(socket.as_socket().try_clone()?);
+        listener.socket().as_socket().set_nonblocking(true)?;
+        Ok(match listener.socket().as_socket().local_addr()?.is_unix() {
             true => Acceptor::Unix(UnixListener::from_std(socket.into())?),
             false => Acceptor::Tcp(TcpListener::from_std(socket.into())?),
         })

@@ -127,6 +127,7 @@ impl Supervisor {
         worker.ignore();
         let leaves_orphans = self.keep_orphans(id, &mut worker);
         self.handle(Event::Ended { worker: id, how, printed, leaves_orphans });
+        self.mend_listeners();
     }
 
     /// Keeps what is left of a worker's group, if anything is.

@@ -4,6 +4,7 @@ mod answers;
 mod carry;
 pub(super) mod dispatch;
 mod happenings;
+mod listening;
 mod perform;
 
 use super::clock::Moment;
@@ -147,9 +148,7 @@ impl Supervisor {
 
     /// Begins to listen, and starts the first workers.
     pub(super) fn start(&mut self) {
-        for listener in &self.plan().listeners {
-            self.reporter.say(&listener.report());
-        }
+        self.plan().listeners.iter().for_each(|listener| self.say_listening(listener));
         self.accept();
     }
 

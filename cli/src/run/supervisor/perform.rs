@@ -3,6 +3,7 @@
 use super::Supervisor;
 use crate::run::background;
 use crate::run::control::Answer;
+use crate::run::listener::Resolved;
 use crate::run::machine::{Action, Event, Notice, Reply, Rules, WorkerId};
 use crate::run::options::{self, Options};
 use crate::run::report::Report;
@@ -66,6 +67,7 @@ impl Supervisor {
     }
 
     fn start_worker(&mut self, worker: WorkerId, generation: u32, slot: u32) -> Result<i32> {
+        self.mend_listeners();
         let plan = self.plans.get(&generation).map_or_else(|| Rc::clone(self.plan()), Rc::clone);
         let new = Worker::start(&self.context, &plan, (worker, generation, slot), None)?;
         let pid = new.record.pid;
@@ -118,7 +120,11 @@ impl Supervisor {
     /// Reads the options where it holds nobody up: a file may be anything.
     fn read_options(&self, generation: u32) {
         let events = self.context.events.clone();
-        let reading = background::start(|| Options::load(&options::command_line()));
+        let reading = background::start(|| {
+            let options = Options::load(&options::command_line())?;
+            let resolved = options.resolve();
+            Ok((options, resolved))
+        });
         tokio::task::spawn_local(async move {
             let read = match reading {
                 Ok(reading) => reading.await.map_err(anyhow::Error::from).and_then(|read| read),
@@ -128,12 +134,12 @@ impl Supervisor {
         });
     }
 
-    pub(super) fn planned(&mut self, generation: u32, options: Result<Options>) {
-        let result = options.and_then(|options| self.replan(generation, options));
+    pub(super) fn planned(&mut self, generation: u32, read: Result<(Options, Resolved)>) {
+        let result = read.and_then(|(options, resolved)| self.replan(generation, options, &resolved));
         self.handle(Event::Planned { generation, result: result.map_err(|error| format!("{error:#}")) });
     }
 
-    fn replan(&mut self, generation: u32, options: Options) -> Result<Rules> {
+    fn replan(&mut self, generation: u32, options: Options, resolved: &Resolved) -> Result<Rules> {
         let now = self.options();
         anyhow::ensure!(
             options.giving() == now.giving() && options.name() == self.name,
@@ -141,9 +147,9 @@ impl Supervisor {
         );
         // The guard knows of a path before it is there.
         self.context.guard.paths(&options.listen);
-        let plan = Plan::make(options, &self.plan().listeners)?;
+        let plan = Plan::make(options, resolved, &self.plan().listeners)?;
         for listener in plan.listeners.iter().filter(|listener| !self.plan().listens_at(listener)) {
-            self.reporter.say(&listener.report());
+            self.say_listening(listener);
         }
         let rules = plan.rules();
         self.plans.insert(generation, Rc::new(plan));
@@ -157,16 +163,6 @@ impl Supervisor {
         }
         self.plans.insert(generation, serving);
         self.accept();
-    }
-
-    /// Removes the paths at which nobody listens any more.
-    fn forget_listeners(&self, old: &Plan, new: &Plan) {
-        for listener in old.listeners.iter().filter(|listener| !new.listens_at(listener)) {
-            if let Some(path) = listener.path() {
-                let _ = std::fs::remove_file(path);
-                self.context.guard.path(path, false);
-            }
-        }
     }
 
     /// Accepts nothing more, and gives away what was accepted.

@@ -3,6 +3,7 @@
 //! The source sends one end of a stream first, then each socket with a label, then, over the stream, a line of JSON. The
 //! taker answers with one line over the stream: that it has everything, or why it cannot go on.
 
+use crate::run::listener::Facts;
 use crate::run::machine::Carried;
 use crate::run::options::Via;
 use crate::run::signals::with_signals_blocked;
@@ -63,6 +64,9 @@ pub(crate) struct HandoverState {
     pub(crate) giving: Option<Via>,
     /// What the listeners were made from.
     pub(crate) listen: Vec<Spec>,
+    /// What each listener was like when it was made.
+    #[serde(default)]
+    pub(crate) births: Vec<Facts>,
     /// The names of those that had been passed to the supervisor.
     pub(crate) passed: Vec<String>,
     /// The names of those that workers do not serve, and need not.
@@ -93,7 +97,7 @@ impl Handover {
     /// Takes out what has this label.
     pub(crate) fn take(&mut self, label: &Label) -> Option<Socket> {
         let at = self.sockets.iter().position(|(there, _)| there == label)?;
-        Some(self.sockets.swap_remove(at).1)
+        Some(self.sockets.remove(at).1)
     }
 
     /// Gives everything to a process that awaits it; what is here stays here, too.
@@ -257,6 +261,10 @@ mod tests {
             },
             "giving": "HandOff",
             "listen": [],
+            "births": [{
+                "state": "listens", "settings": {"O_NONBLOCK": [1]},
+                "file": {"file": [1, 2], "mode": 0o600, "owner": [0, 0]},
+            }],
             "passed": ["web"],
             "ignored": ["admin"],
             "workers": [[

@@ -154,10 +154,12 @@ fn build(
     let line = handover.take(&Label::Guard).ok_or_else(|| missing("the line to the guard"))?;
     let guard_pid = Pid::from_raw(handover.state.guard).ok_or_else(|| missing("the guard"))?;
     let guard = Guard::take_over(guard_pid, UnixStream::from(line));
-    let mut listeners = Vec::new();
+    let (mut listeners, mut births) = (Vec::new(), handover.state.births.clone().into_iter());
     for spec in &handover.state.listen.clone() {
-        if let Some(socket) = handover.take(&Label::Listener(spec.name.clone())) {
-            listeners.push(Rc::new(Listener::inherit(spec, socket, handover.state.passed.contains(&spec.name))?));
+        // Several may have been passed under one name.
+        while let Some(socket) = handover.take(&Label::Listener(spec.name.clone())) {
+            let (passed, born) = (handover.state.passed.contains(&spec.name), births.next());
+            listeners.push(Rc::new(Listener::inherit(spec, socket, passed, born)?));
         }
     }
     let plan = Rc::new(Plan { options, listeners });
@@ -168,6 +170,7 @@ fn build(
         machine,
         giving,
         listen: _,
+        births: _,
         passed: _,
         ignored,
         workers,
@@ -227,7 +230,7 @@ impl Supervisor {
         let version = env!("CARGO_PKG_VERSION");
         self.reporter.say(&Report::Upgraded { version: version.to_owned() });
         self.accept();
-        let metrics = self.options().metrics.map(crate::run::control::metrics::bind).transpose();
+        let metrics = self.options().metrics.as_deref().map(crate::run::control::metrics::bind).transpose();
         let served = metrics.and_then(|listener| listener.map(|listener| self.serve_metrics(listener)).transpose());
         if let Err(error) = served {
             self.reporter.trouble(&format!("{error:#}"));

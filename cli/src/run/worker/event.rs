@@ -1,6 +1,7 @@
 //! What the supervisor is told by its workers, and by those who look at them.
 
 use super::notify::NotifyMessage;
+use crate::run::listener::Resolved;
 use crate::run::machine::{Sign, WorkerId};
 use crate::run::options::Options;
 use anyhow::Result;
@@ -20,7 +21,7 @@ pub(crate) enum WorkerEvent {
     GuardGone(Pid),
     Accepted(Waiting),
     /// The options of a generation were read.
-    Planned(u32, Box<Result<Options>>),
+    Planned(u32, Box<Result<(Options, Resolved)>>),
 }
 
 /// A connection, accepted, and given to nobody yet.

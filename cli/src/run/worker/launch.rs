@@ -5,7 +5,6 @@
 //! command.
 
 use crate::activation::{FIRST, LISTEN_FDNAMES, LISTEN_FDS, LISTEN_PID};
-use crate::run::listener::Listener;
 use crate::run::placeholders::with_numbers;
 use crate::run::signals;
 use crate::run::systemd::VARIABLES;
@@ -15,12 +14,14 @@ use crate::system::inherited::take;
 use anyhow::{Context, Result, bail};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
+use sharesock::Socket;
 use std::ffi::OsString;
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
+use std::rc::Rc;
 
 /// The running program itself, also when the file that it came from was replaced.
 const MYSELF: &str = "/proc/self/exe";
@@ -29,7 +30,7 @@ const MYSELF: &str = "/proc/self/exe";
 pub(crate) struct Launch<'a> {
     pub(crate) command: &'a [OsString],
     /// Passed from descriptor 3 on, with their names.
-    pub(crate) listeners: Vec<(&'a str, BorrowedFd<'a>)>,
+    pub(crate) listeners: Vec<(&'a str, Rc<Socket>)>,
     pub(crate) environment: Vec<(&'static str, OsString)>,
     pub(crate) stdin: Stdio,
     pub(crate) stdout: Stdio,
@@ -50,18 +51,21 @@ impl Launch<'_> {
         }
         let ours = [TAKE_OVER, crate::system::FORMER_LIMIT_OF_DESCRIPTORS];
         VARIABLES.iter().chain(&ours).for_each(|name| _ = command.env_remove(name));
-        if !self.listeners.is_empty() {
-            let names: Vec<_> = self.listeners.iter().map(|(name, _)| *name).collect();
+        let names: Vec<_> = self.listeners.iter().map(|(name, _)| *name).collect();
+        if !names.is_empty() {
             command.arg("--activate").env(LISTEN_FDS, names.len().to_string()).env(LISTEN_FDNAMES, names.join(":"));
         }
         let (go, theirs) = UnixStream::pair().context("a stream to a new process")?;
         let number = FIRST + i32::try_from(self.listeners.len()).context("too many listeners")?;
         command.arg("--go").arg(number.to_string());
         command.envs(self.environment);
-        command.arg("--").args(with_numbers(self.command, &self.listeners));
+        command.arg("--").args(with_numbers(self.command, &names));
         command.stdin(self.stdin).stdout(self.stdout).stderr(self.stderr).process_group(0);
-        let mapping = |(number, (_, fd)): (i32, &(&str, BorrowedFd<'_>))| -> Result<FdMapping> {
-            Ok(FdMapping { parent_fd: fd.try_clone_to_owned().context("passing a listener")?, child_fd: number })
+        let mapping = |(number, (_, socket)): (i32, &(&str, Rc<Socket>))| -> Result<FdMapping> {
+            Ok(FdMapping {
+                parent_fd: socket.as_fd().try_clone_to_owned().context("passing a listener")?,
+                child_fd: number,
+            })
         };
         let mut mappings = (FIRST..).zip(&self.listeners).map(mapping).collect::<Result<Vec<_>>>()?;
         mappings.push(FdMapping { parent_fd: theirs.into(), child_fd: number });
@@ -126,9 +130,4 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     crate::system::signals::reset();
     Ok(become_command(command))
-}
-
-/// Borrowed for [`Launch::listeners`].
-pub(crate) fn borrowed(listener: &Listener) -> (&str, BorrowedFd<'_>) {
-    (&listener.spec.name, listener.socket.as_fd())
 }

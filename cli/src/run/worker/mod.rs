@@ -17,7 +17,7 @@ use crate::system::is_now;
 use anyhow::{Context, Result};
 use context::{WorkerContext, echo};
 use event::WorkerEvent;
-use launch::{Launch, borrowed};
+use launch::Launch;
 use lines::Kept;
 use link::Link;
 use output::Output;
@@ -94,7 +94,12 @@ impl Worker {
         let passed = options.pass == Pass::Listener;
         let launch = Launch {
             command: &options.command,
-            listeners: plan.listeners.iter().filter(|_| passed).map(|listener| borrowed(listener)).collect(),
+            listeners: plan
+                .listeners
+                .iter()
+                .filter(|_| passed)
+                .map(|listener| (listener.spec.name.as_str(), listener.socket()))
+                .collect(),
             environment: vec![
                 ("NOTIFY_SOCKET", context.folder.notify(number).into()),
                 ("SHARESOCK_DOMAIN", context.domain.path().into()),

@@ -1,8 +1,9 @@
 //! What a generation of workers is started with.
 
-use crate::run::listener::Listener;
+use crate::run::listener::{Listener, Resolved};
 use crate::run::machine::{ReadyRule, Rules, Workers};
 use crate::run::options::{Options, Pass, Ready, Via};
+use crate::run::spec::Spec;
 use anyhow::Result;
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,26 +20,28 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// What is asked for, with the listeners that there are already, and new ones for the rest.
-    pub(crate) fn make(options: Options, there: &[Rc<Listener>]) -> Result<Self> {
-        let listener = |spec: &crate::run::spec::Spec| match there.iter().find(|listener| listener.spec == *spec) {
-            Some(listener) => Ok(Rc::clone(listener)),
-            None => match there.iter().find(|listener| listener.spec.is_same_socket(spec)) {
-                Some(listener) => listener.again(spec).map(Rc::new),
-                None => Listener::bind(spec).map(Rc::new),
-            },
+    pub(crate) fn make(options: Options, resolved: &Resolved, there: &[Rc<Listener>]) -> Result<Self> {
+        // Several may have been passed under one name.
+        let of_spec = |spec: &Spec| -> Result<Vec<Rc<Listener>>> {
+            let same: Vec<_> = there.iter().filter(|listener| listener.spec == *spec).map(Rc::clone).collect();
+            if !same.is_empty() {
+                return Ok(same);
+            }
+            let like = there.iter().filter(|listener| listener.spec.is_same_socket(spec));
+            let again: Vec<_> = like.map(|listener| listener.again(spec).map(Rc::new)).collect::<Result<_>>()?;
+            if !again.is_empty() {
+                return Ok(again);
+            }
+            Ok(vec![Rc::new(Listener::bind(spec, resolved)?)])
         };
         let mut listeners: Vec<Rc<Listener>> = Vec::new();
         for spec in &options.listen {
-            match listener(spec) {
-                Ok(made) => listeners.push(made),
+            match of_spec(spec) {
+                Ok(made) => listeners.extend(made),
                 Err(error) => {
                     // What was bound for nothing leaves no path.
                     let new = |made: &&Rc<Listener>| !there.iter().any(|old| old.address == made.address);
-                    listeners
-                        .iter()
-                        .filter(new)
-                        .filter_map(|made| made.path())
-                        .for_each(|path| _ = std::fs::remove_file(path));
+                    listeners.iter().filter(new).for_each(|made| made.remove_path());
                     return Err(error);
                 }
             }

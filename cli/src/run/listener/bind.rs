@@ -1,0 +1,122 @@
+//! Making the sockets of listeners.
+
+use super::BACKLOG;
+use crate::address::{Address, is_everywhere};
+use crate::run::spec::Spec;
+use crate::system::{is_abstract, remove_stale};
+use anyhow::{Context, Result, bail};
+use socket2::{Domain, Protocol, SockAddr, Type};
+use std::ffi::OsString;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// What was made, and which addresses of its host were not.
+type Bound = (socket2::Socket, Vec<SocketAddr>);
+
+/// A socket for what is asked for; `addresses` is what its host stands for.
+pub(super) fn bind(spec: &Spec, addresses: &io::Result<Vec<SocketAddr>>) -> Result<Bound> {
+    match &spec.place {
+        Some(Address::Tcp(address)) => bind_ip(spec, is_everywhere(address), addresses, Type::STREAM),
+        Some(Address::Udp(address)) => bind_ip(spec, is_everywhere(address), addresses, Type::DGRAM),
+        Some(Address::Unix(path)) => Ok((bind_unix(spec, path)?, Vec::new())),
+        None => {
+            bail!("nobody passed a listener named {}: start this by socket activation, or give an address", spec.name)
+        }
+    }
+}
+
+fn bind_ip(spec: &Spec, everywhere: bool, addresses: &io::Result<Vec<SocketAddr>>, kind: Type) -> Result<Bound> {
+    let addresses = match addresses {
+        Ok(addresses) => addresses,
+        Err(error) => bail!("the host is not known: {error}"),
+    };
+    let mut failure = None;
+    for address in addresses {
+        match bind_at(spec, *address, kind) {
+            Ok(socket) => {
+                let others = addresses.iter().filter(|other| *other != address && !everywhere).copied().collect();
+                return Ok((socket, others));
+            }
+            // The address of IPv4 is for machines without IPv6, and not for ports that are in use.
+            Err(error) if everywhere && !has_no_such_address(&error) => return Err(explained(error, *address)),
+            Err(error) => failure = Some(explained(error, *address)),
+        }
+    }
+    Err(failure.context("the host has no address")?)
+}
+
+fn has_no_such_address(error: &io::Error) -> bool {
+    let unsupported = error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error());
+    unsupported || error.kind() == ErrorKind::AddrNotAvailable
+}
+
+fn explained(error: io::Error, address: SocketAddr) -> anyhow::Error {
+    let error = anyhow::Error::from(error);
+    match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+        Some(ErrorKind::AddrInUse) => error.context("the port is in use: stop who has it, or name another"),
+        Some(ErrorKind::PermissionDenied) if address.port() < 1024 => error.context(format!(
+            "port {} needs a privilege: give this process CAP_NET_BIND_SERVICE, lower the sysctl \
+             net.ipv4.ip_unprivileged_port_start, or name a port from 1024 on",
+            address.port()
+        )),
+        _ => error,
+    }
+}
+
+pub(super) fn bind_at(spec: &Spec, address: SocketAddr, kind: Type) -> io::Result<socket2::Socket> {
+    let protocol = if kind == Type::STREAM { Protocol::TCP } else { Protocol::UDP };
+    let socket = socket2::Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if kind == Type::STREAM {
+        socket.set_reuse_address(true)?;
+    }
+    if spec.reuse_port {
+        socket.set_reuse_port(true)?;
+    }
+    if address.is_ipv6() {
+        socket.set_only_v6(spec.v6_only)?;
+    }
+    socket.bind(&address.into())?;
+    if kind == Type::STREAM {
+        socket.listen(spec.backlog.unwrap_or(BACKLOG))?;
+    }
+    Ok(socket)
+}
+
+pub(super) fn bind_unix(spec: &Spec, path: &Path) -> Result<socket2::Socket> {
+    remove_stale(path)?;
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    let bound = socket.bind(&SockAddr::unix(as_bound(path)).context("the path is too long for a socket")?);
+    match bound {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            return Err(error).context("the name is in use: stop who has it, or choose another");
+        }
+        bound => bound?,
+    }
+    // Nobody gets in before: it does not listen yet.
+    set_permissions(spec, path).inspect_err(|_| _ = std::fs::remove_file(path))?;
+    socket.listen(spec.backlog.unwrap_or(BACKLOG))?;
+    Ok(socket)
+}
+
+/// Gives a path its owner, group and mode.
+pub(super) fn set_permissions(spec: &Spec, path: &Path) -> Result<()> {
+    if spec.owner.is_some() || spec.group.is_some() {
+        std::os::unix::fs::chown(path, spec.owner, spec.group).context("giving the path its owner and group")?;
+    }
+    if let Some(mode) = spec.mode {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).context("giving the path its mode")?;
+    }
+    Ok(())
+}
+
+/// As `bind` takes it: an abstract name begins with a zero byte.
+fn as_bound(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().as_bytes().to_vec();
+    if let (true, Some(first)) = (is_abstract(path), name.first_mut()) {
+        *first = 0;
+    }
+    OsString::from_vec(name).into()
+}

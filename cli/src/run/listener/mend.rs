@@ -1,0 +1,232 @@
+//! Looking at a listener, and putting right what workers did to it.
+
+use super::facts::{ASYNC, FILTER, Facts, NONBLOCK, PathFacts, SETTINGS, State, Step, steps};
+use super::{BACKLOG, Listener, bind};
+use crate::address::Address;
+use crate::system::{is_now, options};
+use anyhow::{Context, Result, bail};
+use rustix::event::PollFlags;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use sharesock::Socket;
+use socket2::Type;
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::rc::Rc;
+
+const RESTORED: &str = "restored";
+/// What follows for workers that have a listener which was replaced.
+const NOBODY_COMES: &str =
+    "; workers that run still accept from the old one, which nobody reaches: reload to replace them";
+
+/// What was done about a listener.
+#[derive(Debug, Default)]
+pub(crate) struct Mended {
+    pub(crate) said: Vec<String>,
+    /// It is another socket now.
+    pub(crate) replaced: bool,
+}
+
+/// Who may have changed a listener.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Use {
+    /// Workers are passed it.
+    pub(crate) passed_on: bool,
+    /// Some of them run.
+    pub(crate) in_use: bool,
+}
+
+impl Facts {
+    /// As a socket, and what lies at its path, are now.
+    pub(super) fn of(socket: &Socket, path: Option<&Path>) -> Self {
+        Facts { state: state(socket), settings: settings(socket), file: path.and_then(file) }
+    }
+
+    /// Whether what lies at the path is what lay there.
+    pub(super) fn has_file(&self, path: &Path) -> bool {
+        self.file.is_some_and(|born| file(path).is_some_and(|now| now.file == born.file))
+    }
+}
+
+impl Listener {
+    /// Looks at it, and puts right what can be.
+    pub(crate) fn mend(&self, Use { passed_on, in_use }: Use) -> Mended {
+        let (socket, born) = (self.socket(), self.born());
+        let mut now = Facts { state: state(&socket), settings: BTreeMap::new(), file: self.path().and_then(file) };
+        if passed_on {
+            now.settings = settings(&socket);
+        }
+        let mut mended = Mended::default();
+        for step in steps(&born, &now, in_use) {
+            let is_event = matches!(step, Step::Reopen | Step::Replace(_));
+            let what = self.describe(&step);
+            let done = match &step {
+                Step::Reopen => self.reopen(&born).map(|()| format!("it listens on {} again", self.address)),
+                Step::Replace(_) => self.replace().map(|()| {
+                    mended.replaced = true;
+                    let old = if passed_on && in_use { NOBODY_COMES } else { "" };
+                    format!("a new one listens on {}{old}", self.address)
+                }),
+                Step::RestorePermissions => self.restore_permissions(&born).map(|()| RESTORED.to_owned()),
+                Step::Restore(changed) => match restore(&socket, &born, changed) {
+                    // What every server sets is not worth a word.
+                    Ok(()) if *changed == [NONBLOCK] => continue,
+                    restored => restored.map(|()| RESTORED.to_owned()),
+                },
+                Step::Leave(_) => Ok("it stays so while workers have it".to_owned()),
+            };
+            let is_event = is_event && done.is_ok();
+            let said = match done {
+                Ok(done) => format!("{what}; {done}"),
+                Err(error) => format!("{what}: {error:#}"),
+            };
+            if self.shared.borrow_mut().said.insert(said.clone()) || is_event {
+                mended.said.push(said);
+            }
+        }
+        // Nobody is disturbed by that, and nothing else tells the limit that a worker has set.
+        if self.accepts() && passed_on && (!self.passed || self.spec.backlog.is_some()) {
+            let _ = self.socket().as_socket().listen(self.spec.backlog.unwrap_or(BACKLOG));
+        }
+        mended
+    }
+
+    /// What has happened to it.
+    fn describe(&self, step: &Step) -> String {
+        let name = &self.spec.name;
+        match step {
+            Step::Reopen => format!("the listener {name} was closed by a worker"),
+            Step::Replace(why) => format!("the listener {name} {why}"),
+            Step::RestorePermissions => format!("the path of the listener {name} had other permissions"),
+            Step::Restore(changed) | Step::Leave(changed) => {
+                let changed: Vec<_> = changed.iter().map(String::as_str).filter(|name| *name != NONBLOCK).collect();
+                format!("a worker changed {} of the listener {name}", changed.join(", "))
+            }
+        }
+    }
+
+    /// Takes what is now for what it was made with: its flags, and what lies at its path if `all` is to be noted.
+    pub(super) fn note_changes(&self, all: bool) {
+        let now = Facts::of(&self.socket(), self.path());
+        let mut shared = self.shared.borrow_mut();
+        shared.born.settings.extend(now.settings.into_iter().filter(|(name, _)| name == NONBLOCK));
+        if all {
+            shared.born.file = now.file;
+        }
+    }
+
+    /// Listens again with the same socket.
+    fn reopen(&self, born: &Facts) -> Result<()> {
+        let socket = self.socket();
+        let socket = socket.as_socket();
+        if born.state == State::Bound {
+            rustix::net::connect_unspec(self.socket().as_fd()).context("receiving from everybody again")?;
+        }
+        // A port that the kernel picked was given back. (The old one is still told, and one that was not is refused.)
+        if let Ok(bound) = self.address.trim_start_matches("udp:").parse::<SocketAddr>() {
+            restore(&self.socket(), born, &["SO_REUSEADDR", "SO_REUSEPORT"].map(str::to_owned))?;
+            match socket.bind(&bound.into()) {
+                Err(error) if error.kind() == ErrorKind::InvalidInput => {}
+                bound => bound.context("its port is in use by now")?,
+            }
+        }
+        if born.state == State::Listens {
+            socket.listen(self.spec.backlog.unwrap_or(BACKLOG)).context("it cannot listen again")?;
+        }
+        Ok(())
+    }
+
+    /// Makes another socket at the same address, which all have that have this listener.
+    fn replace(&self) -> Result<()> {
+        if self.passed {
+            bail!("it was passed to this supervisor: start the unit, or whatever passed it, again");
+        }
+        let socket = match (&self.spec.place, self.address.trim_start_matches("udp:").parse()) {
+            (Some(Address::Unix(path)), _) => {
+                self.remove_path();
+                bind::bind_unix(&self.spec, path)?
+            }
+            (Some(Address::Udp(_)), Ok(bound)) => bind::bind_at(&self.spec, bound, Type::DGRAM)?,
+            _ => bail!("it cannot be made again"),
+        };
+        self.shared.borrow_mut().socket = Rc::new(socket.into());
+        self.set_nonblocking()?;
+        self.shared.borrow_mut().born = Facts::of(&self.socket(), self.path());
+        Ok(())
+    }
+
+    fn restore_permissions(&self, born: &Facts) -> Result<()> {
+        let (Some(path), Some(file)) = (self.path(), born.file) else { return Ok(()) };
+        std::os::unix::fs::chown(path, Some(file.owner.0), Some(file.owner.1)).context("restoring its owner")?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(file.mode)).context("restoring its mode")
+    }
+}
+
+fn state(socket: &Socket) -> State {
+    let descriptor = socket.as_socket();
+    let listens = descriptor.is_listener().unwrap_or(false);
+    let ip = descriptor.local_addr().is_ok_and(|address| !address.is_unix());
+    let datagrams = descriptor.r#type().is_ok_and(|kind| kind == Type::DGRAM);
+    // One of TCP that was shut down is closed, and tells so.
+    let shut = || is_now(socket.as_fd(), PollFlags::RDHUP);
+    match () {
+        () if listens && (ip || !shut()) => State::Listens,
+        () if listens => State::Shut,
+        () if ip && datagrams && shut() => State::Shut,
+        () if datagrams && descriptor.peer_addr().is_ok() => State::Connected,
+        () if datagrams || !ip => State::Bound,
+        () => State::Closed,
+    }
+}
+
+fn settings(socket: &Socket) -> BTreeMap<String, Vec<u8>> {
+    let descriptor = socket.as_fd();
+    let ip = socket.as_socket().local_addr().is_ok_and(|address| !address.is_unix());
+    // Where it means nothing, servers set it all the same.
+    let read = |(name, level, option): &(&str, i32, i32)| {
+        let value = options::get(descriptor, *level, *option).ok().filter(|_| ip || *name != "SO_REUSEADDR")?;
+        Some(((*name).to_owned(), value))
+    };
+    let mut settings: BTreeMap<_, _> = SETTINGS.iter().filter_map(read).collect();
+    if let Ok(flags) = fcntl_getfl(descriptor) {
+        for (name, flag) in FLAGS {
+            settings.insert(name.to_owned(), vec![u8::from(flags.contains(flag))]);
+        }
+    }
+    settings.insert(FILTER.to_owned(), vec![u8::from(options::is_filtered(descriptor))]);
+    settings
+}
+
+/// Flags of the open file, by name.
+const FLAGS: [(&str, OFlags); 2] =
+    [(NONBLOCK, OFlags::NONBLOCK), (ASYNC, OFlags::from_bits_retain(nix::libc::O_ASYNC as u32))];
+
+/// Sets what has changed to what it was.
+fn restore(socket: &Socket, born: &Facts, changed: &[String]) -> Result<()> {
+    let descriptor = socket.as_fd();
+    for name in changed {
+        let Some(value) = born.settings.get(name) else { continue };
+        let done = if let Some((_, flag)) = FLAGS.iter().find(|(flag, _)| flag == name) {
+            let mut flags = fcntl_getfl(descriptor)?;
+            flags.set(*flag, value == &[1]);
+            fcntl_setfl(descriptor, flags).map_err(std::io::Error::from)
+        } else if name == FILTER {
+            // One that was there at first is not known.
+            if value == &[0] { options::detach_filter(descriptor) } else { Ok(()) }
+        } else {
+            let setting = SETTINGS.iter().find(|(known, _, _)| known == name);
+            setting.map_or(Ok(()), |(_, level, option)| options::set(descriptor, *level, *option, value))
+        };
+        done.with_context(|| format!("{name} cannot be restored"))?;
+    }
+    Ok(())
+}
+
+/// What lies at a path.
+fn file(path: &Path) -> Option<PathFacts> {
+    let found = std::fs::symlink_metadata(path).ok()?;
+    Some(PathFacts { file: (found.dev(), found.ino()), mode: found.mode() & 0o7777, owner: (found.uid(), found.gid()) })
+}
