@@ -47,7 +47,7 @@ pub(crate) struct ListenerStatus {
     pub(crate) address: String,
     /// Connections that wait to be accepted, if the system tells.
     pub(crate) queued: Option<u64>,
-    /// As many may wait.
+    /// How many may wait: what is in force, if the system tells, else what was asked for.
     pub(crate) backlog: Option<u64>,
 }
 

@@ -185,6 +185,21 @@ fn options_are_left_to_workers_that_go_on() {
 }
 
 #[test]
+fn the_backlog_that_is_in_force_is_told_and_is_restored() {
+    let (unix, _path) = at_path(",backlog=9");
+    for setup in [unix, Setup::new(&["--listen", "web=127.0.0.1:0,backlog=9"])] {
+        let mut supervisor = setup.start();
+        let backlog = |supervisor: &Supervisor| number(&supervisor.status()["listeners"][0]["backlog"]);
+        assert_eq!(backlog(&supervisor), 9);
+        let worker = supervisor.ask("spoil backlog")["pid"].clone();
+        assert_eq!(backlog(&supervisor), 3);
+        replace(&mut supervisor, &worker);
+        assert_eq!(backlog(&supervisor), 9);
+        supervisor.end();
+    }
+}
+
+#[test]
 fn a_filter_that_lets_nothing_in_is_detached() {
     let mut supervisor = Setup::new(&["--listen", "web=127.0.0.1:0"]).start();
     let worker = supervisor.ask("spoil filter")["pid"].clone();

@@ -27,8 +27,8 @@ pub(crate) fn listening_at(address: SocketAddr) -> Vec<u64> {
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     inodes: HashSet<u64>,
-    /// By the inode of the listener.
-    queued: HashMap<u64, u64>,
+    /// How many wait, and how many may, by the inode of the listener.
+    queues: HashMap<u64, (u64, Option<u64>)>,
 }
 
 impl Connections {
@@ -37,12 +37,17 @@ impl Connections {
         let port = |address: &String| address.rsplit_once(':')?.1.parse().ok();
         let ports: HashSet<u16> = addresses.iter().filter_map(port).collect();
         let mut connections = Connections::default();
+        if addresses.iter().any(|address| address.starts_with("unix:")) {
+            let listeners = sock_diag::unix_listeners().unwrap_or_default();
+            let queues = listeners.into_iter().map(|(inode, queued, limit)| (inode, (queued, Some(limit))));
+            connections.queues.extend(queues);
+        }
         if ports.is_empty() {
             return connections;
         }
         for row in rows() {
             if row.state == LISTENING {
-                connections.queued.insert(row.inode, row.waiting);
+                connections.queues.insert(row.inode, (row.waiting, row.limit));
             } else if row.inode != 0 && ports.contains(&row.local.port()) {
                 connections.inodes.insert(row.inode);
             }
@@ -57,7 +62,12 @@ impl Connections {
 
     /// How many wait to be accepted from the listener with this inode.
     pub(crate) fn queued(&self, inode: u64) -> Option<u64> {
-        self.queued.get(&inode).copied()
+        self.queues.get(&inode).map(|(queued, _)| *queued)
+    }
+
+    /// How many may wait there, if the kernel tells.
+    pub(crate) fn backlog(&self, inode: u64) -> Option<u64> {
+        self.queues.get(&inode)?.1
     }
 }
 

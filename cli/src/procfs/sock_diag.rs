@@ -1,6 +1,6 @@
 //! The kernel's connections of TCP, asked for by netlink: quick also where tens of thousands have just ended.
 
-use super::tcp::{Row, TIME_WAIT, unmapped};
+use super::tcp::{LISTENING, Row, TIME_WAIT, unmapped};
 use anyhow::{Context, Result, bail};
 use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with, sockopt};
@@ -13,6 +13,9 @@ const REQUEST_ALL: u16 = 0x1 | 0x300;
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 const TCP: u8 = 6;
+/// Of a Unix socket, asks for its queue; and what that comes as.
+const QUEUE: u32 = 0x10;
+const QUEUE_ATTRIBUTE: u16 = 4;
 /// Sizes of the header of a message, and of what follows it for one connection.
 const HEADER: usize = 16;
 const CONNECTION: usize = 72;
@@ -21,37 +24,36 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// All connections but those that only wait for their time to pass.
 pub(super) fn rows() -> Result<Vec<Row>> {
-    let flags = SocketFlags::CLOEXEC;
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(SOCK_DIAG)).context("asking")?;
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(ANSWER_TIMEOUT)).context("asking")?;
     let mut rows = Vec::new();
     for family in [AddressFamily::INET, AddressFamily::INET6] {
-        let to = SocketAddrNetlink::new(0, 0);
-        sendto(&socket, &request(u8::try_from(family.as_raw())?), SendFlags::empty(), &to).context("asking")?;
-        take(&socket, &mut rows)?;
+        let family = u8::try_from(family.as_raw())?;
+        let (mut request, states) = ([0; HEADER + 56], !(1_u32 << TIME_WAIT));
+        put(&mut request, &[(HEADER, &[family, TCP]), (HEADER + 4, &states.to_ne_bytes())]);
+        take(&ask(&request)?, |body| rows.extend(row(body)))?;
     }
     Ok(rows)
 }
 
-/// Asks for all connections of a family.
-fn request(family: u8) -> [u8; HEADER + 56] {
-    let mut request = [0; HEADER + 56];
-    let states: u32 = !(1 << TIME_WAIT);
-    let parts: [(usize, &[u8]); 5] = [
-        (0, &u32::try_from(HEADER + 56).unwrap_or_default().to_ne_bytes()),
-        (4, &BY_FAMILY.to_ne_bytes()),
-        (6, &REQUEST_ALL.to_ne_bytes()),
-        (HEADER, &[family, TCP]),
-        (HEADER + 4, &states.to_ne_bytes()),
-    ];
+fn put(request: &mut [u8], parts: &[(usize, &[u8])]) {
     for (at, part) in parts {
-        request.iter_mut().skip(at).zip(part).for_each(|(byte, new)| *byte = *new);
+        request.iter_mut().skip(*at).zip(*part).for_each(|(byte, new)| *byte = *new);
     }
-    request
+}
+
+/// Asks for all sockets that a request describes, behind the place for its header.
+fn ask(request: &[u8]) -> Result<OwnedFd> {
+    let mut request = request.to_vec();
+    let length = u32::try_from(request.len())?;
+    put(&mut request, &[(0, &length.to_ne_bytes()), (4, &BY_FAMILY.to_ne_bytes()), (6, &REQUEST_ALL.to_ne_bytes())]);
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(SOCK_DIAG)).context("asking")?;
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(ANSWER_TIMEOUT)).context("asking")?;
+    sendto(&socket, &request, SendFlags::empty(), &SocketAddrNetlink::new(0, 0)).context("asking")?;
+    Ok(socket)
 }
 
 /// Takes the whole answer.
-fn take(socket: &OwnedFd, rows: &mut Vec<Row>) -> Result<()> {
+fn take(socket: &OwnedFd, mut found: impl FnMut(&[u8])) -> Result<()> {
     let mut buffer = vec![0; 64 << 10];
     loop {
         let (length, _) = recv(socket.as_fd(), &mut buffer[..], RecvFlags::empty()).context("hearing the answer")?;
@@ -60,7 +62,7 @@ fn take(socket: &OwnedFd, rows: &mut Vec<Row>) -> Result<()> {
             match kind {
                 DONE => return Ok(()),
                 ERROR => bail!("the kernel refuses to list connections"),
-                BY_FAMILY => rows.extend(row(body)),
+                BY_FAMILY => found(body),
                 _ => {}
             }
             rest = next;
@@ -91,7 +93,33 @@ fn row(body: &[u8]) -> Option<Row> {
         Some(unmapped(SocketAddr::new(ip, port)))
     };
     let [_, state, ..] = *body;
-    Some(Row { local: end(4, 8)?, remote: end(6, 24)?, state, waiting: word(56)?.into(), inode: word(68)?.into() })
+    let limit = Some(word(60)?.into()).filter(|_| state == LISTENING);
+    let (waiting, inode) = (word(56)?.into(), word(68)?.into());
+    Some(Row { local: end(4, 8)?, remote: end(6, 24)?, state, waiting, limit, inode })
+}
+
+/// The Unix sockets that listen: the inode of each, how many connections wait there, and how many may.
+pub(super) fn unix_listeners() -> Result<Vec<(u64, u64, u64)>> {
+    let family = u8::try_from(AddressFamily::UNIX.as_raw())?;
+    let (mut request, states) = ([0; HEADER + 24], 1_u32 << LISTENING);
+    put(&mut request, &[(HEADER, &[family]), (HEADER + 4, &states.to_ne_bytes()), (HEADER + 12, &QUEUE.to_ne_bytes())]);
+    let socket = ask(&request)?;
+    let mut listeners = Vec::new();
+    take(&socket, |body| listeners.extend(unix_listener(body)))?;
+    Ok(listeners)
+}
+
+fn unix_listener(body: &[u8]) -> Option<(u64, u64, u64)> {
+    let word = |bytes: &[u8], at: usize| Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?));
+    let inode = word(body, 4)?;
+    let mut rest = body.get(16..)?;
+    loop {
+        let [length, kind] = [0, 2].map(|at| Some(u16::from_ne_bytes(*rest.get(at..)?.first_chunk()?)));
+        if kind? == QUEUE_ATTRIBUTE {
+            return Some((inode.into(), word(rest, 4)?.into(), word(rest, 8)?.into()));
+        }
+        rest = rest.get(usize::from(length?.max(4)).next_multiple_of(4)..)?;
+    }
 }
 
 #[cfg(test)]
@@ -110,14 +138,27 @@ mod tests {
             ports.contains(&row.local.port()) || ports.contains(&row.remote.port())
         };
         let sorted = |rows: Vec<Row>| {
-            let mut rows: Vec<_> = rows.into_iter().filter(ours).map(|row| format!("{row:?}")).collect();
+            let mut rows: Vec<_> =
+                rows.into_iter().filter(ours).map(|row| format!("{:?}", Row { limit: None, ..row })).collect();
             rows.sort();
             rows
         };
+        assert!(rows().unwrap().iter().any(|row| row.local == address && row.limit == Some(128)), "as std asks for");
         let asked = sorted(rows().unwrap());
         assert_eq!(asked, sorted(super::super::tcp::printed()));
         assert_eq!(asked.len(), 4, "two listeners, and both ends of a connection: {asked:?}");
         drop(client);
+    }
+
+    #[test]
+    fn the_queues_of_unix_listeners_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        rustix::net::listen(&listener, 7).unwrap();
+        let _client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        let inode = rustix::fs::fstat(&listener).unwrap().st_ino;
+        assert!(unix_listeners().unwrap().contains(&(inode, 1, 7)));
     }
 
     proptest! {
@@ -125,7 +166,7 @@ mod tests {
         fn noise_does_no_harm(noise in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut rest = noise.as_slice();
             while let Some((_, body, next)) = message(rest) {
-                let _ = row(body);
+                let _ = (row(body), unix_listener(body));
                 prop_assert!(next.len() < rest.len());
                 rest = next;
             }

@@ -16,6 +16,8 @@ pub(super) struct Row {
     pub(super) state: u8,
     /// Bytes to be received; at a listener, connections to be accepted.
     pub(super) waiting: u64,
+    /// How many connections may wait at a listener; not printed.
+    pub(super) limit: Option<u64>,
     /// Nothing, as long as it was not accepted.
     pub(super) inode: u64,
 }
@@ -35,7 +37,7 @@ fn row(line: &str) -> Option<Row> {
         return None;
     }
     let Line { local, remote, state, waiting, inode } = Line::parse(line)?;
-    Some(Row { local: unmapped(local), remote: unmapped(remote), state, waiting, inode })
+    Some(Row { local: unmapped(local), remote: unmapped(remote), state, waiting, limit: None, inode })
 }
 
 pub(super) fn unmapped(address: SocketAddr) -> SocketAddr {

@@ -294,6 +294,7 @@ fn spoil(listener: &Socket, how: &str) {
             listener.set_keepalive(true).unwrap();
             listener.set_tcp_nodelay(true).unwrap();
         }
+        "backlog" => listener.listen(3).unwrap(),
         "filter" => {
             // It takes nothing.
             listener.attach_filter(&[SockFilter::new(0x06, 0, 0, 0)]).unwrap();

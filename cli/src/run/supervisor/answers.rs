@@ -157,6 +157,9 @@ fn complete(status: &mut Status, listeners: &[Option<u64>]) {
     let (processes, connections) = (Processes::look(), Connections::look(&addresses));
     for (listener, inode) in status.listeners.iter_mut().zip(listeners) {
         listener.queued = inode.and_then(|inode| connections.queued(inode));
+        // What is in force: whoever has the listener may have changed it.
+        listener.backlog =
+            listener.backlog.map(|asked| inode.and_then(|inode| connections.backlog(inode)).unwrap_or(asked));
     }
     for worker in &mut status.workers {
         let Some(pid) = i32::try_from(worker.pid).ok().and_then(Pid::from_raw) else { continue };
