@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// How an address may be given.
-pub(crate) const FORMS: &str = "HOST:PORT, tcp:HOST:PORT, udp:HOST:PORT or unix:PATH";
+pub(crate) const FORMS: &str = "HOST:PORT, tcp:HOST:PORT, udp:HOST:PORT, unix:PATH or unix:@NAME";
 
 /// The host and the port of `HOST:PORT`; an empty host, and `*`, mean all addresses of this machine.
 fn parts(address: &str) -> Option<(&str, u16)> {

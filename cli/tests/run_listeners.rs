@@ -57,6 +57,22 @@ fn workers_that_go_on_accept_again_when_another_had_closed_their_listener() {
 }
 
 #[test]
+fn a_listener_listens_again_while_the_worker_that_closed_it_still_drains() {
+    let supervisor = Setup::new(&["--listen", "web=127.0.0.1:0", "--stop-timeout", "600"]).start();
+    let address = supervisor.address("web");
+    let mut held = supervisor.connect();
+    held.send("spoil-later shutdown");
+    assert_eq!(held.line(), "held");
+    supervisor.do_it(&["reload"]);
+    held.send("now");
+    assert_eq!(held.line(), "spoilt");
+    supervisor.wait_for_line(&format!("it listens on {address} again"));
+    assert_eq!(ask(&address, "who")["generation"], 2);
+    assert_eq!(held.let_go()["generation"], 1, "it was still there");
+    supervisor.end();
+}
+
+#[test]
 fn a_socket_for_datagrams_that_a_worker_connected_hears_everybody_again() {
     let mut supervisor = Setup::new(&["--listen", "web=127.0.0.1:0", "--listen", "names=udp:127.0.0.1:0"]).start();
     let address = supervisor.address("names");
@@ -107,7 +123,7 @@ fn a_new_listener_is_told_of_to_whoever_has_workers_at_the_old_one() {
     let worker = supervisor.ask("who")["pid"].clone();
     std::fs::remove_file(&path).unwrap();
     replace(&mut supervisor, &worker);
-    supervisor.wait_for_line("workers that run still accept from the old one");
+    supervisor.wait_for_line("running workers still accept from the old one");
     supervisor.do_it(&["reload"]);
     supervisor.until_served_by(2);
     supervisor.end();
@@ -150,8 +166,9 @@ fn permissions_are_restored_and_a_reload_changes_them() {
 /// What a worker did to the options of its listener that others would inherit.
 fn spoilt(supervisor: &Supervisor) -> bool {
     let listener = supervisor.ask("listeners")[0].clone();
-    let set = ["keepalive", "timeout", "linger", "nodelay"].map(|name| listener[name] == true);
-    assert!(set == [true; 4] || set == [false; 4], "{listener}");
+    let mut set = ["keepalive", "timeout", "linger", "nodelay"].map(|name| listener[name] == true).to_vec();
+    set.push(listener["buffer"] == 8192);
+    assert!(set == [true; 5] || set == [false; 5], "{listener}");
     set[0]
 }
 
@@ -166,7 +183,7 @@ fn options_are_restored_before_another_worker_starts_also_by_a_successor() {
         assert!(!spoilt(&supervisor));
     }
     supervisor.wait_for_line(
-        "a worker changed SO_KEEPALIVE, SO_LINGER, SO_RCVTIMEO, TCP_NODELAY of the listener web; restored",
+        "a worker changed SO_BUF_LOCK, SO_KEEPALIVE, SO_LINGER, SO_RCVBUF, SO_RCVTIMEO, TCP_NODELAY of the listener web; restored",
     );
     supervisor.end();
 }
@@ -264,7 +281,7 @@ fn a_path_that_is_in_use_is_refused_at_once_and_only_a_stale_one_is_replaced() {
         assert_eq!(supervisor.wait().code(), Some(1), "{kind}");
         let me = format!("is in use by process {}", std::process::id());
         let is_socket = std::fs::symlink_metadata(&path).unwrap().file_type().is_socket();
-        supervisor.wait_for_error(if is_socket { &me } else { "exists and is no socket but a" });
+        supervisor.wait_for_error(if is_socket { &me } else { ", not a socket: remove it" });
         let output = Command::new(PROGRAM).args(["listen", &listen[4..], "--", "true"]).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{kind}: {}", text(&output.stderr));
         supervisor.assert_nothing_left();

@@ -205,7 +205,7 @@ fn http(supervisor: &Supervisor, request: &str) -> String {
 
 #[test]
 fn metrics_are_answered_for() {
-    let options = ["--listen", "web=127.0.0.1:0", "--metrics", "127.0.0.1:0", "--workers", "2"];
+    let options = ["--listen", "web=127.0.0.1:0", "--metrics", "localhost:0", "--workers", "2"];
     let supervisor = Setup::new(&options).start();
     for _ in 0..2 {
         let answer = http(&supervisor, "GET /metrics");

@@ -249,7 +249,7 @@ fn mistakes_on_the_command_line_are_explained() {
         (&["serve", "--files", ".", "--policy", "best"], 2, "least-open"),
         (&["serve", "--files", "/no/such/folder"], 1, "is not a folder"),
         (&["serve", "--files", ".", "--domain", "/no/such/place"], 1, "creating the domain's directory"),
-        (&["serve", "--files", ".", "--listen", "unix:/etc/passwd"], 1, "is no socket"),
+        (&["serve", "--files", ".", "--listen", "unix:/etc/passwd"], 1, "is a file, not a socket"),
     ] {
         let (status, text) = run(options);
         assert_eq!(status, Some(code), "{options:?}: {text}");

@@ -142,7 +142,7 @@ fn mistakes_are_explained() {
         (&["listen", "127.0.0.1:0", "--as=-1", "--", "true"], 2, "number of a descriptor"),
         (&["listen", "udp:127.0.0.1:0", "--accept", "--", "true"], 2, "no connections to accept"),
         (&["listen", &taken, "--", "true"], 1, "cannot listen on"),
-        (&["listen", "unix:/etc/passwd", "--", "true"], 1, "is no socket"),
+        (&["listen", "unix:/etc/passwd", "--", "true"], 1, "is a file, not a socket"),
         (&["listen", "127.0.0.1:0", "--", "/no/such/program"], 127, "cannot run /no/such/program"),
         (&["listen", "127.0.0.1:0", "--", "/etc/passwd"], 126, "cannot run /etc/passwd"),
         (&["connect", &free], 2, "-- <COMMAND>..."),

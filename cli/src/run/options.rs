@@ -40,10 +40,10 @@ pub(crate) struct Options {
     /// Name that `reload`, `status` and `stop` use [default: file name of COMMAND]
     #[arg(long, env = "SHARESOCK_NAME", value_parser = name)]
     pub(crate) name: Option<String>,
-    /// A listener: NAME=HOST:PORT (port 0 picks one, no host or `*` means all addresses), NAME=udp:HOST:PORT,
-    /// NAME=unix:PATH, NAME=unix:@ABSTRACT, or NAME=inherited; options follow after commas: backlog=N, reuseport, v6only,
-    /// nonblock, mode=OCTAL, owner=USER, group=GROUP; may be given several times [env: SHARESOCK_LISTEN, one a line, or
-    /// separated by spaces].
+    /// A listener: NAME=HOST:PORT (port 0 picks one; no host, or `*`, means all addresses), NAME=udp:HOST:PORT,
+    /// NAME=unix:PATH, NAME=unix:@ABSTRACT or NAME=inherited; options follow after commas: backlog=N, reuseport, v6only,
+    /// nonblock, mode=OCTAL, owner=USER, group=GROUP; may be given several times. SHARESOCK_LISTEN takes one listener a
+    /// line, or a single line of several with spaces between them.
     #[arg(long, value_name = "NAME=ADDRESS")]
     pub(crate) listen: Vec<Spec>,
     /// The number of worker processes; with `--via stdio`, of connections at a time.

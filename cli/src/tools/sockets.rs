@@ -1,9 +1,9 @@
 //! The sockets that are made for addresses.
 
 use crate::address::{Address, resolve};
-use crate::system::{is_abstract, listen_at, unix_address};
+use crate::system::{explain_bind, is_abstract, listen_at, unix_address};
 use anyhow::{Context, Result, bail};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -21,12 +21,8 @@ impl Listener {
     pub(super) fn bind(address: &Address) -> Result<Self> {
         let failed = || format!("cannot listen on {address}");
         Ok(match address {
-            Address::Tcp(address) => {
-                Listener::Tcp(resolve(address).and_then(|all| TcpListener::bind(&all[..])).with_context(failed)?)
-            }
-            Address::Udp(address) => {
-                Listener::Udp(resolve(address).and_then(|all| UdpSocket::bind(&all[..])).with_context(failed)?)
-            }
+            Address::Tcp(address) => Listener::Tcp(bound(address, |all| TcpListener::bind(all)).with_context(failed)?),
+            Address::Udp(address) => Listener::Udp(bound(address, |all| UdpSocket::bind(all)).with_context(failed)?),
             Address::Unix(path) => Listener::Unix(listen_at(path).with_context(failed)?, path.clone()),
         })
     }
@@ -66,6 +62,11 @@ impl From<Listener> for OwnedFd {
             Listener::Unix(listener, _) => listener.into(),
         }
     }
+}
+
+/// What is bound to `HOST:PORT`, at the first of its addresses that can be had.
+fn bound<T>(address: &str, bind: impl Fn(&[SocketAddr]) -> std::io::Result<T>) -> Result<T> {
+    resolve(address).and_then(|all| bind(&all)).map_err(|error| explain_bind(error, address))
 }
 
 /// Connects; a UDP socket then exchanges datagrams with that address alone.

@@ -252,6 +252,14 @@ fn serve_one(mut stream: UnixStream) {
         "environment" => std::env::vars().collect(),
         "listeners" => listeners().iter().map(describe).collect(),
         "limit" => json!(rustix::process::getrlimit(rustix::process::Resource::Nofile).current),
+        "spoil-later" => {
+            let _ = writeln!(stream, "held");
+            lines.next();
+            spoil(&listeners()[0], rest);
+            let _ = writeln!(stream, "spoilt");
+            lines.next();
+            who()
+        }
         "spoil" | "spoil-last" => {
             let listeners = listeners();
             spoil(&listeners[if word == "spoil" { 0 } else { listeners.len() - 1 }], rest);
@@ -292,6 +300,7 @@ fn spoil(listener: &Socket, how: &str) {
             listener.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
             listener.set_linger(Some(Duration::from_secs(1))).unwrap();
             listener.set_keepalive(true).unwrap();
+            listener.set_recv_buffer_size(4096).unwrap();
             listener.set_tcp_nodelay(true).unwrap();
         }
         "backlog" => listener.listen(3).unwrap(),
@@ -319,6 +328,7 @@ fn describe(socket: &Socket) -> Value {
         "datagrams": socket.r#type().unwrap() == Type::DGRAM,
         "reuse_port": socket.reuse_port().ok(),
         "only_v6": socket.only_v6().ok(),
+        "buffer": socket.recv_buffer_size().unwrap(),
         "keepalive": socket.keepalive().unwrap(),
         "timeout": socket.read_timeout().unwrap().is_some(),
         "linger": socket.linger().unwrap().is_some(),

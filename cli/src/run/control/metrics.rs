@@ -2,6 +2,7 @@
 
 use super::{Answer, Client, Request};
 use crate::address::resolve;
+use crate::system::explain_bind;
 use anyhow::{Context, Result};
 use http::{Method, Response, StatusCode, header};
 use http_body_util::Full;
@@ -28,6 +29,7 @@ const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) fn bind(address: &str) -> Result<std::net::TcpListener> {
     resolve(address)
         .and_then(|addresses| std::net::TcpListener::bind(&addresses[..]))
+        .map_err(|error| explain_bind(error, address))
         .with_context(|| format!("cannot answer for metrics at {address}"))
 }
 

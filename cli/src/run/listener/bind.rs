@@ -3,7 +3,7 @@
 use super::BACKLOG;
 use crate::address::{Address, is_everywhere};
 use crate::run::spec::Spec;
-use crate::system::{is_abstract, remove_stale};
+use crate::system::{explain_bind, is_abstract, remove_stale};
 use anyhow::{Context, Result, bail};
 use socket2::{Domain, Protocol, SockAddr, Type};
 use std::ffi::OsString;
@@ -17,14 +17,11 @@ use std::path::{Path, PathBuf};
 type Bound = (socket2::Socket, Vec<SocketAddr>);
 
 /// A socket for what is asked for; `addresses` is what its host stands for.
-pub(super) fn bind(spec: &Spec, addresses: &io::Result<Vec<SocketAddr>>) -> Result<Bound> {
-    match &spec.place {
-        Some(Address::Tcp(address)) => bind_ip(spec, is_everywhere(address), addresses, Type::STREAM),
-        Some(Address::Udp(address)) => bind_ip(spec, is_everywhere(address), addresses, Type::DGRAM),
-        Some(Address::Unix(path)) => Ok((bind_unix(spec, path)?, Vec::new())),
-        None => {
-            bail!("nobody passed a listener named {}: start this by socket activation, or give an address", spec.name)
-        }
+pub(super) fn bind(spec: &Spec, place: &Address, addresses: &io::Result<Vec<SocketAddr>>) -> Result<Bound> {
+    match place {
+        Address::Tcp(address) => bind_ip(spec, is_everywhere(address), addresses, Type::STREAM),
+        Address::Udp(address) => bind_ip(spec, is_everywhere(address), addresses, Type::DGRAM),
+        Address::Unix(path) => Ok((bind_unix(spec, path)?, Vec::new())),
     }
 }
 
@@ -41,8 +38,10 @@ fn bind_ip(spec: &Spec, everywhere: bool, addresses: &io::Result<Vec<SocketAddr>
                 return Ok((socket, others));
             }
             // The address of IPv4 is for machines without IPv6, and not for ports that are in use.
-            Err(error) if everywhere && !has_no_such_address(&error) => return Err(explained(error, *address)),
-            Err(error) => failure = Some(explained(error, *address)),
+            Err(error) if everywhere && !has_no_such_address(&error) => {
+                return Err(explain_bind(error, &address.to_string()));
+            }
+            Err(error) => failure = Some(explain_bind(error, &address.to_string())),
         }
     }
     Err(failure.context("the host has no address")?)
@@ -51,19 +50,6 @@ fn bind_ip(spec: &Spec, everywhere: bool, addresses: &io::Result<Vec<SocketAddr>
 fn has_no_such_address(error: &io::Error) -> bool {
     let unsupported = error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error());
     unsupported || error.kind() == ErrorKind::AddrNotAvailable
-}
-
-fn explained(error: io::Error, address: SocketAddr) -> anyhow::Error {
-    let error = anyhow::Error::from(error);
-    match error.downcast_ref::<io::Error>().map(io::Error::kind) {
-        Some(ErrorKind::AddrInUse) => error.context("the port is in use: stop who has it, or name another"),
-        Some(ErrorKind::PermissionDenied) if address.port() < 1024 => error.context(format!(
-            "port {} needs a privilege: give this process CAP_NET_BIND_SERVICE, lower the sysctl \
-             net.ipv4.ip_unprivileged_port_start, or name a port from 1024 on",
-            address.port()
-        )),
-        _ => error,
-    }
 }
 
 pub(super) fn bind_at(spec: &Spec, address: SocketAddr, kind: Type) -> io::Result<socket2::Socket> {

@@ -15,6 +15,9 @@ pub(super) const SETTINGS: &[(&str, i32, i32)] = &[
     ("SO_RCVTIMEO", libc::SOL_SOCKET, libc::SO_RCVTIMEO),
     ("SO_SNDTIMEO", libc::SOL_SOCKET, libc::SO_SNDTIMEO),
     ("SO_RCVLOWAT", libc::SOL_SOCKET, libc::SO_RCVLOWAT),
+    (SNDBUF, libc::SOL_SOCKET, libc::SO_SNDBUF),
+    (RCVBUF, libc::SOL_SOCKET, libc::SO_RCVBUF),
+    (BUF_LOCK, libc::SOL_SOCKET, 72),
     ("SO_PRIORITY", libc::SOL_SOCKET, libc::SO_PRIORITY),
     ("SO_MARK", libc::SOL_SOCKET, libc::SO_MARK),
     ("SO_OOBINLINE", libc::SOL_SOCKET, libc::SO_OOBINLINE),
@@ -36,6 +39,10 @@ pub(super) const SETTINGS: &[(&str, i32, i32)] = &[
     ("IPV6_TCLASS", libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
     ("IPV6_UNICAST_HOPS", libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS),
 ];
+/// Sizes of buffers, which the kernel tells doubled; and whether it may change them.
+pub(super) const SNDBUF: &str = "SO_SNDBUF";
+pub(super) const RCVBUF: &str = "SO_RCVBUF";
+pub(super) const BUF_LOCK: &str = "SO_BUF_LOCK";
 /// Flags of the open file: they are shared like the options.
 pub(super) const NONBLOCK: &str = "O_NONBLOCK";
 pub(super) const ASYNC: &str = "O_ASYNC";

@@ -1,18 +1,19 @@
 //! Looking at a listener, and putting right what workers did to it.
 
-use super::facts::{ASYNC, FILTER, Facts, NONBLOCK, PathFacts, SETTINGS, State, Step, steps};
+use super::facts::{ASYNC, BUF_LOCK, FILTER, Facts, NONBLOCK, PathFacts, RCVBUF, SETTINGS, SNDBUF, State, Step, steps};
 use super::{BACKLOG, Listener, bind};
 use crate::address::Address;
-use crate::system::{is_now, options};
-use anyhow::{Context, Result, bail};
+use crate::procfs::descriptors;
+use crate::system::{is_now, options as kernel};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::event::PollFlags;
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl};
 use sharesock::Socket;
 use socket2::Type;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::rc::Rc;
@@ -20,7 +21,7 @@ use std::rc::Rc;
 const RESTORED: &str = "restored";
 /// What follows for workers that have a listener which was replaced.
 const NOBODY_COMES: &str =
-    "; workers that run still accept from the old one, which nobody reaches: reload to replace them";
+    "; running workers still accept from the old one, which clients no longer reach: run `sharesock reload`";
 
 /// What was done about a listener.
 #[derive(Debug, Default)]
@@ -30,12 +31,12 @@ pub(crate) struct Mended {
     pub(crate) replaced: bool,
 }
 
-/// Who may have changed a listener.
+/// How a listener is looked at.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Use {
-    /// Workers are passed it.
-    pub(crate) passed_on: bool,
-    /// Some of them run.
+    /// Its options are looked at, too.
+    pub(crate) options: bool,
+    /// Workers have it.
     pub(crate) in_use: bool,
 }
 
@@ -53,10 +54,10 @@ impl Facts {
 
 impl Listener {
     /// Looks at it, and puts right what can be.
-    pub(crate) fn mend(&self, Use { passed_on, in_use }: Use) -> Mended {
+    pub(crate) fn mend(&self, Use { options, in_use }: Use) -> Mended {
         let (socket, born) = (self.socket(), self.born());
         let mut now = Facts { state: state(&socket), settings: BTreeMap::new(), file: self.path().and_then(file) };
-        if passed_on {
+        if options {
             now.settings = settings(&socket);
         }
         let mut mended = Mended::default();
@@ -67,7 +68,7 @@ impl Listener {
                 Step::Reopen => self.reopen(&born).map(|()| format!("it listens on {} again", self.address)),
                 Step::Replace(_) => self.replace().map(|()| {
                     mended.replaced = true;
-                    let old = if passed_on && in_use { NOBODY_COMES } else { "" };
+                    let old = if in_use { NOBODY_COMES } else { "" };
                     format!("a new one listens on {}{old}", self.address)
                 }),
                 Step::RestorePermissions => self.restore_permissions(&born).map(|()| RESTORED.to_owned()),
@@ -88,7 +89,7 @@ impl Listener {
             }
         }
         // Nobody is disturbed by that, and nothing else tells the limit that a worker has set.
-        if self.accepts() && passed_on && (!self.passed || self.spec.backlog.is_some()) {
+        if self.accepts() && options && (!self.passed || self.spec.backlog.is_some()) {
             let _ = self.socket().as_socket().listen(self.spec.backlog.unwrap_or(BACKLOG));
         }
         mended
@@ -159,9 +160,14 @@ impl Listener {
     }
 
     fn restore_permissions(&self, born: &Facts) -> Result<()> {
-        let (Some(path), Some(file)) = (self.path(), born.file) else { return Ok(()) };
-        std::os::unix::fs::chown(path, Some(file.owner.0), Some(file.owner.1)).context("restoring its owner")?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(file.mode)).context("restoring its mode")
+        let (Some(path), Some(born)) = (self.path(), born.file) else { return Ok(()) };
+        // Whoever may write to its folder may put another file there at any moment.
+        let held = rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        let held = descriptors::path("self", held.as_fd().as_raw_fd());
+        let found = std::fs::metadata(&held)?;
+        ensure!((found.dev(), found.ino()) == born.file, "it is another file by now");
+        std::os::unix::fs::chown(&held, Some(born.owner.0), Some(born.owner.1)).context("restoring its owner")?;
+        std::fs::set_permissions(&held, std::fs::Permissions::from_mode(born.mode)).context("restoring its mode")
     }
 }
 
@@ -187,7 +193,7 @@ fn settings(socket: &Socket) -> BTreeMap<String, Vec<u8>> {
     let ip = socket.as_socket().local_addr().is_ok_and(|address| !address.is_unix());
     // Where it means nothing, servers set it all the same.
     let read = |(name, level, option): &(&str, i32, i32)| {
-        let value = options::get(descriptor, *level, *option).ok().filter(|_| ip || *name != "SO_REUSEADDR")?;
+        let value = kernel::get(descriptor, *level, *option).ok().filter(|_| ip || *name != "SO_REUSEADDR")?;
         Some(((*name).to_owned(), value))
     };
     let mut settings: BTreeMap<_, _> = SETTINGS.iter().filter_map(read).collect();
@@ -196,7 +202,7 @@ fn settings(socket: &Socket) -> BTreeMap<String, Vec<u8>> {
             settings.insert(name.to_owned(), vec![u8::from(flags.contains(flag))]);
         }
     }
-    settings.insert(FILTER.to_owned(), vec![u8::from(options::is_filtered(descriptor))]);
+    settings.insert(FILTER.to_owned(), vec![u8::from(kernel::is_filtered(descriptor))]);
     settings
 }
 
@@ -204,25 +210,36 @@ fn settings(socket: &Socket) -> BTreeMap<String, Vec<u8>> {
 const FLAGS: [(&str, OFlags); 2] =
     [(NONBLOCK, OFlags::NONBLOCK), (ASYNC, OFlags::from_bits_retain(nix::libc::O_ASYNC as u32))];
 
-/// Sets what has changed to what it was.
+/// Sets what has changed to what it was: all that can be, and then tells what could not.
 fn restore(socket: &Socket, born: &Facts, changed: &[String]) -> Result<()> {
-    let descriptor = socket.as_fd();
+    let mut all = Ok(());
     for name in changed {
-        let Some(value) = born.settings.get(name) else { continue };
-        let done = if let Some((_, flag)) = FLAGS.iter().find(|(flag, _)| flag == name) {
-            let mut flags = fcntl_getfl(descriptor)?;
-            flags.set(*flag, value == &[1]);
-            fcntl_setfl(descriptor, flags).map_err(std::io::Error::from)
-        } else if name == FILTER {
-            // One that was there at first is not known.
-            if value == &[0] { options::detach_filter(descriptor) } else { Ok(()) }
-        } else {
-            let setting = SETTINGS.iter().find(|(known, _, _)| known == name);
-            setting.map_or(Ok(()), |(_, level, option)| options::set(descriptor, *level, *option, value))
-        };
-        done.with_context(|| format!("{name} cannot be restored"))?;
+        let done = restore_one(socket, born, name).with_context(|| format!("{name} cannot be restored"));
+        all = all.and(done);
     }
-    Ok(())
+    all
+}
+
+fn restore_one(socket: &Socket, born: &Facts, name: &str) -> std::io::Result<()> {
+    let (descriptor, Some(value)) = (socket.as_fd(), born.settings.get(name)) else { return Ok(()) };
+    if let Some((_, flag)) = FLAGS.iter().find(|(flag, _)| *flag == name) {
+        let mut flags = fcntl_getfl(descriptor)?;
+        flags.set(*flag, value == &[1]);
+        return Ok(fcntl_setfl(descriptor, flags)?);
+    }
+    if name == FILTER {
+        // One that was there at first is not known.
+        return if value == &[0] { kernel::detach_filter(descriptor) } else { Ok(()) };
+    }
+    let Some((_, level, option)) = SETTINGS.iter().find(|(known, _, _)| *known == name) else { return Ok(()) };
+    match value.first_chunk() {
+        Some(size) if [SNDBUF, RCVBUF].contains(&name) => {
+            kernel::set(descriptor, *level, *option, &(i32::from_ne_bytes(*size) / 2).to_ne_bytes())?;
+            // One that was set is not changed by the kernel any more.
+            restore_one(socket, born, BUF_LOCK)
+        }
+        _ => kernel::set(descriptor, *level, *option, value),
+    }
 }
 
 /// What lies at a path.

@@ -11,7 +11,7 @@ use super::report::Report;
 use super::spec::Spec;
 use crate::address::Address;
 use crate::procfs::machine::setting;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use facts::State;
 use sharesock::Socket;
 use socket2::{SockAddr, Type};
@@ -54,13 +54,16 @@ struct Shared {
 
 impl Listener {
     pub(crate) fn bind(spec: &Spec, resolved: &Resolved) -> Result<Self> {
-        let context = || format!("cannot listen on {} for {}", spec.place(), spec.name);
-        let unknown = Ok(Vec::new());
-        let addresses = match &spec.place {
-            Some(Address::Tcp(address) | Address::Udp(address)) => resolved.get(address).unwrap_or(&unknown),
-            _ => &unknown,
+        let Some(place) = &spec.place else {
+            bail!("nobody passed a listener named {}: start this by socket activation, or give an address", spec.name)
         };
-        let (socket, left_out) = bind::bind(spec, addresses).with_context(context)?;
+        let unknown = Ok(Vec::new());
+        let addresses = match place {
+            Address::Tcp(address) | Address::Udp(address) => resolved.get(address).unwrap_or(&unknown),
+            Address::Unix(_) => &unknown,
+        };
+        let (socket, left_out) = bind::bind(spec, place, addresses)
+            .with_context(|| format!("cannot listen on {place} for {}", spec.name))?;
         let listener = Listener::from_socket(spec.clone(), socket.into(), false, None)?;
         Ok(Listener { left_out, ..listener })
     }
@@ -198,11 +201,13 @@ impl Listener {
         self.spec.place.as_ref().filter(|_| !self.passed)?.path()
     }
 
-    /// Removes its path, unless that is another file by now.
+    /// Its path, unless that is another file by now.
+    pub(crate) fn own_path(&self) -> Option<&Path> {
+        self.path().filter(|path| self.shared.borrow().born.has_file(path))
+    }
+
     pub(crate) fn remove_path(&self) {
-        if let Some(path) = self.path().filter(|path| Facts::has_file(&self.shared.borrow().born, path)) {
-            let _ = std::fs::remove_file(path);
-        }
+        self.own_path().into_iter().for_each(|path| _ = std::fs::remove_file(path));
     }
 }
 

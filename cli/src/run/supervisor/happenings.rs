@@ -127,7 +127,7 @@ impl Supervisor {
         worker.ignore();
         let leaves_orphans = self.keep_orphans(id, &mut worker);
         self.handle(Event::Ended { worker: id, how, printed, leaves_orphans });
-        self.mend_listeners();
+        self.mend_listeners(true);
     }
 
     /// Keeps what is left of a worker's group, if anything is.

@@ -13,13 +13,22 @@ impl Supervisor {
         listener.partly().into_iter().for_each(|why| self.reporter.trouble(&why));
     }
 
-    /// Puts right what workers did to listeners: it would strike those after them.
-    pub(in crate::run) fn mend_listeners(&mut self) {
+    /// Whether workers that were asked to end have listeners that others serve.
+    pub(super) fn may_be_closing_listeners(&self) -> bool {
+        self.options().pass == Pass::Listener
+            && !self.machine.is_stopping()
+            && self.machine.workers().values().any(|worker| !worker.is_wanted())
+    }
+
+    /// Puts right what workers did to listeners, and to their options if these are to be looked at: it would strike those
+    /// after them.
+    pub(super) fn mend_listeners(&mut self, options: bool) {
         if self.machine.is_stopping() {
             return;
         }
         let passed_on = self.options().pass == Pass::Listener;
-        let how = Use { passed_on, in_use: !self.workers.is_empty() || !self.orphans.is_empty() };
+        let has_some = !self.workers.is_empty() || !self.orphans.is_empty();
+        let how = Use { options: options && passed_on, in_use: passed_on && has_some };
         let listeners: Vec<_> = self.plans.values().flat_map(|plan| &plan.listeners).map(Rc::clone).collect();
         let mut replaced = false;
         for listener in listeners {

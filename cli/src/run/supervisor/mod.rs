@@ -38,6 +38,8 @@ use tokio::time::sleep;
 pub(super) const POLL: Duration = Duration::from_millis(20);
 /// Poll interval while connections are on their way to workers.
 const DISPATCH_POLL: Duration = Duration::from_millis(1);
+/// Poll interval of the listeners while workers drain: many close what they share with others.
+const LISTENER_POLL: Duration = Duration::from_millis(100);
 /// Longest pause.
 const IDLE_POLL: Duration = Duration::from_secs(60);
 
@@ -191,6 +193,9 @@ impl Supervisor {
             self.tell_manager(Manager::watchdog);
             self.watchdog = self.manager.watchdog_period().map(|period| Moment::now().after(period));
         }
+        if self.may_be_closing_listeners() {
+            self.mend_listeners(false);
+        }
         self.link();
         self.dispatch();
         self.look_at_orphans().await;
@@ -203,6 +208,9 @@ impl Supervisor {
         let due = self.machine.due().into_iter().chain(self.watchdog).min();
         let mut pause = due.map_or(IDLE_POLL, Moment::remaining);
         let awaited = |(id, worker): (&WorkerId, &Worker)| matches!(worker.link, Link::Awaited) && self.is_wanted(*id);
+        if self.may_be_closing_listeners() {
+            pause = pause.min(LISTENER_POLL);
+        }
         // Nothing tells that a group has ended, that a receiver was opened, or that a worker has room again.
         let waiting = self.dispatcher.as_ref().is_some_and(|dispatcher| !dispatcher.waiting.is_empty());
         if !self.orphans.is_empty() || waiting || self.workers.iter().any(awaited) {
@@ -320,7 +328,7 @@ impl Supervisor {
         // What a service manager keeps can be reached for as long as its path is there.
         let left = |listener: &&Rc<Listener>| !self.stored.iter().any(|kept| Rc::ptr_eq(kept, listener));
         let listeners = self.plan().listeners.iter().filter(left);
-        let paths: Vec<_> = listeners.filter_map(|listener| listener.path().map(Path::to_owned)).collect();
+        let paths: Vec<_> = listeners.filter_map(|listener| listener.own_path().map(Path::to_owned)).collect();
         let folder = self.context.folder.path().to_owned();
         drop((self.control, self.plans, self.dispatcher, self.stored));
         paths.iter().for_each(|path| super::worker::guard::remove_path(path));

@@ -67,7 +67,7 @@ impl Supervisor {
     }
 
     fn start_worker(&mut self, worker: WorkerId, generation: u32, slot: u32) -> Result<i32> {
-        self.mend_listeners();
+        self.mend_listeners(true);
         let plan = self.plans.get(&generation).map_or_else(|| Rc::clone(self.plan()), Rc::clone);
         let new = Worker::start(&self.context, &plan, (worker, generation, slot), None)?;
         let pid = new.record.pid;

@@ -149,6 +149,21 @@ impl Drop for LocalListener {
     }
 }
 
+/// Why nothing can be bound to `HOST:PORT`, and what to do about it.
+pub(crate) fn explain_bind(error: std::io::Error, address: &str) -> anyhow::Error {
+    let port: u16 = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default();
+    match error.kind() {
+        ErrorKind::AddrInUse => {
+            anyhow::Error::from(error).context("the port is in use: stop who has it, or name another")
+        }
+        ErrorKind::PermissionDenied if port < 1024 => anyhow::Error::from(error).context(format!(
+            "port {port} needs a privilege: give this process CAP_NET_BIND_SERVICE, lower the sysctl \
+             net.ipv4.ip_unprivileged_port_start, or name a port from 1024 on"
+        )),
+        _ => error.into(),
+    }
+}
+
 /// Listens at a path, or an abstract name, that nobody has.
 pub(crate) fn listen_at(path: &Path) -> Result<std::os::unix::net::UnixListener> {
     remove_stale(path)?;
@@ -199,7 +214,7 @@ pub(crate) fn remove_stale(path: &Path) -> Result<()> {
             () if kind.is_file() => "a file",
             () => "a device",
         };
-        bail!("{} exists and is no socket but {what}: remove it, or name another path", path.display());
+        bail!("{} exists and is {what}, not a socket: remove it, or name another path", path.display());
     }
     match is_bound(path) {
         Ok(false) => std::fs::remove_file(path).with_context(|| format!("removing the stale {}", path.display())),
@@ -216,4 +231,37 @@ pub(crate) fn remove_stale(path: &Path) -> Result<()> {
 /// Two ends of a stream, for the tour.
 pub(crate) fn other_kinds_of_sockets() -> Result<Vec<(&'static str, Socket)>> {
     Ok(vec![("AF_UNIX", std::os::unix::net::UnixStream::pair()?.0.into())])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_cannot_be_had_is_explained() {
+        let why = |kind: ErrorKind, address| format!("{:#}", explain_bind(kind.into(), address));
+        assert!(why(ErrorKind::PermissionDenied, "[::1]:80").starts_with("port 80 needs a privilege: "));
+        assert_eq!(why(ErrorKind::PermissionDenied, "h:8080"), "permission denied");
+        assert!(why(ErrorKind::AddrInUse, ":80").starts_with("the port is in use: "));
+    }
+
+    #[test]
+    fn whether_anything_is_bound_to_a_path_is_seen_without_disturbing_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        assert_eq!(is_bound(&path).unwrap_err().kind(), ErrorKind::NotFound);
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        assert!(is_bound(&path).unwrap());
+        assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+        drop(listener);
+        assert!(!is_bound(&path).unwrap());
+        // One that is connected to somebody else hears nobody.
+        std::fs::remove_file(&path).unwrap();
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let other = UnixDatagram::bind(folder.path().join("other")).unwrap();
+        socket.connect(folder.path().join("other")).unwrap();
+        assert!(is_bound(&path).unwrap());
+        drop(other);
+    }
 }

@@ -7,8 +7,6 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Size of the largest option that is read: a `timeval`, or a name.
 const LARGEST: usize = 16;
-/// Detaches the program that picks among sockets of one port.
-const SO_DETACH_REUSEPORT_BPF: i32 = 68;
 
 /// The value of an option.
 pub(crate) fn get(socket: BorrowedFd<'_>, level: i32, option: i32) -> io::Result<Vec<u8>> {
@@ -41,9 +39,7 @@ pub(crate) fn is_filtered(socket: BorrowedFd<'_>) -> bool {
     if done == 0 { length > 0 } else { io::Error::last_os_error().kind() == io::ErrorKind::PermissionDenied }
 }
 
-/// Detaches the filter, and the program that picks among sockets of one port.
+/// Detaches the filter.
 pub(crate) fn detach_filter(socket: BorrowedFd<'_>) -> io::Result<()> {
-    let none = 0_i32.to_ne_bytes();
-    let _ = set(socket, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &none);
-    set(socket, SOL_SOCKET, SO_DETACH_FILTER, &none)
+    set(socket, SOL_SOCKET, SO_DETACH_FILTER, &0_i32.to_ne_bytes())
 }
