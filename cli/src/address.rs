@@ -3,22 +3,17 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// How an address may be given.
 pub(crate) const FORMS: &str = "HOST:PORT, tcp:HOST:PORT, udp:HOST:PORT, unix:PATH or unix:@NAME";
 
 /// The host and the port of `HOST:PORT`; an empty host, and `*`, mean all addresses of this machine.
-fn parts(address: &str) -> Option<(&str, u16)> {
+pub(crate) fn parts(address: &str) -> Option<(&str, u16)> {
     let (host, port) = address.rsplit_once(':')?;
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     Some((if host == "*" { "" } else { host }, port.parse().ok()?))
-}
-
-/// Whether `HOST:PORT` means all addresses, of IPv6 and of IPv4.
-pub(crate) fn is_everywhere(address: &str) -> bool {
-    parts(address).is_some_and(|(host, _)| host.is_empty())
 }
 
 /// The addresses that `HOST:PORT` stands for. Asking for a name may take a while.
@@ -49,16 +44,6 @@ pub(crate) enum Address {
     Udp(String),
     /// A path, or `@NAME` in the abstract namespace, of which there is no file.
     Unix(PathBuf),
-}
-
-impl Address {
-    /// The path of its socket.
-    pub(crate) fn path(&self) -> Option<&Path> {
-        match self {
-            Address::Unix(path) if !path.as_os_str().as_encoded_bytes().starts_with(b"@") => Some(path),
-            _ => None,
-        }
-    }
 }
 
 impl FromStr for Address {
@@ -114,12 +99,6 @@ mod tests {
     }
 
     #[test]
-    fn an_abstract_name_is_no_path() {
-        let path = |text: &str| text.parse::<Address>().unwrap().path().map(Path::to_owned);
-        assert_eq!((path("unix:@a"), path("unix:./@a"), path("unix:a")), (None, Some("./@a".into()), Some("a".into())));
-    }
-
-    #[test]
     fn addresses_stand_for_what_they_say() {
         let resolved = |text: &str| resolve(text).unwrap().iter().map(SocketAddr::to_string).collect::<Vec<_>>();
         assert_eq!(resolved("127.0.0.1:80"), ["127.0.0.1:80"]);
@@ -127,6 +106,5 @@ mod tests {
         assert_eq!(resolved("[fe80::1%3]:80"), ["[fe80::1%3]:80"]);
         assert_eq!(resolved(":80"), ["[::]:80", "0.0.0.0:80"]);
         assert_eq!(resolved("*:80"), resolved(":80"));
-        assert!(is_everywhere("*:1") && !is_everywhere("0.0.0.0:1"));
     }
 }

@@ -1,7 +1,9 @@
 //! What `--listen` says: `NAME=ADDRESS[,OPTION…]`.
 
 use crate::address::Address;
+use crate::system::is_abstract;
 use nix::unistd::{Group, User};
+use std::path::Path;
 use std::str::FromStr;
 
 /// In the place of an address.
@@ -56,6 +58,16 @@ impl FromStr for Spec {
             spec.set(option)?;
         }
         Ok(spec)
+    }
+}
+
+impl Address {
+    /// The path of its socket, unless that has an abstract name.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Address::Unix(path) if !is_abstract(path) => Some(path),
+            _ => None,
+        }
     }
 }
 
@@ -152,6 +164,12 @@ mod tests {
         );
         assert_eq!("d=tcp:h:1".parse::<Spec>().map(|spec| spec.place()), Ok("h:1".to_owned()));
         assert_eq!("d=inherited".parse::<Spec>().map(|spec| spec.place), Ok(None));
+    }
+
+    #[test]
+    fn an_abstract_name_is_no_path() {
+        let path = |text: &str| text.parse::<Address>().unwrap().path().map(Path::to_owned);
+        assert_eq!((path("unix:@a"), path("unix:./@a"), path("unix:a")), (None, Some("./@a".into()), Some("a".into())));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Making the sockets of listeners.
 
 use super::BACKLOG;
-use crate::address::{Address, is_everywhere};
+use crate::address::{Address, parts};
 use crate::run::spec::Spec;
 use crate::system::{explain_bind, is_abstract, remove_stale};
 use anyhow::{Context, Result, bail};
@@ -23,6 +23,11 @@ pub(super) fn bind(spec: &Spec, place: &Address, addresses: &io::Result<Vec<Sock
         Address::Udp(address) => bind_ip(spec, is_everywhere(address), addresses, Type::DGRAM),
         Address::Unix(path) => Ok((bind_unix(spec, path)?, Vec::new())),
     }
+}
+
+/// Whether `HOST:PORT` means all addresses, of IPv6 and of IPv4.
+fn is_everywhere(address: &str) -> bool {
+    parts(address).is_some_and(|(host, _)| host.is_empty())
 }
 
 fn bind_ip(spec: &Spec, everywhere: bool, addresses: &io::Result<Vec<SocketAddr>>, kind: Type) -> Result<Bound> {

@@ -109,11 +109,8 @@ impl Guard {
 
     /// Those at which these listen, or will.
     pub(crate) fn paths(&self, listeners: &[Spec]) {
-        for spec in listeners {
-            if let Some(Address::Unix(path)) = &spec.place {
-                self.path(path, true);
-            }
-        }
+        let places = listeners.iter().filter_map(|spec| spec.place.as_ref());
+        places.filter_map(Address::path).for_each(|path| self.path(path, true));
     }
 
     pub(crate) fn dismiss(&self) {
