@@ -194,3 +194,19 @@ fn a_candidate_that_goes_on_replaces_a_guard_that_is_not_its_child() {
     running::kill(other);
     supervisor.assert_nothing_left();
 }
+
+#[test]
+fn a_worker_that_ends_while_another_program_is_tried_is_replaced() {
+    let mut supervisor = Setup::new(&WEB).start();
+    let workers = supervisor.workers();
+    let hangs = script(&supervisor, "hangs", "exec sleep 1000");
+    let mut upgrade = supervisor.command(&["upgrade", "--to", hangs.to_str().unwrap()]).spawn().unwrap();
+    until("a candidate", || candidate(&supervisor).is_some());
+    signal(workers[0], Signal::KILL);
+    let ended = supervisor.wait_for("worker_ended");
+    assert_eq!(number(&ended["pid"]), workers[0]);
+    supervisor.wait_for("worker_ready");
+    signal(candidate(&supervisor).unwrap(), Signal::KILL);
+    assert_eq!(upgrade.wait().unwrap().code(), Some(3));
+    supervisor.end();
+}

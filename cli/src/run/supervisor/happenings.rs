@@ -9,7 +9,7 @@ use crate::run::worker::guard::Guard;
 use crate::run::worker::link::Link;
 use crate::run::worker::orphan::Orphan;
 use crate::run::worker::{Worker, context::echo};
-use rustix::process::{Pid, WaitOptions, test_kill_process_group, wait};
+use rustix::process::{Pid, WaitOptions, test_kill_process_group, wait, waitpid};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -43,6 +43,12 @@ impl Supervisor {
     pub(in crate::run) fn note_all(&mut self, first: WorkerEvent) {
         self.note(first);
         self.note_what_came();
+    }
+
+    pub(in crate::run) fn answer_what_came(&mut self) {
+        while let Ok((request, client)) = self.requests.try_recv() {
+            self.answer(request, client);
+        }
     }
 
     pub(in crate::run) fn note_what_came(&mut self) {
@@ -107,6 +113,16 @@ impl Supervisor {
     pub(in crate::run) async fn reap(&mut self) {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             if let Some(id) = self.worker_with(pid) {
+                self.ended(id, end_of(status)).await;
+            }
+        }
+    }
+
+    /// The same for workers alone: another child is waited for by whoever started it.
+    pub(in crate::run) async fn reap_workers(&mut self) {
+        let pids: Vec<_> = self.workers.iter().filter_map(|(id, worker)| Some((*id, worker.pid()?))).collect();
+        for (id, pid) in pids {
+            if let Ok(Some((_, status))) = waitpid(Some(pid), WaitOptions::NOHANG) {
                 self.ended(id, end_of(status)).await;
             }
         }

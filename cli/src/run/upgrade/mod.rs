@@ -48,6 +48,8 @@ impl Supervisor {
                 () = tokio::time::sleep(POLL) => {}
             }
             self.look().await;
+            // Until it is frozen, what happens to workers is answered.
+            self.reap_workers().await;
             self.goes_on().await?;
         }
     }
@@ -111,6 +113,8 @@ impl Supervisor {
     /// From here on nothing changes that the state tells of.
     async fn freeze(&mut self) -> Result<()> {
         self.stop_requests();
+        // Whoever has asked is answered here: a successor does not know of them.
+        self.answer_what_came();
         for worker in self.workers.values_mut() {
             worker.ignore();
             worker.pause_output();
