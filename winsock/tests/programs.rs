@@ -201,11 +201,12 @@ fn a_worker_of_a_supervisor_is_given_connections() {
     let mut supervisor = Running(supervisor.spawn().unwrap());
     let mut events = BufReader::new(supervisor.0.stdout.take().unwrap()).lines();
     let mut event = |name: &str| {
-        let wanted = format!("{{\"event\":\"{name}\"");
-        events.find(|line| line.as_ref().unwrap().starts_with(&wanted)).unwrap().unwrap()
+        let wanted = format!("\"event\":\"{name}\"");
+        events.find(|line| line.as_ref().unwrap().contains(&wanted)).unwrap().unwrap()
     };
     let listening = event("listening");
-    let address = listening.split('"').nth(11).unwrap().to_owned();
+    let (_, address) = listening.split_once("\"address\":\"").unwrap();
+    let address = address.split('"').next().unwrap().to_owned();
     event("ready");
     let ask = || {
         let mut stream = std::net::TcpStream::connect(&address).unwrap();
