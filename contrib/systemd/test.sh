@@ -11,6 +11,8 @@ for unit in "$here"/sharesock@.*; do
 done
 for unit in sharesock@app.service sharesock@app.socket; do
     said=$(systemd-analyze verify --man=no "$folder/$unit" 2>&1) || { echo "$said"; echo "$unit is refused"; exit 1; }
+    # What it says of the machine's other units is theirs.
+    said=$(printf '%s\n' "$said" | grep "sharesock@" || true)
     [ -z "$said" ] || { echo "$said"; echo "$unit is not clean"; exit 1; }
     echo "$unit: ok"
 done
