@@ -173,10 +173,11 @@ fn one_that_is_well_is_left_alone() {
     for version in GOOD {
         let supervisor = Setup::new(&options).play(&format!("ready {version}")).start();
         let workers = supervisor.workers();
-        for _ in 0..40 {
+        let asked = |line: &String| line.contains("was asked whether it is well");
+        running::until("thirty checks", || {
             supervisor.ask("who");
-            std::thread::sleep(std::time::Duration::from_millis(25));
-        }
+            supervisor.output.all().iter().filter(|line| asked(line)).count() >= 30
+        });
         assert_eq!(supervisor.workers(), workers);
         supervisor.end();
     }

@@ -71,7 +71,7 @@ impl Connections {
     }
 }
 
-/// What has become of a connection to a listener.
+/// Fate of a connection to a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// Nobody has accepted it.

@@ -29,7 +29,7 @@ pub(super) fn printed() -> Vec<Row> {
     files.iter().flat_map(|text| text.lines().filter_map(row)).collect()
 }
 
-/// What has ended, and only waits: nobody has it open, and a busy server has tens of thousands of them.
+/// State of a connection that has ended and only waits: nobody has it open, and a busy server has tens of thousands of them.
 pub(super) const TIME_WAIT: u8 = 6;
 
 fn row(line: &str) -> Option<Row> {

@@ -237,6 +237,7 @@ fn serve_one(mut stream: UnixStream) {
     let Some(Ok(line)) = lines.next() else { return };
     let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
     if word == "GET" {
+        say("was asked whether it is well");
         // What is not read would make the end a reset.
         for _ in lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()) {}
         let status = if WORDS.get().unwrap().contains("ill") { "503 Service Unavailable" } else { "200 OK" };

@@ -13,7 +13,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// What was made, and which addresses of its host were not.
+/// A socket that was bound, and the addresses of its host that were not.
 type Bound = (socket2::Socket, Vec<SocketAddr>);
 
 /// A socket for what is asked for; `addresses` is what its host stands for.

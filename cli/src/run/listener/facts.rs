@@ -1,6 +1,6 @@
-//! What a listener was like when it was made, what it is like now, and what to do about the difference.
+//! A listener as it was made and as it is now, and the steps that put the difference right.
 //!
-//! Whoever has a listener shares its state with everybody who has it, and changes it for all of them.
+//! Its state is common to all processes that have it: one that changes it changes it for all of them.
 
 use nix::libc;
 use serde::{Deserialize, Serialize};
@@ -55,11 +55,11 @@ pub(crate) struct Facts {
     pub(super) state: State,
     /// Options, flags and whether there is a filter, by name.
     pub(super) settings: BTreeMap<String, Vec<u8>>,
-    /// What lies at its path.
+    /// The file at its path.
     pub(super) file: Option<PathFacts>,
 }
 
-/// What a listener does for whoever comes.
+/// State of a listener, as a client meets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum State {
@@ -96,7 +96,7 @@ pub(super) enum Step {
     Leave(Vec<String>),
 }
 
-/// What to do about a listener that was `born` so and is so `now`; `in_use` says whether workers have it.
+/// Steps for a listener that was `born` so and is so `now`; `in_use` says whether workers have it.
 pub(super) fn steps(born: &Facts, now: &Facts, in_use: bool) -> Vec<Step> {
     let replaced = match (now.state, born.file, now.file) {
         (State::Shut, _, _) if born.state != State::Shut => Some("was shut down"),

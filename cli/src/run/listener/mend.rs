@@ -23,7 +23,7 @@ const RESTORED: &str = "restored";
 const NOBODY_COMES: &str =
     "; running workers still accept from the old one, which clients no longer reach: run `sharesock reload`";
 
-/// What was done about a listener.
+/// Outcome of mending a listener.
 #[derive(Debug, Default)]
 pub(crate) struct Mended {
     pub(crate) said: Vec<String>,
@@ -95,7 +95,7 @@ impl Listener {
         mended
     }
 
-    /// What has happened to it.
+    /// Message about what has happened to it.
     fn describe(&self, step: &Step) -> String {
         let name = &self.spec.name;
         match step {
@@ -161,7 +161,7 @@ impl Listener {
 
     fn restore_permissions(&self, born: &Facts) -> Result<()> {
         let (Some(path), Some(born)) = (self.path(), born.file) else { return Ok(()) };
-        // Whoever may write to its folder may put another file there at any moment.
+        // Another file may be put there at any moment by a process that may write to its folder.
         let held = rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
         let held = descriptors::path("self", held.as_fd().as_raw_fd());
         let found = std::fs::metadata(&held)?;

@@ -23,10 +23,10 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::rc::Rc;
 
-/// As many connections wait to be accepted if nothing else is said; the system's own limit holds, too.
+/// Default backlog, in connections that wait to be accepted; the system's own limit holds, too.
 const BACKLOG: i32 = 4096;
 
-/// What the hosts of listeners stand for, by `HOST:PORT`.
+/// Addresses of the listeners' hosts, by `HOST:PORT`.
 pub(crate) type Resolved = BTreeMap<String, io::Result<Vec<SocketAddr>>>;
 
 /// A socket that listens, or, of UDP, is bound.
@@ -48,7 +48,7 @@ pub(crate) struct Listener {
 struct Shared {
     socket: Rc<Socket>,
     born: Facts,
-    /// What was said of it, and is not said again.
+    /// Messages that were said of it, and are not said again.
     said: HashSet<String>,
 }
 
@@ -116,7 +116,7 @@ impl Listener {
         Ok(listener)
     }
 
-    /// As many connections may wait to be accepted; the system's own limit holds, too.
+    /// Backlog that was asked for, within the system's own limit, in connections.
     pub(crate) fn backlog(&self) -> u64 {
         let limit = setting("net/core/somaxconn");
         u64::from(self.spec.backlog.unwrap_or(BACKLOG).unsigned_abs()).min(limit.unwrap_or(u64::MAX))

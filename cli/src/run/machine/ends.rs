@@ -7,7 +7,7 @@ use crate::run::clock::Moment;
 use crate::run::report::Report;
 use std::time::Duration;
 
-/// What follows from the end of a worker.
+/// Consequence of a worker's end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Then {
     /// It was asked to end.

@@ -1,4 +1,4 @@
-//! What happens to a supervisor, and what it does then.
+//! Events that a supervisor's machine is told of, and its actions.
 
 use crate::run::report::Report;
 use std::time::Duration;
@@ -8,14 +8,14 @@ pub(crate) type WorkerId = u64;
 /// Names whoever waits for an answer.
 pub(crate) type AskerId = u64;
 
-/// What the workers of a generation are started with, as far as decisions rest on it.
+/// Options of a generation's workers, as far as decisions rest on them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rules {
     pub(crate) workers: Workers,
     pub(crate) ready: ReadyRule,
-    /// What a worker that does not serve fails to do, in words.
+    /// Message about a worker that does not serve.
     pub(crate) unserved: String,
-    /// What a worker that is not well any more has failed to do, in words.
+    /// Message about a worker that is not well any more.
     pub(crate) unwell: String,
     /// Connections are handed off to them, which no worker is ready without.
     pub(crate) hands_off: bool,
@@ -212,7 +212,7 @@ pub(crate) enum Action {
     },
 }
 
-/// What an asker is told.
+/// Answer to an asker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reply {
     /// More will follow.
@@ -228,11 +228,11 @@ impl Reply {
     }
 }
 
-/// What the service manager is told.
+/// Message to the service manager.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Notice {
     Reloading,
-    /// What was ready before the reload still is.
+    /// The workers from before the reload go on.
     ReloadFailed(String),
     Stopping {
         within: Duration,

@@ -130,7 +130,7 @@ fn end_all(world: &mut World) {
     assert!(world.finished.is_some(), "it never ends: {:?}", world.machine);
 }
 
-/// What holds when nothing happens any more, and whoever starts serves at once.
+/// Checks that all is well when nothing happens any more, and whoever starts serves at once.
 fn come_to_rest(world: &mut World, kind: &dyn Fn(u32) -> Rules) {
     (world.is_full, world.is_stuck, world.upgrading) = (false, false, false);
     world.tell(Event::UpgradeFailed { why: "it is over".to_owned() });

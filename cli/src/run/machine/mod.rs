@@ -1,4 +1,4 @@
-//! What a supervisor decides: from what happens, and the time, to what is to be done.
+//! Decisions of a supervisor: from events, and the time, to actions.
 //!
 //! Nothing here reads a clock, touches a process or waits. Whoever owns a [`Machine`] tells it of everything that happens,
 //! does what it answers, in order, and tells it that time has passed when [`Machine::due`] has come.
@@ -34,11 +34,11 @@ pub(crate) struct Machine {
     workers: BTreeMap<WorkerId, Worker>,
     orphans: BTreeMap<WorkerId, Orphans>,
     counts: Counts,
-    /// What is to be done, in order.
+    /// Actions that are to be done, in order.
     actions: Vec<Action>,
 }
 
-/// What the supervisor is doing.
+/// Phase of the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
     /// The first workers are not ready yet; `reload` says who asked for a reload meanwhile.
@@ -64,7 +64,7 @@ pub(crate) struct Orphans {
     pub(crate) kills: u32,
 }
 
-/// What the supervisor has done since it was first started.
+/// Counts since the supervisor was first started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counts {
     pub(crate) started: Moment,
@@ -76,7 +76,7 @@ pub(crate) struct Counts {
     pub(crate) last_failure: Option<String>,
 }
 
-/// What a successor goes on with. Made by taking a [`Machine`] apart, so that nothing is forgotten.
+/// State that a successor goes on with. Made by taking a [`Machine`] apart, so that nothing is forgotten.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Carried {
     pub(crate) generation: u32,
@@ -120,7 +120,7 @@ impl Machine {
         Machine { phase: Phase::Serving, serving, workers, orphans, counts, actions: Vec::new() }
     }
 
-    /// What a successor goes on with.
+    /// The state that a successor goes on with.
     pub(crate) fn carry(&self) -> Carried {
         let Machine { phase: _, serving, workers, orphans, counts, actions: _ } = self;
         let Generation { number, rules: _, slots } = serving;
@@ -133,7 +133,7 @@ impl Machine {
         }
     }
 
-    /// What is to be done about something that happened.
+    /// Answers an event with the actions that follow from it.
     pub(crate) fn handle(&mut self, event: Event, now: Moment) -> Vec<Action> {
         match event {
             Event::Tick => self.tick(now),

@@ -7,7 +7,7 @@ use crate::run::clock::Moment;
 use crate::run::report::Report;
 use std::time::Duration;
 
-/// What the service manager allows beyond the workers' own time to end.
+/// Time that the service manager allows beyond the workers' own to end.
 const BEYOND_DRAINING: Duration = Duration::from_secs(10);
 const ASKED_TO_STOP: &str = "the supervisor was asked to stop";
 

@@ -1,4 +1,4 @@
-//! What follows from what: one situation a test.
+//! Situations and their consequences: one a test.
 
 use super::world::{READY_TIMEOUT, STOP_TIMEOUT, World, rules};
 use super::{End, Event, Machine, ReadyRule, Reply, Rules, Sign, Workers};

@@ -11,7 +11,7 @@ const SETTLE_WITHIN: Duration = Duration::from_secs(1);
 pub(crate) const KILL_AGAIN: Duration = Duration::from_secs(1);
 pub(crate) const KILLS: u32 = 3;
 
-/// What to do about a worker that serves nothing.
+/// Advice about a worker that serves nothing.
 const TAKES_IT: &str =
     "does it take the listener that it is passed? Else choose by --ready how to tell that it is ready";
 
@@ -29,7 +29,7 @@ pub(crate) struct Worker {
     pub(crate) phase: Phase,
 }
 
-/// What a worker is doing.
+/// Phase of a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Phase {
     Starting(Start),
@@ -39,7 +39,7 @@ pub(crate) enum Phase {
     Killed(Kill),
 }
 
-/// What is known of a worker that is starting.
+/// Signs of a worker that is starting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Start {
     pub(crate) said: bool,

@@ -12,7 +12,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Poll interval of the answer, and of who has taken the request.
 const POLL: Duration = Duration::from_millis(5);
 
-/// What is asked for, and which answer is right.
+/// A request, and the answer that is right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Check {
     pub(crate) path: String,

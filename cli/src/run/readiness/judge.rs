@@ -1,4 +1,4 @@
-//! What was seen of a worker, and what follows from it.
+//! Evidence about a worker, and the sign that follows from it.
 
 use super::exec::Attempt;
 use super::woken::Woken;
@@ -18,7 +18,7 @@ const FRESH: u64 = 16;
 /// In how many looks in a row a worker may not be looked at until it is taken for hidden.
 const HIDDEN: u64 = 4;
 
-/// What was seen of a worker, in all looks.
+/// Evidence about a worker, from all looks.
 #[derive(Debug)]
 pub(super) struct Evidence {
     /// In which look it was last seen to serve each listener, by inode.
@@ -99,13 +99,13 @@ impl Evidence {
         due
     }
 
-    /// What was begun goes on.
+    /// Goes on soon with trials that were begun.
     pub(super) fn is_tried_again_soon(&mut self) {
         self.pause = TRY_AGAIN.0;
         self.try_at = Instant::now() + self.pause;
     }
 
-    /// What of its listeners it was not seen to serve.
+    /// Listeners that it was not seen to serve.
     pub(super) fn unserved<'a>(&self, serves: &'a Serves) -> Vec<&'a Served> {
         match serves {
             Serves::Listeners(listeners) | Serves::Http(listeners, _) | Serves::Exec(listeners, _) => {
@@ -127,7 +127,7 @@ impl Evidence {
         is_some && self.unserved(serves).iter().all(is_served)
     }
 
-    /// What it does not serve, if that is seen, and it serves something.
+    /// Listeners that it does not serve, if that is seen, and it serves others.
     pub(super) fn ignored(&self, serves: &Serves) -> Vec<u64> {
         if self.is_hidden() || !self.serves_any() {
             return Vec::new();
@@ -135,7 +135,7 @@ impl Evidence {
         self.unserved(serves).into_iter().map(|left| left.inode).collect()
     }
 
-    /// What that is a sign of.
+    /// The sign that follows from the evidence.
     pub(super) fn sign(&self, serves: &Serves) -> Sign {
         let accepts = self.accepts(serves);
         let serves_all = match serves {

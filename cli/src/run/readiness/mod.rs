@@ -44,7 +44,7 @@ pub(super) struct Target {
     pub(super) rivals: u32,
 }
 
-/// What it is to serve.
+/// Services that a worker is to give.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Serves {
     /// All of these.
@@ -53,7 +53,7 @@ pub(super) enum Serves {
     Http(Vec<Served>, Check),
     /// All of these, and this command succeeds.
     Exec(Vec<Served>, String),
-    /// Whatever it listens with at this address.
+    /// A listener of its own at this address.
     Address(String),
 }
 
@@ -165,7 +165,7 @@ async fn observe(shared: Rc<Shared>, events: UnboundedSender<WorkerEvent>) {
     }
 }
 
-/// What this thread has used of a processor.
+/// Processor time of this thread.
 fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()

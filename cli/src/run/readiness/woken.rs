@@ -9,7 +9,7 @@ const WANTED: u32 = 16;
 /// How many trials each that accepts there may need for one that wakes it, at most.
 const SHARE: u32 = 2;
 
-/// What trials have shown of one worker.
+/// Outcome of the trials of one worker.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Woken {
     hits: u32,

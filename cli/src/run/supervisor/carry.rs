@@ -1,4 +1,4 @@
-//! What a successor of the supervisor goes on with.
+//! State that a successor of the supervisor goes on with.
 
 use super::Supervisor;
 use crate::run::listener::Listener;

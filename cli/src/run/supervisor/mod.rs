@@ -50,13 +50,13 @@ pub(super) struct Supervisor {
     pub(super) context: WorkerContext,
     pub(super) reporter: Reporter,
     pub(super) machine: Machine,
-    /// What the machine is still to be told of.
+    /// Events that the machine is still to be told of.
     queue: VecDeque<Event>,
-    /// What each generation was started with: the one that serves, and the one that is to.
+    /// Plans of the generation that serves, and of the one that is to.
     plans: BTreeMap<u32, Rc<Plan>>,
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     pub(super) orphans: BTreeMap<WorkerId, Orphan>,
-    /// Whoever waits for an answer.
+    /// Clients that wait for an answer.
     clients: BTreeMap<AskerId, Client>,
     last_asker: AskerId,
     observer: Observer,
@@ -91,7 +91,7 @@ pub(super) struct Upgrade {
     is_due: bool,
 }
 
-/// What a supervisor is made of.
+/// Parts of a supervisor.
 pub(super) struct Parts {
     pub(super) name: String,
     pub(super) context: WorkerContext,
@@ -239,13 +239,13 @@ impl Supervisor {
         &self.plan().options
     }
 
-    /// What is served now.
+    /// The plan that is served now.
     pub(super) fn plan(&self) -> &Rc<Plan> {
         let serving = self.machine.serving().number;
         self.plans.get(&serving).or_else(|| self.plans.values().next()).expect("the plan that is served is kept")
     }
 
-    /// Whoever asked for the upgrade.
+    /// The client that asked for the upgrade.
     pub(super) fn upgrade_client(&self) -> Option<&Client> {
         self.clients.get(&self.upgrade.asker?)
     }

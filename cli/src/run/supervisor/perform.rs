@@ -1,4 +1,4 @@
-//! What the machine answers is done here.
+//! Performing the machine's actions.
 
 use super::Supervisor;
 use crate::run::background;

@@ -10,7 +10,7 @@ use sharesock::Parcel;
 use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// What comes from the workers, and from tasks that look at them.
+/// Events from the workers, and from tasks that look at them.
 #[derive(Debug)]
 pub(crate) enum WorkerEvent {
     Notify(WorkerId, NotifyMessage),

@@ -1,4 +1,4 @@
-//! What a generation of workers is started with.
+//! Plan of a generation of workers: its options and listeners.
 
 use crate::run::listener::{Listener, Resolved};
 use crate::run::machine::{ReadyRule, Rules, Workers};
@@ -53,7 +53,7 @@ impl Plan {
         self.listeners.iter().any(|ours| ours.address == listener.address)
     }
 
-    /// What decisions about its workers rest on.
+    /// The rules by which the machine decides about its workers.
     pub(crate) fn rules(&self) -> Rules {
         let options = &self.options;
         let (giving, workers) = (options.giving(), u32::from(options.workers));

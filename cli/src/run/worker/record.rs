@@ -1,15 +1,15 @@
-//! What of a worker goes to a successor of the supervisor, beside what the machine knows.
+//! A worker's record, which goes to a successor of the supervisor beside the machine's state.
 
 use crate::run::machine::WorkerId;
 use serde::{Deserialize, Serialize};
 
-/// What of a worker goes to a successor of the supervisor, beside what the machine knows.
+/// A worker's record, which goes to a successor of the supervisor beside the machine's state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) number: WorkerId,
     pub(crate) pid: i32,
     pub(crate) slot: u32,
-    /// What it said of itself.
+    /// Its own words about its status.
     pub(crate) says: Option<String>,
     /// Connections that were handed off to it.
     pub(crate) handed_off: u64,
