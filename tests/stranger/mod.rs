@@ -7,7 +7,7 @@ use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{IoSlice, IoSliceMut};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, SocketAddrUnix, SocketFlags, SocketType, recv, recvmsg, sendmsg, socket, socketpair,
+    SendFlags, SocketAddrUnix, SocketFlags, SocketType, recv, recvmsg, sendmsg, socket_with, socketpair,
 };
 use sharesock::{Endpoint, Process, ProtocolInfo, Socket};
 use std::io::{Read, Write};
@@ -81,8 +81,9 @@ pub(crate) fn name_of(place: &Place, pid: u32, suffix: &str) -> PathBuf {
     place.path().join(names.find(is_it).unwrap())
 }
 
+/// It closes on exec: what starts beside it has its descriptors counted.
 pub(crate) fn seqpacket() -> OwnedFd {
-    socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap()
+    socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap()
 }
 
 pub(crate) fn connect(path: &std::path::Path) -> OwnedFd {
