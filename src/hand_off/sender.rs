@@ -63,6 +63,9 @@ impl Sender {
 
     /// Hands one parcel off, waiting while there is no room for it.
     ///
+    /// One that is accepted is not taken yet: its target may end before, or have ended within the last millisecond. Then
+    /// [`reclaim`](Sender::reclaim) gives it back.
+    ///
     /// # Errors
     /// The parcel comes back with [`Error::TargetGone`], [`Error::TurnedAway`], [`Error::TooManyBytes`],
     /// [`Error::Forked`] or [`Error::System`]; on Windows also with [`Error::TargetOutOfDescriptors`].

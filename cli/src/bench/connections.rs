@@ -146,12 +146,13 @@ fn in_turn(
 }
 
 const BARE: Way<'static> = ("accept, sendmsg, close | recvmsg, read, write, close", &baselines::handing);
+const ASKING: Way<'static> = ("the floor, with all that the library asks the kernel", &baselines::asking);
 
 /// What a connection takes when so many clients come again and again.
 pub(super) fn served(bench: &Bench, work: &str, clients: u32) -> Result<Row> {
     let count = bench.count(6000 * clients.min(4));
     let shared: Way<'_> = ("no front: both workers accept from one listener", &baselines::accepting);
-    in_turn(bench, work, Some((1.05, 1.0)), &[BARE, shared], &|service| load(service, clients, count))
+    in_turn(bench, work, Some((1.05, 1.0)), &[BARE, ASKING, shared], &|service| load(service, clients, count))
 }
 
 /// How long after a worker's close its client reads the end of the stream.

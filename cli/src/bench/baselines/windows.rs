@@ -37,6 +37,10 @@ pub(crate) fn handing(_: &Bench) -> Result<Service> {
     none()
 }
 
+pub(crate) fn asking(_: &Bench) -> Result<Service> {
+    none()
+}
+
 pub(crate) fn accepting(_: &Bench) -> Result<Service> {
     none()
 }

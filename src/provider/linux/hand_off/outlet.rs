@@ -37,8 +37,9 @@ const SETTLED_WITHIN: Duration = Duration::from_millis(100);
 /// So much of what a target says is read at a time.
 const BUDGET: usize = 16;
 
-/// That a target receives is asked again after this: one that ended within it could as well have ended after.
-const SURE_FOR: Duration = Duration::from_micros(50);
+/// That a target receives is asked again after this: one that ended within it could as well have ended after. Asking
+/// delays the parcel; a target that was killed is not reaped faster.
+const SURE_FOR: Duration = Duration::from_micros(250);
 const STOPPED: &str = "reclaiming what was handed off (its target was stopped while it took something; try again)";
 
 /// The sending end of a queue for parcels.

@@ -2,7 +2,7 @@
 
 mod served;
 
-pub(crate) use served::{accepting, handing};
+pub(crate) use served::{accepting, asking, handing};
 
 use crate::bench::measure::each;
 use crate::bench::roles::Actor;
@@ -172,7 +172,7 @@ pub(crate) fn play(role: Role, count: u32, say: impl Fn(&str) -> Result<()>) -> 
                 answer(&link)?;
             }
         }
-        Role::FloorFront | Role::FloorServe | Role::FloorAccept => served::play(role, say)?,
+        Role::FloorFront | Role::FloorServe | Role::FloorAccept => served::play(role, count, say)?,
         _ => bail!("this is no floor"),
     }
     Ok(())
