@@ -94,6 +94,8 @@ fn too_many_senders_of_one_process_are_turned_away_with_what_they_sent() {
             }
             None => {
                 turned_away += 1;
+                // Asked; otherwise it may be taken for open for a moment.
+                assert!(sender.is_closed());
                 let refused = sender.hand_off(pair().1).unwrap_err();
                 assert_eq!(refused.error, Error::TurnedAway { pid: me }, "sender {n}");
                 assert_eq!(sender.flush(Duration::ZERO), Err(Error::TurnedAway { pid: me }));
