@@ -40,7 +40,10 @@ fn files_are_served_as_browsers_expect() {
     let server = Server::start(&[]);
     let mut client = server.client();
     let first = client.get("/hello.txt");
-    assert_eq!((first.status, first.text(), first.headers["content-type"].as_str()), (200, "hello\n", "text/plain"));
+    assert_eq!(
+        (first.status, first.text(), first.headers["content-type"].as_str()),
+        (200, "hello\n", "text/plain; charset=utf-8")
+    );
     let tag = &first.headers["etag"];
     for known in [tag.clone(), format!("\"other\", {tag}"), "*".to_owned()] {
         let response = client.request("/hello.txt", &format!("If-None-Match: {known}\r\n")).unwrap();

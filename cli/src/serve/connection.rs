@@ -19,9 +19,17 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::{Sleep, sleep};
 
 /// How long a client may take to send the head of a request.
 const HEAD_WITHIN: Duration = Duration::from_secs(60);
+/// How long a client may take nothing of what is being sent to it.
+const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
+/// Bytes of a request's head, and of what is written before the client takes it. So what was read goes along with a
+/// connection that moves.
+const MOST_BUFFERED: usize = 48 << 10;
+/// Bytes that are read at a time: what comes beyond the head of a request is no more than this.
+const READ_AT_ONCE: usize = 8 << 10;
 
 /// What a worker does with its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +81,7 @@ pub(crate) enum Outcome {
 pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiver<Phase>) -> io::Result<Outcome> {
     let Guest { socket, envelope, took_us, unread } = guest;
     let state = Rc::new(State::default());
-    let io = Io { stream: Stream::new(socket)?, unread, state: state.clone() };
+    let io = Io { stream: Stream::new(socket)?, unread, state: state.clone(), stuck: None };
     let answering = (site, state.clone());
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
         let (site, state) = answering.clone();
@@ -85,7 +93,7 @@ pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiv
         answer
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(MOST_BUFFERED);
     let mut connection = builder.serve_connection(TokioIo::new(io), service);
     loop {
         let now = *phase.borrow_and_update();
@@ -155,6 +163,8 @@ struct Io {
     stream: Stream,
     unread: Bytes,
     state: Rc<State>,
+    /// Ends when the client has taken nothing for too long.
+    stuck: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Debug)]
@@ -201,24 +211,34 @@ impl AsyncRead for Io {
             buffer.put_slice(&self.unread.split_to(length));
             return Poll::Ready(Ok(()));
         }
-        match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
-            Stream::Local(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
+        let mut bytes = [0; READ_AT_ONCE];
+        let mut some = ReadBuf::new(&mut bytes);
+        let mut some = some.take(buffer.remaining());
+        let read = match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(context, &mut some),
+            Stream::Local(stream) => Pin::new(stream).poll_read(context, &mut some),
+        };
+        buffer.put_slice(some.filled());
+        read
     }
 }
 
 impl Io {
-    fn note<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn note<T>(&mut self, context: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         self.state.stuck.set(polled.is_pending());
-        polled
+        if polled.is_ready() {
+            self.stuck = None;
+            return polled;
+        }
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(PROGRESS_WITHIN)));
+        stuck.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
 impl AsyncWrite for Io {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = self.stream.writer().poll_write(context, bytes);
-        self.note(polled)
+        self.note(context, polled)
     }
 
     fn poll_write_vectored(
@@ -227,7 +247,7 @@ impl AsyncWrite for Io {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = self.stream.writer().poll_write_vectored(context, parts);
-        self.note(polled)
+        self.note(context, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -236,7 +256,7 @@ impl AsyncWrite for Io {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = self.stream.writer().poll_flush(context);
-        self.note(polled)
+        self.note(context, polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -2,14 +2,11 @@
 
 use super::control::Count;
 use super::envelope::Envelope;
-use super::files::whole;
-use bytes::Bytes;
-use http::{Response, StatusCode};
-use http_body_util::combinators::UnsyncBoxBody;
+use super::files::{Plain, whole};
+use http::StatusCode;
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
-use std::io;
 
 /// What a worker counts.
 #[derive(Debug, Default, Serialize)]
@@ -48,13 +45,13 @@ impl<'a> Status<'a> {
 }
 
 /// The page as JSON.
-pub(crate) fn json(stats: &Stats, envelope: Envelope, took_us: f64) -> Response<UnsyncBoxBody<Bytes, io::Error>> {
+pub(crate) fn json(stats: &Stats, envelope: Envelope, took_us: f64) -> Plain {
     let text = serde_json::to_string(&Status::new(stats, envelope, took_us)).unwrap_or_default();
     whole(StatusCode::OK, "application/json", text)
 }
 
 /// The page for people.
-pub(crate) fn html(stats: &Stats, envelope: Envelope, took_us: f64) -> Response<UnsyncBoxBody<Bytes, io::Error>> {
+pub(crate) fn html(stats: &Stats, envelope: Envelope, took_us: f64) -> Plain {
     let status = Status::new(stats, envelope, took_us);
     let rows = [
         ("this connection was accepted by process", status.accepted_by.to_string()),

@@ -1,0 +1,113 @@
+//! The bytes of a response.
+
+use super::open::{read_at_once, read_patiently};
+use super::reply::Piece;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::task::JoinHandle;
+
+/// So much of a file is in memory for a client at a time.
+const CHUNK: u64 = 64 << 10;
+
+/// Pieces one after the other.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    pieces: VecDeque<Piece>,
+    /// Nothing when all of it is text.
+    file: Option<Arc<File>>,
+    /// What the file system is being asked for.
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
+    left: u64,
+}
+
+impl Pieces {
+    pub(super) fn new(pieces: VecDeque<Piece>, file: Option<Arc<File>>) -> Self {
+        let left = pieces.iter().map(Piece::length).sum();
+        Pieces { pieces, file, reading: None, left }
+    }
+
+    pub(super) fn text(text: impl Into<Bytes>) -> Self {
+        let text = text.into();
+        Self::new(if text.is_empty() { VecDeque::new() } else { VecDeque::from([Piece::Text(text)]) }, None)
+    }
+
+    /// Takes off what comes next, if that can be had without waiting.
+    fn next(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let (at, length) = match (self.pieces.front(), &self.file) {
+            (Some(Piece::Part(range)), Some(_)) => (range.start, (range.end - range.start).min(CHUNK)),
+            (Some(Piece::Part(_)), None) | (None, _) => return Poll::Ready(None),
+            (Some(Piece::Text(_)), _) => match self.pieces.pop_front() {
+                Some(Piece::Text(text)) => return Poll::Ready(Some(Ok(text))),
+                _ => return Poll::Ready(None),
+            },
+        };
+        let read = match self.reading.take() {
+            Some(mut reading) => match Pin::new(&mut reading).poll(context) {
+                Poll::Ready(read) => read.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into())),
+                Poll::Pending => {
+                    self.reading = Some(reading);
+                    return Poll::Pending;
+                }
+            },
+            None => {
+                let Some(file) = self.file.clone() else { return Poll::Ready(None) };
+                let mut buffer = vec![0; usize::try_from(length).unwrap_or(0)];
+                match read_at_once(&file, &mut buffer, at) {
+                    Some(count) => shortened(buffer, count),
+                    None => {
+                        self.reading = Some(tokio::task::spawn_blocking(move || {
+                            let count = read_patiently(&file, &mut buffer, at);
+                            shortened(buffer, count)
+                        }));
+                        return self.next(context);
+                    }
+                }
+            }
+        };
+        if let (Ok(bytes), Some(Piece::Part(range))) = (&read, self.pieces.front_mut()) {
+            range.start += bytes.len() as u64;
+            if range.start >= range.end {
+                self.pieces.pop_front();
+            }
+        }
+        Poll::Ready(Some(read))
+    }
+}
+
+/// What was read of a file that was longer when its length was told.
+fn shortened(mut buffer: Vec<u8>, count: io::Result<usize>) -> io::Result<Bytes> {
+    match count? {
+        0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a file became shorter while it was sent")),
+        count => {
+            buffer.truncate(count);
+            Ok(buffer.into())
+        }
+    }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let next = ready!(self.next(context));
+        if let Some(Ok(bytes)) = &next {
+            self.left = self.left.saturating_sub(bytes.len() as u64);
+        }
+        Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

@@ -1,0 +1,195 @@
+//! Answering requests: files, listings of folders, and the page about this worker.
+
+mod body;
+mod conditions;
+mod listing;
+mod open;
+mod ranges;
+mod reply;
+mod target;
+
+use self::body::Pieces;
+use self::open::{Apart, Found};
+use self::reply::{Facts, reply};
+use self::target::Target;
+use super::envelope::Envelope;
+use super::page::{self, Stats};
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::{Body, Frame, SizeHint};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+/// Names the process that served, for people who look at responses.
+const WORKER: &str = "x-sharesock-worker";
+const HTML: &str = "text/html; charset=utf-8";
+
+/// A body, with something that lives as long as it is being written.
+#[derive(Debug)]
+pub(crate) struct Tracked<T> {
+    pieces: Pieces,
+    _alive: T,
+}
+
+/// A response of this server.
+pub(crate) type Answer<T> = Response<Tracked<T>>;
+pub(crate) type Plain = Response<Pieces>;
+
+/// What is served.
+#[derive(Debug)]
+pub(crate) struct Site {
+    root: PathBuf,
+    apart: Apart,
+    /// Parts several ranges of a file: nobody who writes files knows it.
+    boundary: String,
+    hidden: bool,
+    worker_header: Option<HeaderValue>,
+    pub(crate) stats: Stats,
+}
+
+impl Site {
+    pub(crate) fn new(root: PathBuf, hidden: bool, worker_header: bool, stats: Stats) -> Self {
+        let worker_header = worker_header.then(|| HeaderValue::from(std::process::id()));
+        let boundary = format!("sharesock-{:016x}", RandomState::new().hash_one(0));
+        Site { root, apart: Apart::new(), boundary, hidden, worker_header, stats }
+    }
+}
+
+/// Answers one request; `alive` lives until its response has been written.
+pub(crate) async fn answer<T, B>(
+    site: &Site,
+    request: Request<B>,
+    envelope: Envelope,
+    took_us: f64,
+    alive: T,
+) -> Answer<T> {
+    site.stats.requests.set(site.stats.requests.get() + 1);
+    let mut response = respond(site, &request, envelope, took_us).await.unwrap_or_else(notice);
+    if *request.method() == Method::HEAD && response.status() != StatusCode::NOT_MODIFIED {
+        let length = response.body().size_hint().exact().unwrap_or(0);
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
+    }
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(worker) = &site.worker_header {
+        response.headers_mut().insert(WORKER, worker.clone());
+    }
+    response.map(|pieces| Tracked { pieces, _alive: alive })
+}
+
+/// A response that is all there.
+pub(crate) fn whole(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> Plain {
+    let mut response = Response::new(Pieces::text(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+/// What is said when there is nothing to serve.
+fn notice(status: StatusCode) -> Plain {
+    let mut response = whole(status, HTML, listing::notice(status));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    response
+}
+
+async fn respond<B>(site: &Site, request: &Request<B>, envelope: Envelope, took_us: f64) -> Result<Plain, StatusCode> {
+    if !names_its_host(request) {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    match request.uri().path() {
+        "/_sharesock/" | "/_sharesock" => Ok(page::html(&site.stats, envelope, took_us)),
+        "/_sharesock/status.json" => Ok(page::json(&site.stats, envelope, took_us)),
+        path => found(site, request, Target::parse(path, site.hidden)?).await,
+    }
+}
+
+async fn found<B>(site: &Site, request: &Request<B>, target: Target) -> Result<Plain, StatusCode> {
+    let path = site.root.join(target.to_path().ok_or(StatusCode::NOT_FOUND)?);
+    match open::open(&site.apart, path.clone()).await? {
+        Found::File(..) if target.is_folder => Err(StatusCode::NOT_FOUND),
+        Found::File(file, metadata) => Ok(send(site, request, &path, file, &metadata)),
+        Found::Folder if !target.is_folder => {
+            let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+            let mut response = notice(StatusCode::MOVED_PERMANENTLY);
+            let link = HeaderValue::try_from(target.link() + &query).map_err(|_| StatusCode::BAD_REQUEST)?;
+            response.headers_mut().insert(LOCATION, link);
+            Ok(response)
+        }
+        Found::Folder => {
+            let index = path.join("index.html");
+            match open::open(&site.apart, index.clone()).await {
+                Ok(Found::File(file, metadata)) => return Ok(send(site, request, &index, file, &metadata)),
+                Ok(Found::Folder) | Err(StatusCode::NOT_FOUND) => {}
+                Err(status) => return Err(status),
+            }
+            let hidden = site.hidden;
+            let page = site.apart.run(move || listing::page(&path, &target, hidden)).await?;
+            Ok(whole(StatusCode::OK, HTML, page.map_err(|error| open::status_of(&error))?))
+        }
+    }
+}
+
+/// The response to a request for a file that is there.
+fn send<B>(
+    site: &Site,
+    request: &Request<B>,
+    path: &std::path::Path,
+    file: std::sync::Arc<std::fs::File>,
+    metadata: &std::fs::Metadata,
+) -> Plain {
+    let facts = Facts { length: metadata.len(), version: open::version(metadata), kind: kind(path) };
+    let reply = reply(request.method(), request.headers(), &facts, SystemTime::now(), &site.boundary);
+    let mut response = if reply.status.is_success() || reply.status == StatusCode::NOT_MODIFIED {
+        Response::new(Pieces::new(reply.pieces, Some(file)))
+    } else {
+        notice(reply.status)
+    };
+    *response.status_mut() = reply.status;
+    response.headers_mut().extend(reply.headers);
+    response
+}
+
+/// The media type that a file's name means.
+fn kind(path: &std::path::Path) -> HeaderValue {
+    let kind = mime_guess::from_path(path).first_or_octet_stream();
+    let is_text = kind.type_() == "text" || kind.subtype() == "javascript" || kind.subtype() == "json";
+    let text = if is_text { format!("{kind}; charset=utf-8") } else { kind.to_string() };
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("application/octet-stream"))
+}
+
+/// Whether a request says which host it is for, as it must, and only once (RFC 9112, section 3.2).
+fn names_its_host<B>(request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte);
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.as_bytes().iter().all(is_host),
+        (None, _) => request.version() < Version::HTTP_11,
+        _ => false,
+    }
+}
+
+impl<T: Unpin> Body for Tracked<T> {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        Pin::new(&mut self.pieces).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.pieces.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.pieces.size_hint()
+    }
+}

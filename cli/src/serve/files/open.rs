@@ -1,0 +1,208 @@
+//! Opening what a path names, without waiting for anything but the file system, and for that not on the serving thread.
+
+use super::conditions::Version;
+use http::StatusCode;
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+use tokio::sync::Semaphore;
+
+/// So many threads wait for the file system at a time.
+const MOST_WAITING: usize = 64;
+/// A client is not kept waiting for a file system that does not answer.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// What a path names.
+#[derive(Debug)]
+pub(super) enum Found {
+    File(Arc<File>, Metadata),
+    Folder,
+}
+
+/// Threads on which is done what may wait for the file system.
+#[derive(Debug)]
+pub(super) struct Apart(Arc<Semaphore>);
+
+impl Apart {
+    pub(super) fn new() -> Self {
+        Apart(Arc::new(Semaphore::new(MOST_WAITING)))
+    }
+
+    /// Runs `work` on another thread.
+    ///
+    /// # Errors
+    /// 503 when the file system does not answer in time, or others wait for it already.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StatusCode> {
+        let done = async {
+            let permit = Arc::clone(&self.0).acquire_owned().await.ok()?;
+            // Held for as long as the thread is, though nobody awaits it any more.
+            let held = tokio::task::spawn_blocking(move || (work(), permit));
+            held.await.ok().map(|(done, _)| done)
+        };
+        tokio::time::timeout(WITHIN, done).await.ok().flatten().ok_or(StatusCode::SERVICE_UNAVAILABLE)
+    }
+}
+
+/// Opens a regular file, or says that it is a folder.
+///
+/// # Errors
+/// 404 for what is neither; 403 when it may not be read; 503 when it cannot be read now.
+pub(super) async fn open(apart: &Apart, path: PathBuf) -> Result<Found, StatusCode> {
+    let found = match look::at_once(&path) {
+        Some(found) => found,
+        None => apart.run(move || look::patiently(&path)).await?,
+    };
+    found.map_err(|error| status_of(&error)).and_then(|found| found.ok_or(StatusCode::NOT_FOUND))
+}
+
+/// Reads some of a file without waiting for its storage; nothing when that cannot be done.
+pub(super) fn read_at_once(file: &File, buffer: &mut [u8], at: u64) -> Option<io::Result<usize>> {
+    look::read_at_once(file, buffer, at)
+}
+
+/// Reads some of a file, however long that takes.
+pub(super) fn read_patiently(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    look::read_patiently(file, buffer, at)
+}
+
+/// What tells this version of a file from others.
+pub(super) fn version(metadata: &Metadata) -> Version {
+    let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
+    let nanoseconds = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let tag = format!("\"{:x}-{:x}-{nanoseconds:x}\"", look::number(metadata), metadata.len());
+    Version { tag, modified }
+}
+
+pub(super) fn status_of(error: &io::Error) -> StatusCode {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::PermissionDenied => StatusCode::FORBIDDEN,
+        Kind::NotFound | Kind::NotADirectory | Kind::InvalidInput | Kind::InvalidFilename => StatusCode::NOT_FOUND,
+        _ if look::is_no_name(error) => StatusCode::NOT_FOUND,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+type Looked = io::Result<Option<Found>>;
+
+#[cfg(target_os = "linux")]
+mod look {
+    use super::{File, Found, Looked, Metadata, Path};
+    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+    use std::io::{self, IoSliceMut};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+    use std::sync::Arc;
+
+    /// Looks without waiting for storage; nothing when that cannot be done.
+    pub(super) fn at_once(path: &Path) -> Option<Looked> {
+        let open = |flags: OFlags| {
+            openat2(
+                CWD,
+                path,
+                flags | OFlags::CLOEXEC,
+                Mode::empty(),
+                ResolveFlags::CACHED | ResolveFlags::NO_MAGICLINKS,
+            )
+        };
+        match look(open) {
+            // Not in the kernel's memory, a link of /proc, or a kernel that does not know this question.
+            Err(Errno::AGAIN | Errno::NOSYS | Errno::INVAL | Errno::PERM | Errno::LOOP | Errno::TOOBIG) => None,
+            found => Some(found.map_err(Into::into)),
+        }
+    }
+
+    /// Looks, however long that takes.
+    pub(super) fn patiently(path: &Path) -> Looked {
+        let open = |flags: OFlags| {
+            let flags = i32::try_from((flags | OFlags::CLOEXEC).bits()).map_err(|_| Errno::INVAL)?;
+            let opened = File::options().read(true).custom_flags(flags).open(path);
+            opened.map(Into::into).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        };
+        Ok(look(open)?)
+    }
+
+    /// Opens only what is a regular file: opening something else may wait, or do something.
+    fn look(open: impl Fn(OFlags) -> rustix::io::Result<OwnedFd>) -> rustix::io::Result<Option<Found>> {
+        let errno = |error: io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+        let facts = File::from(open(OFlags::PATH)?).metadata().map_err(errno)?;
+        if facts.is_dir() {
+            return Ok(Some(Found::Folder));
+        }
+        if !facts.is_file() {
+            return Ok(None);
+        }
+        // Another may have its name by now.
+        let file = File::from(open(OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?);
+        let facts = file.metadata().map_err(errno)?;
+        Ok(facts.is_file().then(|| Found::File(Arc::new(file), facts)))
+    }
+
+    pub(super) fn read_at_once(file: &File, buffer: &mut [u8], at: u64) -> Option<io::Result<usize>> {
+        match preadv2(file, &mut [IoSliceMut::new(buffer)], at, ReadWriteFlags::NOWAIT) {
+            Ok(count) => Some(Ok(count)),
+            Err(_) => None,
+        }
+    }
+
+    pub(super) fn read_patiently(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        file.read_at(buffer, at)
+    }
+
+    /// The file's number in its file system.
+    pub(super) fn number(metadata: &Metadata) -> u64 {
+        metadata.ino()
+    }
+
+    /// Whether nothing can have this name.
+    pub(super) fn is_no_name(error: &io::Error) -> bool {
+        matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::NAMETOOLONG | Errno::NXIO))
+    }
+}
+
+#[cfg(windows)]
+mod look {
+    use super::{File, Found, Looked, Metadata, Path};
+    use std::io;
+    use std::os::windows::fs::FileExt;
+    use std::sync::Arc;
+
+    pub(super) fn at_once(_: &Path) -> Option<Looked> {
+        None
+    }
+
+    pub(super) fn patiently(path: &Path) -> Looked {
+        let facts = std::fs::metadata(path)?;
+        if facts.is_dir() {
+            return Ok(Some(Found::Folder));
+        }
+        if !facts.is_file() {
+            return Ok(None);
+        }
+        let file = File::open(path)?;
+        let facts = file.metadata()?;
+        Ok(Some(Found::File(Arc::new(file), facts)))
+    }
+
+    pub(super) fn read_at_once(_: &File, _: &mut [u8], _: u64) -> Option<io::Result<usize>> {
+        None
+    }
+
+    pub(super) fn read_patiently(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        file.seek_read(buffer, at)
+    }
+
+    pub(super) fn number(metadata: &Metadata) -> u64 {
+        std::os::windows::fs::MetadataExt::creation_time(metadata)
+    }
+
+    pub(super) fn is_no_name(_: &io::Error) -> bool {
+        false
+    }
+}
