@@ -109,3 +109,36 @@ fn every_descriptor_closes_on_exec() {
     check("taking turns and looking around");
     drop((client, copy, revocation, foreign, back, accepted, turn));
 }
+
+/// Another thread may execute a program at any moment: no descriptor may lack the flag even for an instant.
+#[test]
+fn no_descriptor_is_made_without_it() {
+    let calls = "openat,openat2,socket,socketpair,accept,accept4,eventfd2,epoll_create1,memfd_create,pipe,pipe2,dup,fcntl,\
+                 recvmsg,timerfd_create,inotify_init1,signalfd4,memfd_secret,open_tree";
+    let folder = std::env::temp_dir().join(format!("sharesock-test-close-on-exec-{}-traces", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    // A file for each thread, so that no line is torn.
+    let mut traced = std::process::Command::new("strace");
+    traced.args(["-ff", "-qq", "-s", "0", "-e", &format!("trace={calls}"), "-o"]).arg(folder.join("trace"));
+    traced.arg(std::env::current_exe().unwrap()).args(["--exact", "every_descriptor_closes_on_exec"]);
+    let output = traced.output();
+    let files = std::fs::read_dir(&folder).unwrap();
+    let trace: String = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    std::fs::remove_dir_all(&folder).unwrap();
+    match output {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return eprintln!("skipped: strace is not installed");
+        }
+        output => assert!(output.unwrap().status.success()),
+    }
+    let makes = |call: &&str| {
+        let passive = call.starts_with("fcntl(") && !call.contains("F_DUPFD");
+        let bare = call.starts_with("recvmsg(") && !call.contains("SCM_RIGHTS");
+        // What is no call, failed, or makes no descriptor.
+        !(call.starts_with(['-', '+']) || call.contains(" = -1 ") || call.contains(" = ?") || passive || bare)
+    };
+    let made: Vec<_> = trace.lines().filter(makes).collect();
+    assert!(made.len() > 100, "{trace}");
+    let without: Vec<_> = made.iter().filter(|call| !call.contains("CLOEXEC")).collect();
+    assert!(without.is_empty(), "{without:#?}");
+}
