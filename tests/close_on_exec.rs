@@ -6,7 +6,7 @@
 mod peer;
 
 use peer::{Peer, Place, pair};
-use sharesock::{Direction, DuplicateOptions, Event, MessageQueue, NetworkEvents, Parcel, Socket, Turn};
+use sharesock::{Direction, DuplicateOptions, Event, MessageQueue, NetworkEvents, Parcel, Socket, SpawnExt, Turn};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -85,6 +85,8 @@ fn every_descriptor_closes_on_exec() {
     assert_eq!(kept.len(), 9);
     check("receiving many");
     sender.hand_off(Parcel::new(pair().1)).unwrap();
+    assert!(sender.flush(Duration::from_millis(1)).is_err());
+    check("waiting until it is taken");
     let back = sender.reclaim();
     assert_eq!(back.len(), 1);
     check("reclaiming");
@@ -107,6 +109,14 @@ fn every_descriptor_closes_on_exec() {
     endpoint.process().unwrap();
     domain.members().unwrap();
     check("taking turns and looking around");
+    let mut child = std::process::Command::new("true").spawn_with_endpoint(&endpoint).unwrap();
+    check("starting a process with its endpoint");
+    assert!(child.wait().unwrap().success());
+    let info = endpoint.duplicate(&redeemed, source.pid()).unwrap();
+    assert!(source.ask(&format!("redeem {info}")).starts_with("ok"));
+    assert_eq!(source.ask("event-select 1"), "ok");
+    redeemed.event_select(&event, NetworkEvents::READ).unwrap();
+    check("taking a registration over");
     drop((client, copy, revocation, foreign, back, accepted, turn));
 }
 
