@@ -12,7 +12,8 @@ use super::signals;
 use super::signals::SignalStream;
 use super::supervisor::dispatch::Dispatcher;
 use super::supervisor::{Parts, Supervisor};
-use super::takeover::{Role, become_subreaper};
+use super::takeover::become_subreaper;
+use super::upgrade::legacy::Legacy;
 use super::upgrade::succession::{stand_by, succeed};
 use super::worker::context::WorkerContext;
 use super::worker::guard::Guard;
@@ -20,14 +21,21 @@ use super::worker::plan::Plan;
 use crate::domain::open_domain;
 use crate::system::inherited::take_announced;
 use anyhow::Result;
-use sharesock::{Endpoint, Socket};
+use sharesock::{Endpoint, Process, Socket};
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::rc::Rc;
 use tokio::sync::mpsc::unbounded_channel;
 
+/// Way in which a supervisor begins.
+pub(crate) enum Start {
+    Anew,
+    Candidate(Process),
+    Successor(Box<Legacy>),
+}
+
 /// Begins anew, or where another has stopped.
-pub(crate) async fn begin(options: Options) -> Result<ExitCode> {
+pub(crate) async fn begin(options: Options, start: Start) -> Result<ExitCode> {
     // Until a signal is watched for, it ends this process. Held meanwhile: one that came after its handler was installed
     // and before that is told of us would be lost.
     signals::block();
@@ -35,14 +43,14 @@ pub(crate) async fn begin(options: Options) -> Result<ExitCode> {
     // A successor was started with them held.
     signals::unblock();
     let reporter = Reporter { format: options.format(), printer: signals::with_signals_blocked(Printer::start) };
-    match Role::from_env()? {
-        None => begin_anew(options, reporter, stream)?.go().await,
-        Some(Role::Successor(candidate)) => {
-            let mut supervisor = succeed(options, reporter, stream, candidate)?;
+    match start {
+        Start::Anew => begin_anew(options, reporter, stream)?.go().await,
+        Start::Successor(legacy) => {
+            let mut supervisor = succeed(options, reporter, stream, *legacy)?;
             supervisor.go_on("upgraded");
             supervisor.go().await
         }
-        Some(Role::Candidate(old)) => match stand_by(options, reporter, stream, old).await? {
+        Start::Candidate(old) => match stand_by(options, reporter, stream, old).await? {
             Some(mut supervisor) => {
                 supervisor.go_on("this process has taken over");
                 supervisor.go().await

@@ -30,6 +30,7 @@ use anyhow::{Context, Result};
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
+use upgrade::legacy::Legacy;
 
 /// Supervises until a signal or a command ends it.
 pub(crate) fn run(given: &Options) -> Result<ExitCode> {
@@ -48,11 +49,16 @@ pub(crate) fn run(given: &Options) -> Result<ExitCode> {
 }
 
 fn supervise(options: Options) -> Result<ExitCode> {
-    let announced = if takeover::Role::from_env()?.is_none() { inherited::announced()? } else { Vec::new() };
+    let start = match takeover::Role::from_env()? {
+        None => begin::Start::Anew,
+        Some(takeover::Role::Candidate(old)) => begin::Start::Candidate(old),
+        Some(takeover::Role::Successor(number)) => begin::Start::Successor(Box::new(Legacy::take(number)?)),
+    };
+    let announced = if matches!(start, begin::Start::Anew) { inherited::announced()? } else { Vec::new() };
     inherited::close_on_exec(&announced)?;
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().on_thread_start(signals::block).build().context("starting the runtime")?;
-    let done = tokio::task::LocalSet::new().block_on(&runtime, begin::begin(options));
+    let done = tokio::task::LocalSet::new().block_on(&runtime, begin::begin(options, start));
     runtime.shutdown_timeout(Duration::ZERO);
     done
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, anyhow, bail};
 use sharesock::Process;
 use std::io::Write;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 /// Says in the environment from whom this process takes over, and as what.
@@ -12,7 +12,8 @@ pub(super) const TAKE_OVER: &str = "SHARESOCK_TAKE_OVER";
 /// From whom this process takes over.
 pub(super) enum Role {
     Candidate(Process),
-    Successor(Process),
+    /// In the place of the old supervisor, which has left everything in the file with this number.
+    Successor(RawFd),
 }
 
 impl Role {
@@ -21,7 +22,7 @@ impl Role {
         let text = text.into_string().map_err(|_| anyhow!("{TAKE_OVER} is not understood"))?;
         match text.split_once(' ') {
             Some(("candidate", process)) => Ok(Some(Role::Candidate(process.parse()?))),
-            Some(("successor", process)) => Ok(Some(Role::Successor(process.parse()?))),
+            Some(("successor", number)) => Ok(Some(Role::Successor(number.parse()?))),
             _ => bail!("{TAKE_OVER} is set by `sharesock upgrade` alone: unset it"),
         }
     }

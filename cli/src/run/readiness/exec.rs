@@ -45,7 +45,7 @@ pub(super) fn succeeds(command: &str, worker: i32) -> std::io::Result<bool> {
     shell.args(["-c", "(eval \"$0\") > /dev/null 2>&1 && echo yes", command]);
     shell.env("SHARESOCK_WORKER_PID", worker.to_string()).process_group(0);
     shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = shell.spawn()?;
+    let mut child = background::alone(|| shell.spawn())?;
     let group = rustix::process::Pid::from_child(&child);
     let (Some(output), until) = (child.stdout.take(), Instant::now() + TIMEOUT) else { return Ok(false) };
     let output = std::fs::File::from(std::os::fd::OwnedFd::from(output));

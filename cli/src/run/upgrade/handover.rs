@@ -1,4 +1,4 @@
-//! What a supervisor leaves to its successor, and how it gets there: sockets by hand-off, and a stream that tells what they are.
+//! What a supervisor leaves, and how a candidate gets it: sockets by hand-off, and a stream that tells what they are.
 //!
 //! The source sends one end of a stream first, then each socket with a label, then, over the stream, a line of JSON. The
 //! taker answers with one line over the stream: that it has everything, or why it cannot go on.
@@ -30,7 +30,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(2);
 /// Poll interval of whether the other side lives.
 const PEER_POLL: Duration = Duration::from_millis(50);
 /// The bytes that go with the stream.
-const STREAM: &[u8] = b"sharesock estate 2";
+const STREAM: &[u8] = b"sharesock estate 3";
 /// The taker's good word.
 const TAKEN: &str = "taken";
 
@@ -156,13 +156,20 @@ impl Handover {
         while sockets.len() < state.sockets.len() {
             sockets.push(next()?);
         }
-        let check = |((socket, bytes), (label, id)): ((Socket, Vec<u8>), &(Label, u64))| {
-            let said: Label = serde_json::from_slice(&bytes).context("a socket without a label")?;
-            ensure!(said == *label && socket.id()?.as_u64() == *id, "a socket is not what it was said to be");
-            Ok((said, socket))
+        let label = |(socket, bytes): (Socket, Vec<u8>)| {
+            Ok((serde_json::from_slice(&bytes).context("a socket without a label")?, socket))
         };
-        let sockets = sockets.into_iter().zip(&state.sockets).map(check).collect::<Result<_>>()?;
-        Ok((Handover { state, sockets }, Answer(stream)))
+        let sockets = sockets.into_iter().map(label).collect::<Result<_>>()?;
+        Ok((Handover::checked(state, sockets)?, Answer(stream)))
+    }
+
+    /// These sockets, if they are those that the state tells of.
+    pub(super) fn checked(state: HandoverState, sockets: Vec<(Label, Socket)>) -> Result<Self> {
+        for ((label, socket), (said, id)) in sockets.iter().zip(&state.sockets) {
+            ensure!(label == said && socket.id()?.as_u64() == *id, "a socket is not what it was said to be");
+        }
+        ensure!(sockets.len() == state.sockets.len(), "there are not as many sockets as were said to be");
+        Ok(Handover { state, sockets })
     }
 }
 

@@ -2,14 +2,16 @@
 //!
 //! The new program runs twice. As a *candidate*, a child, it takes the whole state and says whether it could go on with it;
 //! nothing has changed until then, and if it could not, or is no such program at all, the old supervisor goes on. Then the
-//! old supervisor becomes the new program in place: its id, its children, its place at the service manager stay. As the
-//! *successor* it takes the state from the candidate, which ends. Should the successor die before, the candidate is a
-//! supervisor that has everything, and goes on.
+//! old supervisor becomes the new program in place: its id, its children, its descriptors, its place at the service manager
+//! stay. As the *successor* it needs nothing of the candidate, and tells it to end. Should the successor die before, the
+//! candidate is a supervisor that has everything, and goes on.
 
 mod candidate;
 pub(super) mod handover;
+pub(super) mod legacy;
 pub(super) mod succession;
 
+use super::background;
 use super::signals;
 use super::signals::SignalEvent;
 use super::supervisor::dispatch::Dispatcher;
@@ -18,7 +20,9 @@ use super::worker::SETTLE_TIMEOUT;
 use super::worker::link::Link;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candidate::{Candidate, command, own_path};
+use command_fds::CommandFdExt;
 use handover::{HANDOVER_TIMEOUT, reach};
+use legacy::{Legacy, hold_pipes};
 use sharesock::Endpoint;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -94,16 +98,23 @@ impl Supervisor {
         let given = tokio::time::timeout(HANDOVER_TIMEOUT, handover.give(sender)).await;
         let given =
             given.unwrap_or_else(|_| bail!("it did not take everything within {} s", HANDOVER_TIMEOUT.as_secs()));
-        let _stream = given.map_err(|error| candidate.ended().map_or(error, |why| anyhow!(why)))?;
+        let stream = given.map_err(|error| candidate.ended().map_or(error, |why| anyhow!(why)))?;
+        stream.set_nonblocking(false)?;
         self.reporter.printer.flush();
         self.goes_on().await?;
-        let mut successor = command(program, &format!("successor {}", candidate.process()?));
+        let pipes = hold_pipes(&self.context.folder, &handover.state);
+        let (kept, number) = Legacy { handover, pipes, candidate: stream }.leave()?;
+        let mut successor = command(program, &format!("successor {number}"));
+        successor.preserved_fds(kept);
         // What comes from here on is for the successor to receive; what came before is not, and this is told of it when it
         // waits next.
         signals::block();
         tokio::time::sleep(SIGNAL_DELAY).await;
         let error = match self.goes_on().await {
-            Ok(()) => anyhow!(successor.exec()).context(format!("becoming {}", program.display())),
+            // What another thread starts meanwhile would inherit all of it.
+            Ok(()) => {
+                anyhow!(background::alone(|| successor.exec())).context(format!("becoming {}", program.display()))
+            }
             Err(error) => error,
         };
         signals::unblock();

@@ -1,6 +1,7 @@
 //! Taking over from another supervisor: as the candidate that is tried, or as the successor.
 
-use super::handover::{Handover, HandoverState, Label, reach};
+use super::handover::{Handover, HandoverState, Label};
+use super::legacy::{Legacy, hold_pipes};
 use crate::domain::open_domain;
 use crate::run::control::Client;
 use crate::run::control::folder::Folder;
@@ -21,7 +22,7 @@ use crate::run::worker::plan::Plan;
 use anyhow::{Result, anyhow, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use sharesock::{Endpoint, Process};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::rc::Rc;
@@ -30,33 +31,26 @@ use tokio::sync::mpsc::unbounded_channel;
 
 /// Poll interval of whether the successor lives.
 const SUCCESSOR_POLL: Duration = Duration::from_millis(10);
-/// Time that a candidate gives the successor to take everything.
+/// Time that a candidate gives the successor to go on.
 const SUCCESSION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Takes everything from the candidate, in the place of the old supervisor.
+/// Goes on with everything, in the place of the old supervisor.
 pub(crate) fn succeed(
     options: Options,
     reporter: Reporter,
     signals: SignalStream,
-    candidate: Process,
+    legacy: Legacy,
 ) -> Result<Supervisor> {
+    let Legacy { handover, pipes: _held, mut candidate } = legacy;
     let domain = open_domain(options.domain.as_ref())?;
     let endpoint = with_signals_blocked(|| Endpoint::open(&domain))?;
-    let receiver = with_signals_blocked(|| endpoint.receiver())?;
-    let (handover, answer) = Handover::receive(&receiver, candidate)?;
-    match build(handover, options, (reporter, signals), endpoint, false) {
-        Ok(supervisor) => {
-            answer.taken()?;
-            Ok(supervisor)
-        }
-        Err(error) => {
-            answer.refused(&error);
-            Err(error)
-        }
-    }
+    let supervisor = build(handover, options, (reporter, signals), endpoint, false)?;
+    // It may have been killed, and was needed only if this had failed.
+    let _ = candidate.write_all(b"!");
+    Ok(supervisor)
 }
 
-/// Takes everything, and keeps it until the successor has taken it; goes on as the supervisor if there is none.
+/// Takes everything, and keeps it until the successor goes on with it; goes on as the supervisor if there is none.
 pub(crate) async fn stand_by(
     options: Options,
     reporter: Reporter,
@@ -72,46 +66,27 @@ pub(crate) async fn stand_by(
         answer.refused(&error);
         return Err(error);
     }
-    // In between nobody else has what the workers print to.
     let folder = Folder::take_over(&domain, &handover.state.name)?;
-    let paths = |number| [false, true].map(|error| folder.output(number, error));
-    let workers = handover.state.workers.iter().map(|(record, _)| record.number);
-    let numbers = workers.chain(handover.state.orphans.iter().map(|orphan| orphan.number));
-    let _held: Vec<_> = numbers.flat_map(|number| crate::run::worker::output::hold(&paths(number))).collect();
+    let _held = hold_pipes(&folder, &handover.state);
     let mut stream = answer.taken()?;
-    // The end of this stream: the old program is no more, in one way or the other.
-    let _ = stream.set_read_timeout(None);
-    let _ = tokio::task::spawn_blocking(move || stream.read(&mut [0])).await;
-    let begun = Instant::now();
-    let mut gone = || (Process::from_pid(old.pid()) != Ok(old)).then(|| "it has ended".to_owned());
-    let handed_over = async {
-        let sender = reach(&endpoint, old, &mut gone).await?;
-        handover.give(&sender).await
-    };
-    // A stream on its way to a successor that has died does not end: it is here as well.
-    let died = async {
-        while Process::from_pid(old.pid()) == Ok(old) {
-            tokio::time::sleep(SUCCESSOR_POLL).await;
-        }
-    };
-    let handed_over = async {
-        tokio::select! {
-            biased;
-            done = handed_over => done.is_ok(),
-            () = died => false,
-        }
-    };
-    if tokio::time::timeout(SUCCESSION_TIMEOUT, handed_over).await == Ok(true) {
+    stream.set_read_timeout(Some(SUCCESSION_TIMEOUT))?;
+    let has_successor = tokio::task::spawn_blocking(move || {
+        // Its end: the old program is no more, in one way or the other.
+        let _ = std::io::stdin().read(&mut [0]);
+        stream.read(&mut [0]).is_ok_and(|length| length > 0)
+    });
+    if has_successor.await? {
         return Ok(None);
     }
+    let (begun, gone) = (Instant::now(), || Process::from_pid(old.pid()) != Ok(old));
     // Two may not go on. (As the first process of its namespace it cannot be killed, and takes everything with it.)
-    while gone().is_none() && begun.elapsed() < SUCCESSION_TIMEOUT {
+    while !gone() && begun.elapsed() < SUCCESSION_TIMEOUT {
         if let Some(pid) = i32::try_from(old.pid()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, Signal::KILL);
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(SUCCESSOR_POLL).await;
     }
-    ensure!(gone().is_some(), "the successor neither takes over nor ends");
+    ensure!(gone(), "the successor neither takes over nor ends");
     build(handover, options, (reporter, signals), endpoint, true).map(Some)
 }
 
