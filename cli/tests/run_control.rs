@@ -150,3 +150,48 @@ fn what_a_supervisor_that_was_killed_left_is_no_obstacle() {
     assert!(child.wait().unwrap().success());
     assert!(!folder.exists());
 }
+
+#[test]
+fn names_that_were_removed_are_made_again() {
+    let mut supervisor = Setup::new(&WEB).start();
+    let worker = supervisor.workers()[0];
+    for (removed, whole) in [("domain", true), ("domain/run-app", true), ("domain/run-app/control", false)] {
+        let path = supervisor.path(removed);
+        if path.is_dir() {
+            std::fs::remove_dir_all(&path).unwrap()
+        } else {
+            std::fs::remove_file(&path).unwrap()
+        }
+        assert_eq!(supervisor.ask("say still here")["generation"], 1);
+        let said = supervisor.wait_for("trouble");
+        assert!(said["why"].as_str().unwrap().contains("run-app was removed, and is made again"), "{said}");
+        assert_eq!(supervisor.workers(), [worker]);
+        supervisor.ask("notify STATUS=at the same path");
+        running::until("what it says", || supervisor.do_it(&["status", "--json"]).contains("at the same path"));
+        if whole {
+            // What it prints to has no name any more, and is still read.
+            let said = supervisor.fail(&["upgrade"], 3);
+            assert!(said.contains(&format!("{worker} print to were removed: reload first")), "{said}");
+        }
+        assert_eq!(supervisor.ask("say after all")["generation"], 1);
+    }
+    supervisor.wait_for_line(" | after all");
+    running::signal(worker, rustix::process::Signal::KILL);
+    supervisor.wait_for("worker_ready");
+    supervisor.do_it(&["reload"]);
+    supervisor.wait_for("worker_ended");
+    running::until("the pipes of before to be gone", || supervisor.call(&["upgrade"]).status.success());
+    supervisor.end();
+}
+
+#[test]
+fn workers_are_handed_connections_in_a_domain_that_was_made_again() {
+    let options = [&WEB[..], &["--pass", "connection"]].concat();
+    let mut supervisor = Setup::new(&options).play("ready receiver").start();
+    std::fs::remove_dir_all(supervisor.path("domain")).unwrap();
+    supervisor.wait_for("trouble");
+    assert_eq!(supervisor.ask("who")["generation"], 1);
+    supervisor.do_it(&["reload"]);
+    running::until("the second", || supervisor.ask("who")["generation"] == 2);
+    supervisor.end();
+}

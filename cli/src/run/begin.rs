@@ -68,7 +68,7 @@ fn begin_anew(options: Options, reporter: Reporter, stream: SignalStream) -> Res
     let passed = passed(take_announced()?, &options, &reporter)?;
     // Before there is anything to clean up. (Where another supervisor of this name answers, it removes nothing.)
     let guard = Guard::start(options.stop_signal, options.stop_timeout, &path)?;
-    let (folder, control) = Folder::claim(&domain, &name)?;
+    let (folder, control) = Folder::claim(&domain, &name, None)?;
     let begun = || {
         become_subreaper()?;
         guard.paths(&options.listen);

@@ -33,8 +33,9 @@ impl Folder {
         domain.path().join(format!("{PREFIX}{name}"))
     }
 
-    /// Makes it, or opens it again, and listens in it. Nobody else with this name may run.
-    pub(crate) fn claim(domain: &Domain, name: &str) -> Result<(Self, UnixListener)> {
+    /// Makes it, or opens it again, and listens in it. Nobody else with this name may run. What is in it goes, unless it is
+    /// the one that this process has.
+    pub(crate) fn claim(domain: &Domain, name: &str, own: Option<&Folder>) -> Result<(Self, UnixListener)> {
         let path = Folder::path_of(domain, name);
         let longest = path.join(format!("notify-{}", u64::MAX));
         ensure!(
@@ -49,7 +50,10 @@ impl Folder {
                 domain.path().display()
             );
         }
-        folder.empty()?;
+        match own {
+            Some(own) if own.is_at(&path) => _ = std::fs::remove_file(folder.short(CONTROL)),
+            _ => folder.empty()?,
+        }
         let listener = UnixListener::bind(folder.short(CONTROL)).context("listening in the domain")?;
         flock(&folder.directory, FlockOperation::Unlock).context("unlocking the folder")?;
         Ok((folder, listener))
@@ -97,12 +101,22 @@ impl Folder {
                 "{} is not this user's alone: remove it",
                 path.display()
             );
+            let folder = Folder { path: path.to_owned(), directory };
             // Another may have removed it before it was locked here.
-            let same = std::fs::symlink_metadata(path).is_ok_and(|found| found.ino() == here.st_ino);
-            if same {
-                return Ok(Folder { path: path.to_owned(), directory });
+            if folder.is_at(path) {
+                return Ok(folder);
             }
         }
+    }
+
+    fn is_at(&self, path: &Path) -> bool {
+        let here = rustix::fs::fstat(&self.directory).map(|here| here.st_ino);
+        std::fs::symlink_metadata(path).is_ok_and(|found| here == Ok(found.ino()))
+    }
+
+    /// Whether the folder and the control socket are where others look for them.
+    pub(crate) fn is_there(&self) -> bool {
+        self.is_at(&self.path) && self.short(CONTROL).exists()
     }
 
     fn empty(&self) -> Result<()> {

@@ -30,6 +30,7 @@ impl Supervisor {
             last_asker: _,
             upgrade: _,
             gone: _,
+            lost: _,
             finished: _,
             // The successor makes its own.
             reporter: _,

@@ -6,6 +6,7 @@ pub(super) mod dispatch;
 mod happenings;
 mod listening;
 mod perform;
+mod restore;
 
 use super::clock::Moment;
 use super::control::{self, Client, Request};
@@ -40,8 +41,8 @@ pub(super) const POLL: Duration = Duration::from_millis(20);
 const DISPATCH_POLL: Duration = Duration::from_millis(1);
 /// Poll interval of the listeners while workers drain: many close what they share with others.
 const LISTENER_POLL: Duration = Duration::from_millis(100);
-/// Longest pause.
-const IDLE_POLL: Duration = Duration::from_secs(60);
+/// Longest pause, and so the poll interval of the supervisor's names in its domain.
+const IDLE_POLL: Duration = Duration::from_secs(2);
 
 /// The supervisor.
 #[derive(Debug)]
@@ -79,6 +80,8 @@ pub(super) struct Supervisor {
     pub(super) signals: SignalStream,
     /// Workers that have ended, and are no children of this process.
     gone: Vec<WorkerId>,
+    /// Message about the folder, when it was removed last.
+    lost: Option<String>,
     finished: Option<Option<String>>,
 }
 
@@ -144,6 +147,7 @@ impl Supervisor {
             events,
             signals,
             gone: Vec::new(),
+            lost: None,
             finished: None,
         })
     }
@@ -193,6 +197,7 @@ impl Supervisor {
             self.tell_manager(Manager::watchdog);
             self.watchdog = self.manager.watchdog_period().map(|period| Moment::now().after(period));
         }
+        self.restore_folder();
         if self.may_be_closing_listeners() {
             self.mend_listeners(false);
         }

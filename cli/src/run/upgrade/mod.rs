@@ -71,6 +71,7 @@ impl Supervisor {
     }
 
     async fn try_program(&mut self) -> Result<std::convert::Infallible> {
+        self.has_pipes()?;
         let program = self.upgrade.to.take().map_or_else(own_path, Ok)?;
         let endpoint = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),

@@ -12,6 +12,7 @@ pub(super) mod output;
 pub(super) mod plan;
 pub(super) mod record;
 
+use super::machine::WorkerId;
 use super::options::{Pass, Via};
 use crate::system::is_now;
 use anyhow::{Context, Result};
@@ -73,9 +74,7 @@ impl Worker {
         connection: Option<&Socket>,
     ) -> Result<Self> {
         let options = &plan.options;
-        let notify = StdDatagram::bind(context.folder.notify(number)).context("a socket for what a worker says")?;
-        notify.set_nonblocking(true)?;
-        let notify = Rc::new(UnixDatagram::from_std(notify)?);
+        let notify = bind_notify(context, number)?;
         let paths = [false, true].map(|error| context.folder.output(number, error));
         let (mut output, [out, err]) = Output::open(paths)?;
         let mut link = Link::None;
@@ -179,6 +178,16 @@ impl Worker {
         }));
     }
 
+    /// Hears it at the path that it knows again, after that was removed.
+    pub(crate) fn restore_notify(&mut self, context: &WorkerContext) -> Result<()> {
+        if !context.folder.notify(self.record.number).exists() {
+            self.notify = bind_notify(context, self.record.number)?;
+            self.ignore();
+            self.attend(context);
+        }
+        Ok(())
+    }
+
     /// Hears nothing any more, until it is attended again.
     pub(crate) fn ignore(&mut self) {
         self.tasks.drain(..).for_each(|task| task.abort());
@@ -227,6 +236,12 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.ignore();
     }
+}
+
+fn bind_notify(context: &WorkerContext, number: WorkerId) -> Result<Rc<UnixDatagram>> {
+    let notify = StdDatagram::bind(context.folder.notify(number)).context("a socket for what a worker says")?;
+    notify.set_nonblocking(true)?;
+    Ok(Rc::new(UnixDatagram::from_std(notify)?))
 }
 
 fn end_of(connection: &Socket) -> Result<Stdio> {

@@ -80,6 +80,11 @@ impl Output {
         self.stop();
     }
 
+    /// Whether a successor could open the pipes.
+    pub(crate) fn has_names(&self) -> bool {
+        self.paths.iter().all(|path| path.exists())
+    }
+
     fn stop(&mut self) {
         self.readers.drain(..).for_each(|reader| reader.abort());
     }

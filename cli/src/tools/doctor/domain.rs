@@ -3,10 +3,11 @@
 use super::Check;
 use crate::domain::open_domain;
 use crate::tools::revocation;
+use nix::unistd::{Uid, User};
 use rustix::fs::{StatFs, statfs, statvfs};
 use sharesock::Domain;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// File systems in memory, and others, by the numbers that the kernel gives them.
 const TMPFS: u64 = 0x0102_1994;
@@ -15,6 +16,8 @@ const NETWORKED: [(u64, &str); 5] =
     [(0x6969, "nfs"), (0xFF53_4D42, "cifs"), (0xFE53_4D42, "smb2"), (0x0102_1997, "9p"), (0x6573_5546, "fuse")];
 /// A Unix socket's own address is no longer; the library does without.
 const ADDRESS: usize = 107;
+/// Largest id of a user of the system itself, whom logind leaves alone.
+const LAST_OF_THE_SYSTEM: u32 = 999;
 
 pub(super) fn checks(path: Option<&PathBuf>) -> Vec<Check> {
     let domain = match open_domain(path) {
@@ -27,7 +30,39 @@ pub(super) fn checks(path: Option<&PathBuf>) -> Vec<Check> {
     let mut checks = vec![directory(&domain)];
     checks.extend(file_system(&domain));
     checks.extend([path_length(&domain), stale_names(&domain)]);
+    checks.extend(log_out(&domain));
     checks
+}
+
+/// Whether it outlives the user's log-out: then logind removes what a user who has no other session left in /dev/shm.
+fn log_out(domain: &Domain) -> Option<Check> {
+    let user = User::from_uid(Uid::current()).ok()??;
+    let watches = Path::new("/run/systemd/seats").is_dir() && domain.path().starts_with("/dev/shm");
+    let lingers = Path::new("/var/lib/systemd/linger").join(&user.name).exists();
+    if !watches || lingers || user.uid.as_raw() <= LAST_OF_THE_SYSTEM || !removes_ipc() {
+        return None;
+    }
+    let mend = format!(
+        "supervisors make their names again, and all else there ends: `loginctl enable-linger {}`, RemoveIPC=no in logind.conf, \
+         or a domain in /run",
+        user.name
+    );
+    Some(Check::warn("domain after log-out", "logind removes it when the user's last session ends", mend))
+}
+
+/// What the settings of logind say; the last one holds.
+fn removes_ipc() -> bool {
+    let dropped = std::fs::read_dir("/etc/systemd/logind.conf.d").into_iter().flatten().flatten();
+    let mut files: Vec<_> = dropped.map(|entry| entry.path()).collect();
+    files.sort();
+    files.insert(0, "/etc/systemd/logind.conf".into());
+    let texts = files.iter().map(|file| std::fs::read_to_string(file).unwrap_or_default());
+    does_remove_ipc(&texts.collect::<Vec<_>>().join("\n"))
+}
+
+fn does_remove_ipc(settings: &str) -> bool {
+    let mut values = settings.lines().filter_map(|line| line.trim().strip_prefix("RemoveIPC=").map(str::trim));
+    !values.next_back().is_some_and(|value| ["no", "false", "off", "0"].contains(&value))
 }
 
 fn directory(domain: &Domain) -> Check {
@@ -89,5 +124,22 @@ fn stale_names(domain: &Domain) -> Check {
             format!("of {left} processes that were killed"),
             "they do no harm: who opens an endpoint here next removes them",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logind_removes_it_unless_it_is_told_not_to() {
+        for (settings, removes) in [
+            ("", true),
+            ("[Login]\n#RemoveIPC=no\n", true),
+            ("[Login]\n RemoveIPC=no\n", false),
+            ("RemoveIPC=no\n[Login]\nRemoveIPC= yes\n", true),
+        ] {
+            assert_eq!(does_remove_ipc(settings), removes, "{settings}");
+        }
     }
 }
