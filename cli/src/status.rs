@@ -18,12 +18,23 @@ pub(crate) struct Status {
     pub(crate) upgrades: u64,
     /// Workers that ended unasked and were replaced.
     pub(crate) restarts: u64,
+    /// Workers that the options ask for: none, if each serves a single connection.
+    pub(crate) wanted: u32,
+    /// Those of the current generation that are ready.
+    pub(crate) ready: u32,
     /// What failed last: a reload, an upgrade, a worker.
     pub(crate) last_failure: Option<String>,
     pub(crate) listeners: Vec<ListenerStatus>,
     pub(crate) workers: Vec<WorkerStatus>,
     /// There if connections are handed off, rather than listeners passed.
     pub(crate) hand_offs: Option<HandOffs>,
+}
+
+impl Status {
+    /// Whether a connection that arrives now is served.
+    pub(crate) fn serves(&self) -> bool {
+        self.state != State::Stopping && (self.ready > 0 || self.wanted == 0)
+    }
 }
 
 /// What a supervisor is doing.

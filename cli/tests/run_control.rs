@@ -58,7 +58,9 @@ fn of_several_one_must_be_named_and_of_one_name_there_is_one() {
     let supervisor = Setup::new(&WEB).start();
     let another = |name: &str| {
         let mut command = supervisor.command(&["run", "--name", name, "--listen", "web=127.0.0.1:0"]);
-        command.args(["--json", "--", "sleep", "1000"]).env("SHARESOCK_TEST_PLAY", supervisor.path("play"));
+        command
+            .args(["--ready", "time=0.01", "--json", "--", "sleep", "1000"])
+            .env("SHARESOCK_TEST_PLAY", supervisor.path("play"));
         command
     };
     let same = another("app").output().unwrap();
@@ -135,17 +137,18 @@ fn what_a_supervisor_that_was_killed_left_is_no_obstacle() {
     std::fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
     drop(std::os::unix::net::UnixListener::bind(folder.join("control")).unwrap());
     std::fs::write(folder.join("out-1"), "").unwrap();
-    let status = |code| {
+    let status = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sharesock"));
-        let output = command.args(["status", "app", "--domain"]).arg(domain.path()).output().unwrap();
-        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        command.args(["status", "app", "--domain"]).arg(domain.path()).output().unwrap().status.code()
     };
-    status(4);
+    assert_eq!(status(), Some(4));
     let mut run = Command::new(env!("CARGO_BIN_EXE_sharesock"));
-    run.args(["run", "--name", "app", "--domain"]).arg(domain.path()).args(["--", "sleep", "1000"]);
+    run.args(["run", "--name", "app", "--ready", "time=0.01", "--domain"])
+        .arg(domain.path())
+        .args(["--", "sleep", "1000"]);
     let mut child = run.stderr(std::process::Stdio::null()).spawn().unwrap();
     running::until("a supervisor", || UnixStream::connect(folder.join("control")).is_ok());
-    status(0);
+    running::until("a worker", || status() == Some(0));
     running::signal(child.id(), rustix::process::Signal::TERM);
     assert!(child.wait().unwrap().success());
     assert!(!folder.exists());
@@ -194,4 +197,102 @@ fn workers_are_handed_connections_in_a_domain_that_was_made_again() {
     supervisor.do_it(&["reload"]);
     running::until("the second", || supervisor.ask("who")["generation"] == 2);
     supervisor.end();
+}
+
+#[test]
+fn a_supervisor_that_stands_still_is_given_up() {
+    let supervisor = Setup::new(&WEB).start();
+    running::stop_process(supervisor.pid());
+    for command in ["status", "reload", "upgrade", "stop", "top"] {
+        let said = supervisor.fail(&[command, "--timeout", "0.2"], 7);
+        assert!(said.contains("does not answer within 0.2 s"), "{said}");
+        assert!(said.contains(&format!("kill -CONT {}", supervisor.pid())), "{said}");
+    }
+    supervisor.signal(rustix::process::Signal::CONT);
+    // It may obey what it was asked meanwhile.
+    running::until("its end", || supervisor.call(&["status"]).status.code() == Some(4));
+    supervisor.assert_nothing_left();
+}
+
+#[test]
+fn status_fails_while_nobody_serves() {
+    let mut supervisor = Setup::new(&WEB).play("deaf").spawn();
+    supervisor.wait_for("worker_started");
+    let said = supervisor.fail(&["status"], 3);
+    assert!(said.contains("app: starting"), "{said}");
+    supervisor.play("ready");
+    running::kill(supervisor.workers()[0]);
+    supervisor.wait_for("ready");
+    supervisor.do_it(&["status"]);
+    supervisor.end();
+}
+
+#[test]
+fn a_reload_that_is_under_way_can_be_waited_for_and_given_up() {
+    let mut supervisor = Setup::new(&WEB).start();
+    let said = supervisor.fail(&["reload", "--cancel"], 1);
+    assert!(said.contains("no reload is under way"), "{said}");
+    supervisor.play("deaf");
+    let spawn = |words: &[&str]| supervisor.command(words).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let hangs = spawn(&["reload"]);
+    running::until("a reload", || supervisor.status()["state"] == "reloading");
+    supervisor.wait_until_played("deaf", 1);
+    for command in ["reload", "upgrade"] {
+        let said = supervisor.fail(&[command], 5);
+        assert!(said.contains("a reload is under way"), "{said}");
+    }
+    supervisor.play("ready");
+    let mut waits = spawn(&["reload", "--wait"]);
+    assert!(supervisor.do_it(&["reload", "--cancel"]).contains("generation 1 goes on"));
+    let hung = hangs.wait_with_output().unwrap();
+    assert_eq!(hung.status.code(), Some(3));
+    assert!(text(&hung.stderr).contains("the reload was cancelled"), "{hung:?}");
+    assert!(waits.wait().unwrap().success());
+    supervisor.wait_for("reloaded");
+    assert_eq!(supervisor.ask("who")["generation"], 3);
+    supervisor.end();
+}
+
+#[test]
+fn who_may_not_ask_is_told_so() {
+    if !rustix::process::geteuid().is_root() {
+        return println!("skipped: this user cannot become another");
+    }
+    let supervisor = Setup::new(&WEB).start();
+    std::fs::set_permissions(supervisor.folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    // The program itself may lie where the other user may not look.
+    let program = supervisor.path("sharesock");
+    std::fs::copy(running::PROGRAM, &program).unwrap();
+    let mut command = Command::new(program);
+    let command = command.args(["status", "app", "--domain"]).arg(supervisor.path("domain"));
+    let output = std::os::unix::process::CommandExt::uid(command, 65_534).output().unwrap();
+    assert_eq!(output.status.code(), Some(6), "{output:?}");
+    supervisor.end();
+}
+
+#[test]
+fn a_supervisor_of_another_namespace_of_processes_is_asked() {
+    let apart = ["--pid", "--fork", "--kill-child", "--mount-proc"];
+    let mut try_it = Command::new("unshare");
+    if !try_it.args(apart).arg("true").status().is_ok_and(|status| status.success()) {
+        return println!("skipped: this user may not make a namespace of processes");
+    }
+    let mut supervisor = Setup::new(&WEB).start();
+    let ask = |words: &[&str], code: i32| {
+        let mut command = Command::new("unshare");
+        command.args(apart).arg(running::PROGRAM).args(words).arg("--domain").arg(supervisor.path("domain"));
+        let output = command.output().unwrap();
+        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
+        said
+    };
+    assert!(ask(&["status"], 0).contains("app: running"));
+    assert!(ask(&["reload"], 0).contains("generation 2 has taken over"));
+    // All but the terminal is there.
+    assert!(ask(&["top"], 1).contains("terminal"));
+    running::stop_process(supervisor.pid());
+    assert!(ask(&["status", "--timeout", "0.2"], 7).contains("it may be stopped or wedged"));
+    supervisor.signal(rustix::process::Signal::CONT);
+    ask(&["stop"], 0);
+    assert!(supervisor.wait().success());
 }

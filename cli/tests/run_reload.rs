@@ -107,8 +107,8 @@ fn a_reload_during_a_reload_is_refused_or_follows() {
     let mut first = supervisor.command(&["reload"]).stdout(std::process::Stdio::null()).spawn().unwrap();
     supervisor.wait_for("reloading");
     supervisor.wait_until_played("silent", 2);
-    assert!(supervisor.fail(&["reload"], 3).contains("a reload is under way"));
-    assert!(supervisor.fail(&["upgrade"], 3).contains("a reload is under way"));
+    assert!(supervisor.fail(&["reload"], 5).contains("a reload is under way"));
+    assert!(supervisor.fail(&["upgrade"], 5).contains("a reload is under way"));
     assert_eq!(supervisor.status()["state"], "reloading");
     // By a signal another one is asked for, which has what was written meanwhile.
     supervisor.play("ready");

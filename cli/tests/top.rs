@@ -4,6 +4,7 @@
 #[path = "../src/seconds.rs"]
 mod seconds;
 #[path = "../src/status.rs"]
+#[allow(dead_code)] // The views do not ask everything.
 mod status;
 mod terminal;
 #[path = "../src/views/mod.rs"]

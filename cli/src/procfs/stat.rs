@@ -26,7 +26,7 @@ impl Stat {
     }
 
     /// Whether it was stopped, by a signal or by a debugger.
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         matches!(self.state, 'T' | 't')
     }
 

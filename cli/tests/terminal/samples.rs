@@ -21,6 +21,8 @@ pub(crate) fn busy(second: u64) -> Status {
         reloads: 2,
         upgrades: 1,
         restarts: 0,
+        wanted: 4,
+        ready: 3,
         last_failure: Some("reload: worker 4790 ended (exit status: 1) before it was ready".to_owned()),
         listeners: vec![
             listener("http", "127.0.0.1:8080", Some((300, 4096))),
@@ -82,6 +84,8 @@ pub(crate) fn new() -> Status {
         reloads: 0,
         upgrades: 0,
         restarts: 0,
+        wanted: 4,
+        ready: 0,
         last_failure: None,
         listeners: Vec::new(),
         workers: Vec::new(),

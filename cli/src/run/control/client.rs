@@ -1,23 +1,29 @@
 //! The commands that talk to a supervisor.
 
 use super::folder;
-use super::{Answer, Request, ask};
+use super::{Answer, Failure, Request, ask};
 use crate::domain::open_domain;
 use crate::status::Status;
 use anyhow::{Context, Result, bail};
-use std::io::{IsTerminal, Write};
+use rustix::io::Errno;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Exit code: a reload or an upgrade failed, and what ran before goes on.
+/// Exit code: a reload or an upgrade failed, and what ran before goes on; of `status`, no worker serves.
 const OLD_GOES_ON: u8 = 3;
 /// Exit code: there is no such supervisor.
 const NOBODY: u8 = 4;
-/// Time for an answer: a supervisor answers at once; an upgrade holds it up for some milliseconds.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
-
+/// Exit code: something else is under way.
+const BUSY: u8 = 5;
+/// Exit code: the supervisor is another user's, or the domain is refused.
+const NOT_ALLOWED: u8 = 6;
+/// Exit code: the supervisor does not answer in time.
+const NO_ANSWER: u8 = 7;
+/// Pause before a reload that waits is asked for again.
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
 /// Time for an answer to `top`, which then goes on without, and tries again.
 const TOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// Number of lines of output that `top` shows of a worker.
@@ -31,6 +37,13 @@ pub(crate) struct Which {
     /// The domain in which it runs; by default $SHARESOCK_DOMAIN, else the user's own.
     #[arg(long, value_name = "DIR")]
     domain: Option<PathBuf>,
+    /// Time for a sign of life of the supervisor, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    timeout: Duration,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    crate::seconds::parse(text, 0.1..=3600.0).map_err(|_| "give seconds from 0.1 to 3600".to_owned())
 }
 
 /// Options of `sharesock reload`.
@@ -38,10 +51,16 @@ pub(crate) struct Which {
 #[command(after_help = "Example:\n  sharesock reload app\n\n\
     Waits until the new workers have taken over.\n\
     Exit codes: 0 done, 1 something failed, 2 the command line is wrong, 3 the new workers failed and the old go on, \
-    4 there is no such supervisor.")]
+    4 there is no such supervisor, 5 something else is under way, 6 not allowed, 7 the supervisor does not answer.")]
 pub(crate) struct Reload {
     #[command(flatten)]
     which: Which,
+    /// Wait until a reload or an upgrade that is under way is over, and reload then.
+    #[arg(long)]
+    wait: bool,
+    /// Give up the reload that is under way: its new workers are ended, and the old go on.
+    #[arg(long, conflicts_with = "wait")]
+    cancel: bool,
 }
 
 /// Options of `sharesock upgrade`.
@@ -50,7 +69,7 @@ pub(crate) struct Reload {
     after_help = "Examples:\n  sharesock upgrade app\n  sharesock upgrade app --to /usr/local/bin/sharesock.new\n\n\
     The supervisor keeps its process id, its listeners and its workers.\n\
     Exit codes: 0 done, 1 something failed, 2 the command line is wrong, 3 the new program failed and the old goes on, \
-    4 there is no such supervisor."
+    4 there is no such supervisor, 5 something else is under way, 6 not allowed, 7 the supervisor does not answer."
 )]
 pub(crate) struct Upgrade {
     #[command(flatten)]
@@ -64,7 +83,8 @@ pub(crate) struct Upgrade {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  sharesock stop app\n\n\
     Waits until all workers have finished.\n\
-    Exit codes: 0 done, 1 something failed, 2 the command line is wrong, 4 there is no such supervisor.")]
+    Exit codes: 0 done, 1 something failed, 2 the command line is wrong, 4 there is no such supervisor, 6 not allowed, \
+    7 the supervisor does not answer.")]
 pub(crate) struct Stop {
     #[command(flatten)]
     which: Which,
@@ -74,7 +94,8 @@ pub(crate) struct Stop {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  sharesock status\n  sharesock status app --json | jq .workers\n  \
     sharesock status app --prometheus\n  sharesock status app --lines 20\n\n\
-    Exit codes: 0 done, 1 something failed, 2 the command line is wrong, 4 there is no such supervisor.")]
+    Exit codes: 0 a worker serves, 1 something failed, 2 the command line is wrong, 3 no worker serves, 4 there is no such \
+    supervisor, 6 not allowed, 7 the supervisor does not answer.")]
 pub(crate) struct StatusOf {
     #[command(flatten)]
     which: Which,
@@ -93,7 +114,8 @@ pub(crate) struct StatusOf {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  sharesock top app\n\n\
     Keys: q ends, up and down choose a worker, s sorts, p pauses, ? helps.\n\
-    Exit codes: 0 done, 1 something failed, 2 the command line is wrong, 4 there is no such supervisor.")]
+    Exit codes: 0 done, 1 something failed, 2 the command line is wrong, 4 there is no such supervisor, 6 not allowed, \
+    7 the supervisor does not answer.")]
 pub(crate) struct Top {
     #[command(flatten)]
     which: Which,
@@ -102,22 +124,28 @@ pub(crate) struct Top {
 }
 
 pub(crate) fn top(options: &Top) -> Result<ExitCode> {
-    let mut first = match call(&options.which)? {
-        Some(stream) => Some(stream),
-        None => return Ok(ExitCode::from(NOBODY)),
-    };
-    let domain = open_domain(options.which.domain.as_ref())?;
-    let mut fetch = || {
-        let again = || folder::call(&domain, options.which.name.as_deref())?.context("the supervisor has ended");
-        let stream = first.take().map_or_else(again, Ok)?;
-        fetch(stream, TOP_LINES, TOP_TIMEOUT)
-    };
-    crate::views::top(&mut fetch, options.view)?;
-    Ok(ExitCode::SUCCESS)
+    coded(|| {
+        let mut first = Some(fetch(call(&options.which)?, TOP_LINES, options.which.timeout)?);
+        let mut fetch = || match first.take() {
+            Some(status) => Ok(status),
+            None => fetch(call(&options.which)?, TOP_LINES, TOP_TIMEOUT),
+        };
+        crate::views::top(&mut fetch, options.view)?;
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
 pub(crate) fn reload(options: &Reload) -> Result<ExitCode> {
-    tell(&options.which, &Request::Reload {}, None, OLD_GOES_ON)
+    let request = if options.cancel { Request::Cancel {} } else { Request::Reload {} };
+    let failed = if options.cancel { 1 } else { OLD_GOES_ON };
+    coded(|| {
+        loop {
+            match tell(&options.which, &request, failed) {
+                Err(error) if options.wait && code(&error) == Some(BUSY) => std::thread::sleep(BUSY_PAUSE),
+                done => return done,
+            }
+        }
+    })
 }
 
 pub(crate) fn upgrade(options: &Upgrade) -> Result<ExitCode> {
@@ -125,42 +153,47 @@ pub(crate) fn upgrade(options: &Upgrade) -> Result<ExitCode> {
         Some(path) => Some(std::path::absolute(path).context("finding the program")?),
         None => None,
     };
-    tell(&options.which, &Request::Upgrade { to }, None, OLD_GOES_ON)
+    coded(|| tell(&options.which, &Request::Upgrade { to: to.clone() }, OLD_GOES_ON))
 }
 
 pub(crate) fn stop(options: &Stop) -> Result<ExitCode> {
-    tell(&options.which, &Request::Stop {}, None, 1)
+    coded(|| tell(&options.which, &Request::Stop {}, 1))
 }
 
 pub(crate) fn status(options: &StatusOf) -> Result<ExitCode> {
-    let Some(stream) = call(&options.which)? else { return Ok(ExitCode::from(NOBODY)) };
-    let status = fetch(stream, options.lines, ANSWER_TIMEOUT)?;
-    let text = if options.json {
-        serde_json::to_string_pretty(&status)? + "\n"
-    } else if options.prometheus {
-        crate::views::prometheus(&status)
-    } else {
-        crate::views::text(&status, std::io::stdout().is_terminal())
-    };
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // Whoever wanted the first lines alone has them.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        done => done.map(|()| ExitCode::SUCCESS).context("printing"),
-    }
+    coded(|| {
+        let status = fetch(call(&options.which)?, options.lines, options.which.timeout)?;
+        let text = if options.json {
+            serde_json::to_string_pretty(&status)? + "\n"
+        } else if options.prometheus {
+            crate::views::prometheus(&status)
+        } else {
+            crate::views::text(&status, std::io::stdout().is_terminal())
+        };
+        match std::io::stdout().write_all(text.as_bytes()) {
+            // Whoever wanted the first lines alone has them.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("printing"),
+            _ => Ok(ExitCode::from(if status.serves() { 0 } else { OLD_GOES_ON })),
+        }
+    })
 }
 
 fn fetch(stream: UnixStream, lines: usize, patience: Duration) -> Result<Status> {
-    match ask(stream, &Request::Status { lines }, Some(patience), &mut |_| {})? {
+    match ask(stream, &Request::Status { lines }, patience, None)? {
         Answer::Status(status) => Ok(*status),
-        Answer::Failed(why) => bail!("{why}"),
         answer => bail!("the answer is not understood: {answer:?}"),
     }
 }
 
-/// Asks for something to be done, and says how that went.
-fn tell(which: &Which, request: &Request, patience: Option<Duration>, failed: u8) -> Result<ExitCode> {
-    let Some(stream) = call(which)? else { return Ok(ExitCode::from(NOBODY)) };
-    match ask(stream, request, patience, &mut |text| eprintln!("sharesock: {text}"))? {
+/// Asks for something to be done, and says how that went. While it is under way, the supervisor must answer others.
+fn tell(which: &Which, request: &Request, failed: u8) -> Result<ExitCode> {
+    let mut progress = |text: &str| eprintln!("sharesock: {text}");
+    let mut lives = || match call(which).and_then(|stream| fetch(stream, 0, which.timeout)) {
+        // Its end is told by the end of the stream.
+        Err(error) if code(&error) == Some(NO_ANSWER) => Err(error),
+        _ => Ok(()),
+    };
+    match ask(call(which)?, request, which.timeout, Some((&mut progress, &mut lives)))? {
         Answer::Done(what) => {
             // It is done, whether that is read or not.
             let _ = writeln!(std::io::stdout(), "{what}");
@@ -174,22 +207,44 @@ fn tell(which: &Which, request: &Request, patience: Option<Duration>, failed: u8
     }
 }
 
-/// A line to the supervisor; that there is none is said.
-fn call(which: &Which) -> Result<Option<UnixStream>> {
+/// A line to the supervisor.
+fn call(which: &Which) -> Result<UnixStream> {
     // Who only asks does not make a domain.
     let (stream, place) = match &which.domain {
         Some(path) if !path.exists() => (None, path.clone()),
         path => {
             let domain = open_domain(path.as_ref())?;
-            (folder::call(&domain, which.name.as_deref())?, domain.path().to_owned())
+            (folder::call(&domain, which.name.as_deref(), which.timeout)?, domain.path().to_owned())
         }
     };
-    if stream.is_none() {
-        let name = which.name.as_ref().map(|name| format!(" named {name}")).unwrap_or_default();
-        eprintln!(
-            "sharesock: no supervisor{name} runs in {}: start one by `sharesock run`, or name its --domain",
-            place.display()
-        );
-    }
-    Ok(stream)
+    let name = which.name.as_ref().map(|name| format!(" named {name}")).unwrap_or_default();
+    let place = place.display();
+    let nobody = format!("no supervisor{name} runs in {place}: start one by `sharesock run`, or name its --domain");
+    stream.ok_or(Failure::Nobody(nobody).into())
+}
+
+/// The exit code that tells this failure from others.
+fn code(error: &anyhow::Error) -> Option<u8> {
+    let code = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref() {
+        Some(Failure::Nobody(_)) => Some(NOBODY),
+        Some(Failure::Busy(_)) => Some(BUSY),
+        Some(Failure::NotAllowed(_)) => Some(NOT_ALLOWED),
+        Some(Failure::NoAnswer(_)) => Some(NO_ANSWER),
+        None => {
+            let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+            let domain = cause.downcast_ref::<sharesock::Error>();
+            let denied = io == Some(ErrorKind::PermissionDenied) || cause.downcast_ref() == Some(&Errno::ACCESS);
+            (denied || matches!(domain, Some(sharesock::Error::UntrustedDomain { .. }))).then_some(NOT_ALLOWED)
+        }
+    };
+    error.chain().find_map(code)
+}
+
+/// Does it, and says what failed if that has an exit code of its own.
+fn coded(act: impl FnOnce() -> Result<ExitCode>) -> Result<ExitCode> {
+    act().or_else(|error| {
+        let code = code(&error).map(ExitCode::from).ok_or_else(|| anyhow::anyhow!("{error:#}"))?;
+        eprintln!("sharesock: {error:#}");
+        Ok(code)
+    })
 }

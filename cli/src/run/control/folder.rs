@@ -1,5 +1,6 @@
 //! The supervisor's folder in its domain, `run-NAME`: its control socket, and a few names for each worker.
 
+use super::Failure;
 use crate::procfs::descriptors::beneath;
 use crate::system::is_bound;
 use anyhow::{Context, Result, bail, ensure};
@@ -160,15 +161,26 @@ fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
 }
 
 /// Calls a supervisor: the named one, or the only one.
-pub(crate) fn call(domain: &Domain, name: Option<&str>) -> Result<Option<UnixStream>> {
+pub(crate) fn call(domain: &Domain, name: Option<&str>, patience: Duration) -> Result<Option<UnixStream>> {
     let names = match name {
         Some(name) => vec![name.to_owned()],
         None => names(domain)?,
     };
-    let mut answered: Vec<_> =
-        names.into_iter().filter_map(|name| Some((connect(domain, &name).ok()?, name))).collect();
-    match answered.len() {
-        0 | 1 => Ok(answered.pop().map(|(stream, _)| stream)),
+    let (mut answered, mut refused) = (Vec::new(), None);
+    for name in names {
+        match connect(domain, &name, patience) {
+            Ok(stream) => answered.push((stream, name)),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let why = format!("the supervisor {name} accepts no requests: it may be stopped or wedged");
+                refused = Some(Failure::NoAnswer(why).into());
+            }
+            Err(error) => refused = Some(anyhow::Error::from(error).context(format!("calling the supervisor {name}"))),
+        }
+    }
+    match (answered.len(), refused) {
+        (0, Some(why)) => Err(why),
+        (0 | 1, _) => Ok(answered.pop().map(|(stream, _)| stream)),
         _ => {
             let names: Vec<_> = answered.into_iter().map(|(_, name)| name).collect();
             bail!("several supervisors run in {}: name one of {}", domain.path().display(), names.join(", "))
@@ -176,9 +188,13 @@ pub(crate) fn call(domain: &Domain, name: Option<&str>) -> Result<Option<UnixStr
     }
 }
 
-fn connect(domain: &Domain, name: &str) -> Result<UnixStream> {
-    let folder = Folder::take_over(domain, name)?;
-    Ok(UnixStream::connect(folder.short(CONTROL))?)
+fn connect(domain: &Domain, name: &str, patience: Duration) -> std::io::Result<UnixStream> {
+    let directory = open(&Folder::path_of(domain, name))?;
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+    // A supervisor that accepts nothing may have a full queue.
+    socket.set_write_timeout(Some(patience))?;
+    socket.connect(&socket2::SockAddr::unix(beneath(&directory, CONTROL))?)?;
+    Ok(OwnedFd::from(socket).into())
 }
 
 /// The supervisors that have a folder in the domain.

@@ -4,15 +4,17 @@ pub(super) mod client;
 pub(super) mod folder;
 pub(super) mod metrics;
 
+use crate::procfs::stat::Stat;
 use crate::status::Status;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -43,6 +45,8 @@ pub(crate) enum Request {
         to: Option<PathBuf>,
     },
     Stop {},
+    /// Give up the reload that is under way.
+    Cancel {},
 }
 
 /// What it answers.
@@ -54,6 +58,28 @@ pub(crate) enum Answer {
     Progress(String),
     Done(String),
     Failed(String),
+    /// Something else is under way.
+    Busy(String),
+    /// The asker may not ask.
+    Refused(String),
+}
+
+/// Reason why a supervisor does not do, or tell, what it is asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Nobody(String),
+    Busy(String),
+    NotAllowed(String),
+    NoAnswer(String),
+}
+
+impl std::error::Error for Failure {}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Failure::Nobody(why) | Failure::Busy(why) | Failure::NotAllowed(why) | Failure::NoAnswer(why)) = self;
+        f.write_str(why)
+    }
 }
 
 /// Somebody who waits for an answer.
@@ -90,7 +116,7 @@ pub(crate) async fn serve(listener: Rc<UnixListener>, requests: mpsc::UnboundedS
             let _place = place;
             match timeout(CLIENT_TIMEOUT, request(stream)).await {
                 Ok(Ok((request, client))) => _ = requests.send((request, client)),
-                Ok(Err(Some((why, client)))) => client.end(Answer::Failed(why)),
+                Ok(Err(Some((answer, client)))) => client.end(answer),
                 Ok(Err(None)) | Err(_) => {}
             }
         });
@@ -98,13 +124,11 @@ pub(crate) async fn serve(listener: Rc<UnixListener>, requests: mpsc::UnboundedS
 }
 
 /// What somebody asks; or why it is refused, if it is worth an answer.
-async fn request(mut stream: UnixStream) -> Result<(Request, Client), Option<(String, Client)>> {
+async fn request(mut stream: UnixStream) -> Result<(Request, Client), Option<(Answer, Client)>> {
     let uid = stream.peer_cred().map_err(|_| None)?.uid();
     if uid != rustix::process::geteuid().as_raw() && uid != 0 {
-        return Err(Some((
-            format!("user {uid} may not ask: only the supervisor's own user, and root, may"),
-            Client(stream),
-        )));
+        let why = format!("user {uid} may not ask: only the supervisor's own user, and root, may");
+        return Err(Some((Answer::Refused(why), Client(stream))));
     }
     let mut text = Vec::new();
     let mut limited = (&mut stream).take(LONGEST_REQUEST);
@@ -117,44 +141,71 @@ async fn request(mut stream: UnixStream) -> Result<(Request, Client), Option<(St
     match serde_json::from_slice(text) {
         Ok(request) => Ok((request, Client(stream))),
         Err(_) if text.is_empty() => Err(None),
-        Err(why) => Err(Some((format!("malformed request: {why}"), Client(stream)))),
+        Err(why) => Err(Some((Answer::Failed(format!("malformed request: {why}")), Client(stream)))),
     }
 }
 
-/// Asks a supervisor, and waits for its last word, if need be for so long; without a bound, how it goes is told meanwhile.
+/// What is done while an answer takes long: how it goes is told, and the supervisor looked at.
+pub(crate) type Meanwhile<'a> = (&'a mut dyn FnMut(&str), &'a mut dyn FnMut() -> Result<()>);
+
+/// Asks a supervisor, and waits for its last word: for so long, or, if something is to be done meanwhile, as long as it lives.
 pub(crate) fn ask(
     mut stream: StdStream,
     request: &Request,
-    patience: Option<Duration>,
-    progress: &mut dyn FnMut(&str),
+    patience: Duration,
+    mut meanwhile: Option<Meanwhile<'_>>,
 ) -> Result<Answer> {
-    let peer = rustix::net::sockopt::socket_peercred(&stream).context("asking who answers")?.uid;
-    let mine = rustix::process::geteuid();
-    ensure!(peer == mine || peer.is_root() || mine.is_root(), "user {} answers: refused", peer.as_raw());
-    stream.set_read_timeout(Some(patience.unwrap_or(PROGRESS_AFTER)))?;
+    // In other namespaces of processes it has no id here, which this must not depend on.
+    let peer = getsockopt(&stream, PeerCredentials).context("asking who answers")?;
+    let (peer, pid, mine) = (peer.uid(), peer.pid(), rustix::process::geteuid().as_raw());
+    if ![mine, 0].contains(&peer) && mine != 0 {
+        return Err(Failure::NotAllowed(format!("user {peer} answers: refused")).into());
+    }
+    let pause = if meanwhile.is_some() { patience.min(PROGRESS_AFTER) } else { patience };
+    stream.set_read_timeout(Some(pause))?;
+    stream.set_write_timeout(Some(patience))?;
     // A supervisor that refuses to hear says why before it reads.
     let _ = stream.write_all((serde_json::to_string(request)? + "\n").as_bytes());
     let mut lines = BufReader::new(stream.take(64 << 20));
-    let (mut line, mut latest, mut slow) = (String::new(), None, false);
+    let (mut line, mut latest, mut slow, mut heard) = (String::new(), None, false, Instant::now());
     loop {
         match lines.read_line(&mut line) {
             Ok(0) => bail!("the supervisor ended before it answered"),
-            Ok(_) => {}
-            // What is done at once needs no word about how it goes.
-            Err(error) if error.kind() == ErrorKind::WouldBlock && patience.is_none() => {
+            Ok(_) => heard = Instant::now(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let Some((progress, lives)) = &mut meanwhile else { return Err(no_answer(patience, pid)) };
+                // What is done at once needs no word about how it goes.
                 slow = true;
                 latest.take().into_iter().for_each(|text: String| progress(&text));
+                if heard.elapsed() >= patience {
+                    lives()?;
+                    heard = Instant::now();
+                }
                 continue;
             }
-            Err(error) => return Err(error).context("the supervisor does not answer"),
+            Err(error) => return Err(error).context("reading the answer"),
         }
         match serde_json::from_str(&line).context("the answer is not understood: is it of another version?")? {
-            Answer::Progress(text) if slow => progress(&text),
-            Answer::Progress(text) => latest = Some(text),
+            Answer::Progress(text) => match &mut meanwhile {
+                Some((progress, _)) if slow => progress(&text),
+                _ => latest = Some(text),
+            },
+            Answer::Busy(why) => return Err(Failure::Busy(why).into()),
+            Answer::Refused(why) => return Err(Failure::NotAllowed(why).into()),
             answer => return Ok(answer),
         }
         line.clear();
     }
+}
+
+fn no_answer(patience: Duration, pid: i32) -> anyhow::Error {
+    let why = match Stat::of(pid) {
+        Some(stat) if stat.is_stopped() => format!("process {pid} is stopped: continue it with `kill -CONT {pid}`"),
+        Some(_) => format!("process {pid} may be wedged: see what it waits for, or kill it"),
+        None => "it may be stopped or wedged".to_owned(),
+    };
+    let why = format!("the supervisor does not answer within {} s: {why}", patience.as_secs_f64());
+    Failure::NoAnswer(why).into()
 }
 
 #[cfg(test)]
@@ -167,7 +218,9 @@ mod tests {
         let (client, supervisor) = StdStream::pair().unwrap();
         let supervisor = RefCell::new(supervisor);
         said.iter().for_each(|answer| say(&mut supervisor.borrow_mut(), answer));
-        let answer = ask(client, &Request::Reload {}, None, &mut |text| hear(text, &mut supervisor.borrow_mut()));
+        let mut progress = |text: &str| hear(text, &mut supervisor.borrow_mut());
+        let meanwhile: Meanwhile<'_> = (&mut progress, &mut || Ok(()));
+        let answer = ask(client, &Request::Reload {}, PROGRESS_AFTER, Some(meanwhile));
         let Ok(Answer::Done(text)) = answer else { panic!("{answer:?}") };
         text
     }

@@ -126,7 +126,7 @@ impl Machine {
 
     /// Whether any worker of the generation that serves is ready.
     fn serves(&self) -> bool {
-        self.workers.values().any(|worker| worker.generation == self.serving.number && worker.is_ready())
+        self.ready(self.serving.number) > 0
     }
 
     pub(super) fn tick_orphans(&mut self, now: Moment) {

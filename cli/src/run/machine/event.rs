@@ -115,6 +115,10 @@ pub(crate) enum Event {
     Reload {
         asker: Option<AskerId>,
     },
+    /// The reload that is under way is to be given up.
+    CancelReload {
+        asker: AskerId,
+    },
     /// The answer to [`Action::Plan`].
     Planned {
         generation: u32,
@@ -219,6 +223,8 @@ pub(crate) enum Reply {
     Progress(String),
     Done(String),
     Failed(String),
+    /// Something else is under way.
+    Busy(String),
 }
 
 impl Reply {

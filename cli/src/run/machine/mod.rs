@@ -155,6 +155,7 @@ impl Machine {
             }
             Event::Waiting { connections } => self.serve_singly(connections, now),
             Event::Reload { asker } => self.reload(asker, now),
+            Event::CancelReload { asker } => self.cancel_reload(asker, now),
             Event::Planned { generation, result } => self.planned(generation, result, now),
             Event::Upgrade { asker } => self.upgrade(asker),
             Event::UpgradeFailed { why } => self.upgrade_failed(&why),
@@ -219,6 +220,12 @@ impl Machine {
     pub(crate) fn pids(&self, generation: u32) -> Vec<i32> {
         let of_it = self.workers.values().filter(|worker| worker.generation == generation);
         of_it.filter_map(|worker| worker.pid).collect()
+    }
+
+    /// The number of workers of a generation that are ready.
+    pub(crate) fn ready(&self, generation: u32) -> u32 {
+        let ready = self.workers.values().filter(|worker| worker.generation == generation && worker.is_ready());
+        u32::try_from(ready.count()).unwrap_or(u32::MAX)
     }
 
     fn act(&mut self, action: Action) {

@@ -149,7 +149,7 @@ impl Machine {
             Phase::Upgrading { .. } | Phase::Stopping(_) | Phase::Over => STOPPING,
         };
         match asker {
-            Some(asker) => self.answer(&[asker], &Reply::Failed(busy.to_owned())),
+            Some(asker) => self.answer(&[asker], &Reply::Busy(busy.to_owned())),
             None => self.trouble(busy),
         }
     }
@@ -176,6 +176,24 @@ impl Machine {
             Err(why) if reload.number() == number => self.abort_reload(&why, now),
             Err(_) => {}
         }
+    }
+
+    /// Gives up the reload that is under way, and those that were to follow.
+    pub(super) fn cancel_reload(&mut self, asker: AskerId, now: Moment) {
+        const CANCELLED: &str = "the reload was cancelled";
+        match &mut self.phase {
+            Phase::Reloading(reload) => {
+                reload.again = false;
+                self.abort_reload(CANCELLED, now);
+            }
+            Phase::Starting { reload } if reload.is_some() => {
+                let askers = reload.take().unwrap_or_default();
+                self.answer(&askers, &Reply::Failed(CANCELLED.to_owned()));
+            }
+            _ => return self.answer(&[asker], &Reply::Failed("no reload is under way".to_owned())),
+        }
+        let done = format!("{CANCELLED}: generation {} goes on", self.serving.number);
+        self.answer(&[asker], &Reply::Done(done));
     }
 
     /// The new generation has failed: it goes, and the old one stays.
@@ -210,8 +228,7 @@ impl Machine {
             let askers = askers.clone();
             return self.begin_reload(askers, now);
         }
-        let ready = self.workers.values().filter(|worker| worker.generation == number && worker.is_ready()).count();
-        if ready < wanted {
+        if usize::try_from(self.ready(number)).unwrap_or(usize::MAX) < wanted {
             return;
         }
         match std::mem::replace(&mut self.phase, Phase::Serving) {
@@ -244,7 +261,7 @@ impl Machine {
     pub(super) fn upgrade(&mut self, asker: AskerId) {
         if self.phase != Phase::Serving {
             let why = "a reload is under way, or the supervisor is not running: ask again when that is over";
-            return self.answer(&[asker], &Reply::Failed(why.to_owned()));
+            return self.answer(&[asker], &Reply::Busy(why.to_owned()));
         }
         self.phase = Phase::Upgrading { asker };
         self.say(Report::Upgrading);
@@ -267,8 +284,8 @@ impl Machine {
             Phase::Reloading(reload) => {
                 let Some(generation) = reload.generation() else { return };
                 let (number, all) = (generation.number, generation.slots.len());
-                let ready = self.workers.values().filter(|worker| worker.generation == number && worker.is_ready());
-                let text = format!("generation {number} is starting: {} of {all} workers are ready", ready.count());
+                let ready = self.ready(number);
+                let text = format!("generation {number} is starting: {ready} of {all} workers are ready");
                 (reload.askers.clone(), text)
             }
             Phase::Stopping(stop) => {

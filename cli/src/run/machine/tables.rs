@@ -197,12 +197,35 @@ fn one_reload_at_a_time_and_a_signal_is_not_forgotten() {
     let mut world = serving(1);
     let first = world.reload();
     let second = world.reload();
-    assert!(matches!(world.last_reply(second), Some(Reply::Failed(why)) if why.contains("under way")));
+    assert!(matches!(world.last_reply(second), Some(Reply::Busy(why)) if why.contains("under way")));
     world.tell(Event::Reload { asker: None });
     world.plan(Ok(rules(1)));
     world.serve_all();
     assert!(matches!(world.last_reply(first), Some(Reply::Done(_))));
     assert_eq!((world.machine.state(), world.planning.first()), (State::Reloading, Some(&3)));
+}
+
+#[test]
+fn a_reload_can_be_given_up() {
+    let mut world = serving(1);
+    let cancel = |world: &mut World| {
+        let asker = world.asker();
+        world.tell(Event::CancelReload { asker });
+        world.last_reply(asker).cloned().unwrap()
+    };
+    assert_eq!(cancel(&mut world), Reply::Failed("no reload is under way".to_owned()));
+    let asker = world.reload();
+    world.plan(Ok(rules(1)));
+    world.tell(Event::Reload { asker: None });
+    assert!(matches!(cancel(&mut world), Reply::Done(what) if what.contains("generation 1 goes on")));
+    assert!(matches!(world.last_reply(asker), Some(Reply::Failed(why)) if why.contains("cancelled")));
+    assert_eq!((world.machine.state(), world.settling.clone()), (State::Running, world.of(2).into_iter().collect()));
+    // One that waits for the first workers.
+    let mut world = World::new(rules(1));
+    let asker = world.reload();
+    assert!(matches!(cancel(&mut world), Reply::Done(_)));
+    world.serve_all();
+    assert!(matches!(world.last_reply(asker), Some(Reply::Failed(_))) && world.planning.is_empty());
 }
 
 #[test]
@@ -222,7 +245,7 @@ fn an_upgrade_is_refused_while_something_else_is_under_way_and_gives_way_to_sign
     world.reload();
     let refused = world.asker();
     world.tell(Event::Upgrade { asker: refused });
-    assert!(matches!(world.last_reply(refused), Some(Reply::Failed(_))));
+    assert!(matches!(world.last_reply(refused), Some(Reply::Busy(_))));
     world.plan(Err("no".to_owned()));
     let asker = world.asker();
     world.tell(Event::Upgrade { asker });

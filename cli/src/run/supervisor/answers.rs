@@ -83,6 +83,8 @@ impl Supervisor {
             reloads: counts.reloads,
             upgrades: counts.upgrades,
             restarts: counts.restarts,
+            wanted: u32::try_from(serving.slots.len()).unwrap_or(u32::MAX),
+            ready: self.machine.ready(serving.number),
             last_failure: counts.last_failure.clone(),
             listeners: listeners.iter().map(listener).collect(),
             workers: self.workers.iter().filter_map(worker).collect(),

@@ -88,6 +88,10 @@ impl Supervisor {
                 let asker = Some(self.admit(client));
                 self.handle(Event::Reload { asker });
             }
+            Request::Cancel {} => {
+                let asker = self.admit(client);
+                self.handle(Event::CancelReload { asker });
+            }
             Request::Upgrade { to } => {
                 let asker = self.admit(client);
                 // One that is refused must not change what another asked for.

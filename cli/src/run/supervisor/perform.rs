@@ -183,6 +183,7 @@ impl Supervisor {
             }
             Reply::Done(text) => Answer::Done(text),
             Reply::Failed(why) => Answer::Failed(why),
+            Reply::Busy(why) => Answer::Busy(why),
         };
         if self.upgrade.asker == Some(asker) {
             self.upgrade.asker = None;
