@@ -102,8 +102,12 @@ impl Open {
             };
             match link.to_str() {
                 Some("anon_inode:[eventpoll]") => {
-                    let info = std::fs::read_to_string(format!("/proc/{process}/fdinfo/{number}"))?;
-                    epolls.insert(number.into(), info.lines().filter_map(Member::parse).collect());
+                    match std::fs::read_to_string(format!("/proc/{process}/fdinfo/{number}")) {
+                        Err(error) if error.kind() == ErrorKind::PermissionDenied => return Err(error),
+                        // The same.
+                        Err(_) => continue,
+                        Ok(info) => epolls.insert(number.into(), info.lines().filter_map(Member::parse).collect()),
+                    };
                 }
                 Some("anon_inode:[io_uring]") => has_ring = true,
                 Some(link) => {
