@@ -10,6 +10,7 @@ mod options;
 mod placeholders;
 mod readiness;
 mod report;
+mod settings;
 mod signals;
 mod spec;
 mod supervisor;

@@ -4,6 +4,7 @@ use super::listener::Resolved;
 use super::placeholders::check_placeholders;
 use super::readiness::Check;
 use super::report::{Format, OutputFormat};
+use super::settings::{SettingOptions, Settings};
 use super::signals;
 use super::spec::{Spec, check_name};
 use crate::address::{Address, resolve};
@@ -80,6 +81,11 @@ pub(crate) struct Options {
     /// Grace period between the stop signal and SIGKILL, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "30", env = "SHARESOCK_STOP_TIMEOUT", value_parser = seconds)]
     pub(crate) stop_timeout: Duration,
+    #[command(flatten)]
+    setting: SettingOptions,
+    /// What these say now.
+    #[arg(skip)]
+    pub(crate) settings: Settings,
     /// Failures in a row of one worker, each within ten seconds of its start, after which everything is shut down if no other
     /// worker serves.
     #[arg(long, value_name = "TIMES", default_value_t = 10, env = "SHARESOCK_RESTART_LIMIT")]
@@ -226,7 +232,8 @@ impl Options {
         let line = with_listeners(line.to_vec(), std::env::var_os(LISTEN))?;
         let line = crate::config::with_file(&Line::command(), line)?;
         let matches = Line::command().try_get_matches_from(line).map_err(|error| anyhow!("{}", error.render()))?;
-        let options = Line::from_arg_matches(&matches).map_err(|error| anyhow!("{}", error.render()))?.options;
+        let mut options = Line::from_arg_matches(&matches).map_err(|error| anyhow!("{}", error.render()))?.options;
+        options.settings = options.setting.resolve()?;
         options.validate()?;
         Ok(options)
     }
@@ -241,6 +248,12 @@ impl Options {
         if let Some(twice) = names.iter().find(|name| !seen.insert(**name)) {
             anyhow::bail!("two listeners are named {twice}: give each its own name");
         }
+        let needs_domain = self.ready == Ready::Notify || self.giving().is_some_and(|via| via != Via::Stdio);
+        ensure!(
+            self.settings.rights.identity.is_none() || !needs_domain,
+            "workers of another user do not reach the supervisor's domain: with --user or --group, choose another --ready than \
+             notify, and pass listeners"
+        );
         let streams = |spec: &Spec| !matches!(spec.place, Some(Address::Udp(_)));
         ensure!(
             self.ready != Ready::Accept || self.pass == Pass::Connection || self.listen.iter().any(streams),

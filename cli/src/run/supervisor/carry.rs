@@ -75,6 +75,7 @@ impl Supervisor {
             name: name.clone(),
             machine: machine.carry(),
             giving: plan.options.giving(),
+            settings: plan.options.settings.clone(),
             listen: plan.options.listen.clone(),
             births: plan.listeners.iter().map(|listener| listener.born()).collect(),
             passed: names(&|listener| listener.passed),

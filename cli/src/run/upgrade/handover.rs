@@ -6,6 +6,7 @@
 use crate::run::listener::Facts;
 use crate::run::machine::Carried;
 use crate::run::options::Via;
+use crate::run::settings::Settings;
 use crate::run::signals::with_signals_blocked;
 use crate::run::spec::Spec;
 use crate::run::worker::lines::Kept;
@@ -62,6 +63,9 @@ pub(crate) struct HandoverState {
     pub(crate) machine: Carried,
     /// What workers get, if they get connections.
     pub(crate) giving: Option<Via>,
+    /// What workers are started with, as it was at the last reload.
+    #[serde(default)]
+    pub(crate) settings: Settings,
     /// What the listeners were made from.
     pub(crate) listen: Vec<Spec>,
     /// What each listener was like when it was made.
@@ -267,6 +271,12 @@ mod tests {
                 },
             },
             "giving": "HandOff",
+            "settings": {
+                "chdir": "/srv/app/1", "env": [["A", "1"]],
+                "rights": {
+                    "identity": {"user": 1, "group": 2, "groups": [2, 3]}, "umask": 0o27, "limits": [["core", null]],
+                },
+            },
             "listen": [],
             "births": [{
                 "state": "listens", "settings": {"O_NONBLOCK": [1]},

@@ -114,7 +114,7 @@ fn fits(handover: &Handover, options: &Options, domain: &sharesock::Domain) -> R
 /// A supervisor from what another has left; `adopts` says that its workers are no children of this process.
 fn build(
     mut handover: Handover,
-    options: Options,
+    mut options: Options,
     (reporter, signals): (Reporter, SignalStream),
     endpoint: Endpoint,
     adopts: bool,
@@ -137,6 +137,8 @@ fn build(
             listeners.push(Rc::new(Listener::inherit(spec, socket, passed, born)?));
         }
     }
+    // They change at a reload alone.
+    options.settings = handover.state.settings.clone();
     let plan = Rc::new(Plan { options, listeners });
     let (events, events_out) = unbounded_channel();
     let context = WorkerContext { domain, folder, guard, reporter: reporter.clone(), events };
@@ -144,6 +146,7 @@ fn build(
         name,
         machine,
         giving,
+        settings: _,
         listen: _,
         births: _,
         passed: _,

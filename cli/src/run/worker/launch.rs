@@ -6,6 +6,7 @@
 
 use crate::activation::{FIRST, LISTEN_FDNAMES, LISTEN_FDS, LISTEN_PID};
 use crate::run::placeholders::with_numbers;
+use crate::run::settings::{Rights, Settings};
 use crate::run::signals;
 use crate::run::systemd::VARIABLES;
 use crate::run::takeover::TAKE_OVER;
@@ -32,6 +33,7 @@ pub(crate) struct Launch<'a> {
     /// Passed from descriptor 3 on, with their names.
     pub(crate) listeners: Vec<(&'a str, Rc<Socket>)>,
     pub(crate) environment: Vec<(&'static str, OsString)>,
+    pub(crate) settings: &'a Settings,
     pub(crate) stdin: Stdio,
     pub(crate) stdout: Stdio,
     pub(crate) stderr: Stdio,
@@ -49,8 +51,12 @@ impl Launch<'_> {
         if let Some(limit) = crate::system::former_limit_of_descriptors() {
             command.arg("--descriptors").arg(limit.to_string());
         }
+        let Settings { chdir, env, rights } = self.settings;
+        command.arg("--rights").arg(serde_json::to_string(rights)?);
         let ours = [TAKE_OVER, crate::system::FORMER_LIMIT_OF_DESCRIPTORS];
         VARIABLES.iter().chain(&ours).for_each(|name| _ = command.env_remove(name));
+        command.envs(env.iter().map(|(name, value)| (name, value)));
+        chdir.iter().for_each(|chdir| _ = command.current_dir(chdir));
         let names: Vec<_> = self.listeners.iter().map(|(name, _)| *name).collect();
         if !names.is_empty() {
             command.arg("--activate").env(LISTEN_FDS, names.len().to_string()).env(LISTEN_FDNAMES, names.join(":"));
@@ -71,7 +77,8 @@ impl Launch<'_> {
         mappings.push(FdMapping { parent_fd: theirs.into(), child_fd: number });
         command.fd_mappings(mappings).context("two listeners for one descriptor")?;
         // It is waited for by its id, like all children, those among them that nobody here started.
-        let child = command.spawn().context("starting a process")?;
+        let place = || chdir.as_ref().map(|chdir| format!(" in {}", chdir.display())).unwrap_or_default();
+        let child = command.spawn().with_context(|| format!("starting a process{}", place()))?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without an id")?;
         Ok((pid, go))
     }
@@ -96,6 +103,9 @@ pub(crate) struct Options {
     /// The limit of open files that the supervisor was started with.
     #[arg(long)]
     descriptors: Option<u64>,
+    /// Its user, umask and limits, as JSON.
+    #[arg(long)]
+    rights: String,
     /// The descriptor on which it is told to become the command.
     #[arg(long)]
     go: i32,
@@ -105,11 +115,18 @@ pub(crate) struct Options {
     command: Vec<OsString>,
 }
 
+impl Options {
+    /// Ties this process to its parent; whether that has not died before.
+    fn tie(&self) -> Result<bool> {
+        rustix::process::set_parent_process_death_signal(Some(self.death_signal))
+            .context("tying this to its parent")?;
+        Ok(rustix::process::getppid().map(Pid::as_raw_pid) == Some(self.parent))
+    }
+}
+
 /// Becomes the command.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    rustix::process::set_parent_process_death_signal(Some(options.death_signal)).context("tying this to its parent")?;
-    if rustix::process::getppid().map(Pid::as_raw_pid) != Some(options.parent) {
-        // The parent died before it could be tied to.
+    if !options.tie()? {
         return Ok(ExitCode::FAILURE);
     }
     let mut go = UnixStream::from(take(options.go)?);
@@ -121,6 +138,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let maximum = getrlimit(Resource::Nofile).maximum;
         setrlimit(Resource::Nofile, Rlimit { current: Some(limit), maximum })
             .context("restoring the limit of files")?;
+    }
+    serde_json::from_str::<Rights>(&options.rights)?.assume()?;
+    // The kernel unties who becomes another user.
+    if !options.tie()? {
+        return Ok(ExitCode::FAILURE);
     }
     let Some((program, arguments)) = options.command.split_first() else { bail!("there is no command") };
     let mut command = Command::new(program);

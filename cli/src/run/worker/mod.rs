@@ -76,7 +76,9 @@ impl Worker {
         let options = &plan.options;
         let notify = bind_notify(context, number)?;
         let paths = [false, true].map(|error| context.folder.output(number, error));
-        let (mut output, [out, err]) = Output::open(paths)?;
+        let identity = options.settings.rights.identity.as_ref();
+        let owner = identity.map(|identity| (identity.user, identity.group));
+        let (mut output, [out, err]) = Output::open(paths, owner)?;
         let mut link = Link::None;
         let (stdin, stdout) = match (connection, options.giving()) {
             (Some(connection), _) => (end_of(connection)?, end_of(connection)?),
@@ -106,6 +108,7 @@ impl Worker {
                 ("SHARESOCK_WORKER", slot.to_string().into()),
                 ("SHARESOCK_GENERATION", generation.to_string().into()),
             ],
+            settings: &options.settings,
             stdin,
             stdout,
             stderr: Stdio::from(err),

@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use tokio::net::unix::pipe;
@@ -39,10 +40,13 @@ pub(crate) struct Echo {
 
 impl Output {
     /// Makes the pipes; nothing is read until it is resumed. The ends to write to are for the worker.
-    pub(crate) fn open(paths: [PathBuf; 2]) -> Result<(Self, [File; 2])> {
+    /// A worker of another user may open what it has once more, as `/dev/stdout`.
+    pub(crate) fn open(paths: [PathBuf; 2], owner: Option<(u32, u32)>) -> Result<(Self, [File; 2])> {
         let make = |path: &Path| {
-            let made = mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR);
-            made.with_context(|| format!("making the pipe {}", path.display()))
+            mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR)
+                .map_err(std::io::Error::from)
+                .and_then(|()| owner.map_or(Ok(()), |(user, group)| chown(path, Some(user), Some(group))))
+                .with_context(|| format!("making the pipe {}", path.display()))
         };
         paths.iter().try_for_each(|path| make(path))?;
         let mut output = Output::default();

@@ -1,0 +1,124 @@
+//! What workers are started with beside their command: directory, environment, user, umask and limits.
+#![cfg(target_os = "linux")]
+
+mod running;
+
+use running::{Setup, Supervisor, environment_of, text};
+use rustix::process::Signal;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn directory_of(pid: u32) -> PathBuf {
+    std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap()
+}
+
+/// Has the link name another directory, as a deployment does.
+fn deploy(folder: &Path, release: &str) {
+    let (target, link, new) = (folder.join(release), folder.join("current"), folder.join("new"));
+    std::fs::create_dir_all(&target).unwrap();
+    std::os::unix::fs::symlink(target, &new).unwrap();
+    std::fs::rename(new, link).unwrap();
+}
+
+#[test]
+fn workers_move_to_the_new_directory_at_a_reload_and_not_before() {
+    let setup = Setup::new(&["--listen", "web=127.0.0.1:0"]);
+    let current = setup.path("current");
+    deploy(current.parent().unwrap(), "one");
+    let mut supervisor = setup.option("--chdir").option(current).start();
+    let releases = ["one", "two"].map(|release| supervisor.path(release).canonicalize());
+    let [Ok(one), Err(_)] = releases else { panic!("one release") };
+    let own = directory_of(supervisor.pid());
+    assert_eq!(directory_of(supervisor.workers()[0]), one);
+    deploy(supervisor.folder.path(), "two");
+    supervisor.do_it(&["upgrade"]);
+    running::signal(supervisor.workers()[0], Signal::KILL);
+    supervisor.wait_for("worker_ready");
+    assert_eq!(directory_of(supervisor.workers()[0]), one, "of one generation all are the same");
+    supervisor.do_it(&["reload"]);
+    assert_eq!(directory_of(supervisor.workers()[0]), supervisor.path("two").canonicalize().unwrap());
+    assert_eq!(directory_of(supervisor.pid()), own);
+    supervisor.end();
+}
+
+#[test]
+fn variables_are_the_workers_alone_and_read_anew_at_a_reload() {
+    let setup = Setup::new(&["--listen", "web=127.0.0.1:0", "--env", "SHADE=blue", "--env", "SIZE=2"]);
+    let file = setup.path("app.env");
+    std::fs::write(&file, "SHADE=red\nFORM='a circle'\n").unwrap();
+    let mut supervisor = setup.env("FORM", "none").option("--env-file").option(&file).start();
+    let forms = |supervisor: &Supervisor| {
+        let environment = environment_of(supervisor.workers()[0]);
+        ["SHADE", "SIZE", "FORM"].map(|name| environment.get(name).cloned().unwrap_or_default())
+    };
+    assert_eq!(forms(&supervisor), ["blue", "2", "a circle"]);
+    let own = environment_of(supervisor.pid());
+    assert_eq!((own.get("FORM").map(String::as_str), own.get("SIZE")), (Some("none"), None));
+
+    std::fs::write(&file, "FORM=square\nthis is none\n").unwrap();
+    let said = supervisor.fail(&["reload"], 3);
+    assert!(said.contains("app.env:2: give NAME=VALUE"), "{said}");
+    assert_eq!(forms(&supervisor), ["blue", "2", "a circle"]);
+    std::fs::write(&file, "FORM=square\n").unwrap();
+    supervisor.do_it(&["reload"]);
+    supervisor.wait_for("reloaded");
+    assert_eq!(forms(&supervisor), ["blue", "2", "square"]);
+    supervisor.end();
+}
+
+#[test]
+fn workers_have_the_user_the_mask_and_the_limits_that_are_named() {
+    if !rustix::process::geteuid().is_root() {
+        return println!("skipped: this user cannot become another");
+    }
+    let options =
+        ["--user", "65534", "--group", "daemon", "--umask", "027", "--limit", "nofile=64", "--limit", "core=0"];
+    let setup = Setup::new(&[&options[..], &["--ready", "time=0.01"]].concat());
+    let mut supervisor = setup.command(&["sh", "-c", "echo it may open this > /dev/stdout; exec sleep 1000"]).start();
+    supervisor.wait_for_line("it may open this");
+    let look = |pid: u32, file: &str, line: &str| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+        let found = text.lines().find_map(|found| found.strip_prefix(line)).unwrap_or_else(|| panic!("{line}: {text}"));
+        found.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for _ in 0..2 {
+        let worker = supervisor.workers()[0];
+        assert_eq!(look(worker, "status", "Uid:"), ["65534"; 4]);
+        assert_eq!(look(worker, "status", "Gid:"), ["1"; 4]);
+        assert!(!look(worker, "status", "Groups:").contains(&"0".to_owned()));
+        assert_eq!(look(worker, "status", "Umask:"), ["0027"]);
+        assert_eq!(look(worker, "limits", "Max open files")[..2], ["64", "64"]);
+        assert_eq!(look(worker, "limits", "Max core file size")[..2], ["0", "0"]);
+        supervisor.do_it(&["upgrade"]);
+        running::signal(worker, Signal::KILL);
+        supervisor.wait_for("worker_ended");
+        supervisor.wait_for("worker_ready");
+    }
+    // Nothing of it is the supervisor's own; and workers are tied to it, whoever they run as.
+    assert_eq!(look(supervisor.pid(), "status", "Uid:"), ["0"; 4]);
+    running::kill(supervisor.pid());
+    supervisor.wait();
+    supervisor.assert_nothing_left();
+}
+
+#[test]
+fn what_there_is_not_is_refused_by_name() {
+    for (options, reason) in [
+        (&["--user", "no-such-user"][..], "there is no user named `no-such-user`"),
+        (&["--group", "no-such-group"], "there is no group named `no-such-group`"),
+        (&["--user", "54321"], "give --group, too"),
+        (&["--limit", "files=3"], "there is no limit `files`"),
+        (&["--limit", "nofile=many"], "give a number, or unlimited"),
+        (&["--umask", "9"], "octal"),
+        (&["--env", "A"], "NAME=VALUE"),
+        (&["--env-file", "/nowhere/app.env"], "/nowhere/app.env"),
+        (&["--chdir", "/nowhere/app"], "--chdir /nowhere/app"),
+        (&["--chdir", "/etc/passwd"], "no directory"),
+        (&["--user", "54321", "--group", "54321", "--ready", "notify"], "--user"),
+    ] {
+        let mut command = Command::new(running::PROGRAM);
+        let output = command.args(["run", "--check"]).args(options).args(["--", "true"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{options:?}: {output:?}");
+        assert!(text(&output.stderr).contains(reason), "{options:?}: {output:?}");
+    }
+}
