@@ -6,6 +6,8 @@ mod running;
 use running::{Connection, Setup, count_of_descriptors, lives, number, signal, stop_process, until};
 use rustix::process::Signal;
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const WEB: [&str; 4] = ["--listen", "web=127.0.0.1:0", "--workers", "2"];
 
@@ -202,5 +204,40 @@ fn its_end_may_be_asked_for_while_it_happens() {
         assert_eq!(supervisor.wait().code(), Some(0), "{}", supervisor.story());
         upgrade.wait().unwrap();
         supervisor.assert_nothing_left();
+    }
+}
+
+#[test]
+fn the_program_is_looked_for_again_as_it_was_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let link = |target: &Path, name: &str| {
+        std::fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(target, path("link")).unwrap();
+        std::fs::rename(path("link"), path(name)).unwrap();
+    };
+    std::fs::copy(running::PROGRAM, path("new")).unwrap();
+    let (old, new) = (Path::new(running::PROGRAM).canonicalize().unwrap(), path("new").canonicalize().unwrap());
+    // By a path whose link leads elsewhere by now, and by a name of which there is another earlier on PATH.
+    link(&old, "current/sharesock");
+    link(&old, "second/sharesock");
+    let paths = format!("{}:{}:{}", path("first").display(), path("second").display(), std::env::var("PATH").unwrap());
+    for (started, moved) in [(path("current/sharesock"), "current/sharesock"), ("sharesock".into(), "first/sharesock")]
+    {
+        let mut supervisor = Setup::by(Command::new(started), &WEB).env("PATH", &paths).start();
+        let program = || std::fs::read_link(format!("/proc/{}/exe", supervisor.pid())).unwrap();
+        assert_eq!(program(), old);
+        link(&new, moved);
+        let said = supervisor.do_it(&["upgrade"]);
+        assert_eq!(program(), new);
+        let [old, new] = [&old, &new].map(|path| format!("({})", path.display()));
+        assert!(said.contains(&old) && said.contains(&new), "{said}");
+        // The next time as well.
+        let path = supervisor.wait_for("upgraded")["path"].as_str().map(PathBuf::from);
+        link(&path.unwrap(), moved);
+        supervisor.do_it(&["upgrade"]);
+        std::fs::remove_file(folder.path().join(moved)).unwrap();
+        supervisor.do_it(&["upgrade"]);
+        supervisor.end();
     }
 }

@@ -21,6 +21,7 @@ impl Redaction {
     pub(crate) fn of(folder: &Path) -> Self {
         Redaction(Vec::new())
             .and(&regex::escape(folder.to_str().unwrap()), "[FOLDER]")
+            .and(&regex::escape(env!("CARGO_BIN_EXE_sharesock")), "[PROGRAM]")
             .and(&format!(r"\b{}\b", regex::escape(env!("CARGO_PKG_VERSION"))), "[VERSION]")
             .and(r"\b\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z", "[NOW]")
             .and(r"127\.0\.0\.1:\d{5}\b", "127.0.0.1:[PORT]")

@@ -74,7 +74,7 @@ pub(crate) struct Reload {
 pub(crate) struct Upgrade {
     #[command(flatten)]
     which: Which,
-    /// The program to become; by default the one that was started, as it lies on disk now.
+    /// The program to become; by default the one that was started: its path is followed, or its name looked up in PATH, anew.
     #[arg(long, value_name = "PROGRAM")]
     to: Option<PathBuf>,
 }

@@ -6,6 +6,7 @@ mod time;
 use super::worker::lines::readable;
 use printer::{Printer, Stream};
 use serde::Serialize;
+use std::path::PathBuf;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -61,6 +62,9 @@ pub(crate) enum Report {
     Upgrading,
     Upgraded {
         version: String,
+        path: PathBuf,
+        from_version: String,
+        from_path: PathBuf,
     },
     UpgradeFailed {
         why: String,
@@ -191,7 +195,10 @@ fn text(report: &Report) -> Option<String> {
         }
         Report::ReloadFailed { why } => format!("the reload failed, the old workers go on: {why}"),
         Report::Upgrading => "upgrading".to_owned(),
-        Report::Upgraded { version } => format!("upgraded: version {version} has taken over"),
+        Report::Upgraded { version, path, from_version, from_path } => {
+            let (new, old) = (path.display(), from_path.display());
+            format!("upgraded: version {version} ({new}) replaces version {from_version} ({old})")
+        }
         Report::UpgradeFailed { why } => format!("the upgrade failed, this supervisor goes on: {why}"),
         Report::Trouble { why } => why.clone(),
         Report::Draining => "asking the workers to finish; another signal ends at once".to_owned(),

@@ -2,6 +2,7 @@
 
 use super::Supervisor;
 use crate::run::listener::Listener;
+use crate::run::upgrade::candidate::own_path;
 use crate::run::upgrade::handover::{Handover, HandoverState, Label};
 use crate::run::worker::link::Link;
 use crate::run::worker::orphan::Orphan;
@@ -73,6 +74,7 @@ impl Supervisor {
         };
         let state = HandoverState {
             name: name.clone(),
+            program: Some((env!("CARGO_PKG_VERSION").to_owned(), own_path()?)),
             machine: machine.carry(),
             giving: plan.options.giving(),
             settings: plan.options.settings.clone(),

@@ -91,6 +91,8 @@ pub(super) struct Upgrade {
     /// The program that was asked for.
     pub(super) to: Option<PathBuf>,
     pub(super) asker: Option<AskerId>,
+    /// Version and file of the program that this one has replaced.
+    pub(super) from: Option<(String, PathBuf)>,
     is_due: bool,
 }
 

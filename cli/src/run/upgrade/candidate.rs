@@ -5,13 +5,16 @@ use crate::run::signals::end_of;
 use crate::run::takeover::TAKE_OVER;
 use crate::system::{FORMER_LIMIT_OF_DESCRIPTORS, former_limit_of_descriptors};
 use anyhow::{Context, Result, anyhow};
+use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
 use sharesock::Process;
+use std::ffi::OsString;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// The new program, being tried.
@@ -25,12 +28,12 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    pub(crate) fn start(program: &Path, domain: &sharesock::Domain) -> Result<Self> {
+    pub(crate) fn start(program: &Program, domain: &sharesock::Domain) -> Result<Self> {
         let (words, theirs) = UnixStream::pair().context("a stream to the new program")?;
         words.set_nonblocking(true)?;
-        let mut command = command(program, &format!("candidate {}", Process::current()?));
+        let mut command = program.command(&format!("candidate {}", Process::current()?));
         command.env("SHARESOCK_DOMAIN", domain.path()).stdin(Stdio::from(OwnedFd::from(theirs))).process_group(0);
-        let child = command.spawn().with_context(|| format!("cannot run {}", program.display()))?;
+        let child = command.spawn().with_context(|| format!("cannot run {}", program.path.display()))?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without an id")?;
         let process = Process::from_pid(child.id()).ok();
         Ok(Candidate { pid, process, words, over: None })
@@ -65,17 +68,47 @@ impl Drop for Candidate {
     }
 }
 
-/// The program, started like this one was.
-pub(crate) fn command(program: &Path, role: &str) -> Command {
-    let mut command = Command::new(program);
-    command.args(command_line()).env(TAKE_OVER, role);
-    if let Some(limit) = former_limit_of_descriptors() {
-        command.env(FORMER_LIMIT_OF_DESCRIPTORS, limit.to_string());
-    }
-    command
+/// A program to become.
+pub(crate) struct Program {
+    pub(crate) path: PathBuf,
+    /// What it is started as.
+    name: OsString,
 }
 
-/// Where this program was started from, though the file may be another by now.
+impl Program {
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Program { name: path.clone().into(), path }
+    }
+
+    /// What this program was started as, looked for again: by its path, whose links are followed anew, or along `PATH`.
+    pub(crate) fn again() -> Result<Self> {
+        let can_run = |path: &PathBuf| path.is_file() && access(path, Access::EXEC_OK).is_ok();
+        let name = std::env::args_os().next().unwrap_or_default();
+        let found = match name.as_bytes().contains(&b'/') {
+            true => Some(PathBuf::from(&name)).filter(can_run),
+            false => {
+                let paths = std::env::var_os("PATH").unwrap_or_default();
+                std::env::split_paths(&paths).map(|folder| folder.join(&name)).find(can_run)
+            }
+        };
+        Ok(match found {
+            Some(path) => Program { path, name },
+            None => Program::at(own_path()?),
+        })
+    }
+
+    /// The program, started like this one was.
+    pub(crate) fn command(&self, role: &str) -> Command {
+        let mut command = Command::new(&self.path);
+        command.arg0(&self.name).args(command_line()).env(TAKE_OVER, role);
+        if let Some(limit) = former_limit_of_descriptors() {
+            command.env(FORMER_LIMIT_OF_DESCRIPTORS, limit.to_string());
+        }
+        command
+    }
+}
+
+/// The file that this program was started from, though it may be another by now.
 pub(crate) fn own_path() -> Result<PathBuf> {
     let path = std::env::current_exe().context("finding this program")?;
     let path = path.to_str().context("this program's path is not text: give --to")?;

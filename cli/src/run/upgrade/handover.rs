@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use sharesock::{Endpoint, Parcel, Process, Receiver, Sender, Socket};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream as StdStream;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -59,6 +60,9 @@ pub(crate) enum Label {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct HandoverState {
     pub(crate) name: String,
+    /// Version and file of the program.
+    #[serde(default)]
+    pub(crate) program: Option<(String, PathBuf)>,
     /// What the machine knows.
     pub(crate) machine: Carried,
     /// What workers get, if they get connections.
@@ -240,6 +244,7 @@ mod tests {
         let kept = json!({"lines": ["a line"], "begun": [[], [98]]});
         let told = json!({
             "name": "web",
+            "program": ["0.1.0", "/usr/bin/sharesock"],
             "machine": {
                 "generation": 5,
                 "slots": [{"backoff": {"failures": 0}, "restarts": 1, "restart_at": null}],

@@ -6,7 +6,7 @@
 //! stay. As the *successor* it needs nothing of the candidate, and tells it to end. Should the successor die before, the
 //! candidate is a supervisor that has everything, and goes on.
 
-mod candidate;
+pub(super) mod candidate;
 pub(super) mod handover;
 pub(super) mod legacy;
 pub(super) mod succession;
@@ -19,13 +19,12 @@ use super::supervisor::{POLL, Supervisor};
 use super::worker::SETTLE_TIMEOUT;
 use super::worker::link::Link;
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use candidate::{Candidate, command, own_path};
+use candidate::{Candidate, Program};
 use command_fds::CommandFdExt;
 use handover::{HANDOVER_TIMEOUT, reach};
 use legacy::{Legacy, hold_pipes};
 use sharesock::Endpoint;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Longest time from a signal to its event.
@@ -72,7 +71,7 @@ impl Supervisor {
 
     async fn try_program(&mut self) -> Result<std::convert::Infallible> {
         self.has_pipes()?;
-        let program = self.upgrade.to.take().map_or_else(own_path, Ok)?;
+        let program = self.upgrade.to.take().map(Program::at).map_or_else(Program::again, Ok)?;
         let endpoint = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
             None => signals::with_signals_blocked(|| Endpoint::open(&self.context.domain))?,
@@ -80,7 +79,7 @@ impl Supervisor {
         self.endpoint = Some(endpoint.clone());
         let mut candidate = Candidate::start(&program, &self.context.domain)?;
         let sender = self.await_candidate(&endpoint, &mut candidate).await;
-        let sender = sender.with_context(|| format!("{} cannot take over", program.display()))?;
+        let sender = sender.with_context(|| format!("{} cannot take over", program.path.display()))?;
         let done = match self.freeze().await {
             Ok(()) => self.become_it(&program, &sender, &mut candidate).await,
             Err(error) => Err(error),
@@ -91,7 +90,7 @@ impl Supervisor {
 
     async fn become_it(
         &mut self,
-        program: &Path,
+        program: &Program,
         sender: &sharesock::Sender,
         candidate: &mut Candidate,
     ) -> Result<std::convert::Infallible> {
@@ -105,7 +104,7 @@ impl Supervisor {
         self.goes_on().await?;
         let pipes = hold_pipes(&self.context.folder, &handover.state);
         let (kept, number) = Legacy { handover, pipes, candidate: stream }.leave()?;
-        let mut successor = command(program, &format!("successor {number}"));
+        let mut successor = program.command(&format!("successor {number}"));
         successor.preserved_fds(kept);
         // What comes from here on is for the successor to receive; what came before is not, and this is told of it when it
         // waits next.
@@ -114,7 +113,7 @@ impl Supervisor {
         let error = match self.goes_on().await {
             // What another thread starts meanwhile would inherit all of it.
             Ok(()) => {
-                anyhow!(background::alone(|| successor.exec())).context(format!("becoming {}", program.display()))
+                anyhow!(background::alone(|| successor.exec())).context(format!("becoming {}", program.path.display()))
             }
             Err(error) => error,
         };

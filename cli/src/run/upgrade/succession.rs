@@ -1,5 +1,6 @@
 //! Taking over from another supervisor: as the candidate that is tried, or as the successor.
 
+use super::candidate::own_path;
 use super::handover::{Handover, HandoverState, Label};
 use super::legacy::{Legacy, hold_pipes};
 use crate::domain::open_domain;
@@ -144,6 +145,7 @@ fn build(
     let context = WorkerContext { domain, folder, guard, reporter: reporter.clone(), events };
     let HandoverState {
         name,
+        program,
         machine,
         giving,
         settings: _,
@@ -169,6 +171,7 @@ fn build(
         endpoint: Some(endpoint.clone()),
         dispatcher: giving.map(|_| Dispatcher::new(endpoint, given)),
     })?;
+    supervisor.upgrade.from = program;
     let is_ignored = |listener: &&Rc<Listener>| ignored.contains(&listener.spec.name);
     supervisor.ignored.extend(plan.listeners.iter().filter(is_ignored).filter_map(|listener| listener.inode()));
     for (mut record, kept) in workers {
@@ -205,8 +208,15 @@ fn build(
 impl Supervisor {
     /// Says that it has taken over, and lets everything go on.
     pub(crate) fn go_on(&mut self, how: &str) {
-        let version = env!("CARGO_PKG_VERSION");
-        self.reporter.say(&Report::Upgraded { version: version.to_owned() });
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let path = own_path().unwrap_or_default();
+        let (from_version, from_path) = self.upgrade.from.take().unwrap_or_default();
+        let (new, old) = (path.display(), from_path.display());
+        let done = format!(
+            "{how}: version {version} ({new}) replaces version {from_version} ({old}), process {}",
+            std::process::id()
+        );
+        self.reporter.say(&Report::Upgraded { version, path, from_version, from_path });
         self.accept();
         let metrics = self.options().metrics.as_deref().map(crate::run::control::metrics::bind).transpose();
         let served = metrics.and_then(|listener| listener.map(|listener| self.serve_metrics(listener)).transpose());
@@ -215,7 +225,7 @@ impl Supervisor {
         }
         self.tell_manager(|manager| manager.main_pid(std::process::id()));
         if let Some(asker) = self.upgrade.asker.take() {
-            self.reply(asker, Reply::Done(format!("{how}: version {version}, process {}", std::process::id())));
+            self.reply(asker, Reply::Done(done));
         }
         self.say_ready();
     }
