@@ -19,11 +19,20 @@ pub(crate) struct Status {
     /// Workers that ended unasked and were replaced.
     pub(crate) restarts: u64,
     /// Workers that the options ask for: none, if each serves a single connection.
-    pub(crate) wanted: u32,
+    pub(crate) wanted: usize,
     /// Those of the current generation that are ready.
-    pub(crate) ready: u32,
-    /// What failed last: a reload, an upgrade, a worker.
+    pub(crate) ready: usize,
+    /// What failed last, since the last reload: a reload, an upgrade, a worker.
     pub(crate) last_failure: Option<String>,
+    /// Time since then.
+    pub(crate) last_failure_age_s: Option<f64>,
+    pub(crate) failed_reloads: u64,
+    pub(crate) failed_upgrades: u64,
+    /// Connections that workers still had when they were killed at their stop deadline.
+    pub(crate) connections_cut: u64,
+    /// When the last reload was over, in seconds since 1970, and its duration.
+    pub(crate) last_reload_at_s: Option<f64>,
+    pub(crate) last_reload_took_s: Option<f64>,
     pub(crate) listeners: Vec<ListenerStatus>,
     pub(crate) workers: Vec<WorkerStatus>,
     /// There if connections are handed off, rather than listeners passed.
@@ -44,6 +53,8 @@ pub(crate) enum State {
     /// Its first workers are not ready yet.
     Starting,
     Running,
+    /// Fewer workers are ready than the options ask for.
+    Degraded,
     /// A new generation is starting.
     Reloading,
     Upgrading,

@@ -296,3 +296,40 @@ fn a_supervisor_of_another_namespace_of_processes_is_asked() {
     ask(&["stop"], 0);
     assert!(supervisor.wait().success());
 }
+
+#[test]
+fn one_place_that_fails_again_and_again_is_told_until_it_is_mended() {
+    let mut supervisor = Setup::new(&[&WEB[..], &["--workers", "2"]].concat()).start();
+    let metric = |name: &str| {
+        let metrics = supervisor.do_it(&["status", "--prometheus"]);
+        let line = metrics.lines().find(|line| line.starts_with(&format!("sharesock_{name}{{"))).map(str::to_owned);
+        line.and_then(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+    };
+    assert_eq!([metric("workers_wanted"), metric("workers_ready")], [Some(2.0), Some(2.0)]);
+    assert_eq!(metric("last_reload_duration_seconds"), None);
+    supervisor.play("fail");
+    running::kill(supervisor.workers()[0]);
+    running::until("failures", || {
+        supervisor.status()["last_failure"].as_str().is_some_and(|why| why.contains("code 7"))
+    });
+    assert_eq!(supervisor.status()["state"], "degraded");
+    let text = supervisor.do_it(&["status"]);
+    let mut lines = text.lines();
+    assert!(lines.next().unwrap().starts_with("app: degraded (1 of 2 workers are ready), "), "{text}");
+    let failure = lines.next().unwrap();
+    assert!(failure.starts_with("last failure ") && failure.contains(" ago: ") && failure.contains("code 7"), "{text}");
+    assert_eq!([metric("workers_wanted"), metric("workers_ready")], [Some(2.0), Some(1.0)]);
+    supervisor.fail(&["reload"], 3);
+    supervisor.fail(&["upgrade", "--to", "/bin/false"], 3);
+    assert_eq!([metric("reloads_failed_total"), metric("upgrades_failed_total")], [Some(1.0), Some(1.0)]);
+    supervisor.do_it(&["upgrade"]);
+    assert_eq!(metric("reloads_failed_total"), Some(1.0));
+
+    supervisor.play("ready");
+    supervisor.do_it(&["reload"]);
+    let status = supervisor.status();
+    assert_eq!((&status["state"], &status["last_failure"]), (&"running".into(), &serde_json::Value::Null));
+    assert!(metric("last_reload_duration_seconds").is_some() && metric("last_reload_timestamp_seconds").is_some());
+    supervisor.wait_for("reloaded");
+    supervisor.end();
+}

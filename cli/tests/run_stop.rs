@@ -111,3 +111,18 @@ fn it_can_be_stopped_before_it_is_ready() {
     assert_eq!(supervisor.wait().code(), Some(0));
     supervisor.assert_nothing_left();
 }
+
+#[test]
+fn connections_that_are_cut_at_the_deadline_are_told_and_counted() {
+    let mut supervisor = Setup::new(&[&WEB[..], &["--stop-timeout", "0.1"]].concat()).start();
+    let held = [supervisor.connect().hold(), supervisor.connect().hold()];
+    supervisor.do_it(&["reload"]);
+    let killed = supervisor.wait_for("killed");
+    assert_eq!((&killed["connections"], &killed["why"]), (&2.into(), &"it did not end within 0.1 s".into()));
+    drop(held);
+    assert_eq!(supervisor.status()["connections_cut"], 2);
+    assert!(supervisor.do_it(&["status"]).contains("2 connections cut off at the stop deadline"));
+    let metrics = supervisor.do_it(&["status", "--prometheus"]);
+    assert!(metrics.lines().any(|line| line.starts_with("sharesock_connections_cut_total{") && line.ends_with("} 2")));
+    supervisor.end();
+}

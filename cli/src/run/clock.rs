@@ -1,7 +1,7 @@
 //! Time that goes on in a successor: milliseconds since the machine was started.
 
 use rustix::time::{ClockId, clock_gettime};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -26,6 +26,11 @@ impl Moment {
 
     pub(crate) fn elapsed(self) -> Duration {
         Moment::now().since(self)
+    }
+
+    /// The same by the time of day, as that is set now.
+    pub(crate) fn since_1970(self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(self.elapsed())
     }
 
     /// Nothing, if it is past.

@@ -2,7 +2,7 @@
 
 use super::rates::WorkerRates;
 use super::units::{self, UNKNOWN};
-use crate::status::{WorkerState, WorkerStatus};
+use crate::status::{Status, WorkerState, WorkerStatus};
 use std::cmp::Ordering;
 
 /// A column of a table of workers.
@@ -95,6 +95,12 @@ impl Field {
         }
         .then_with(|| (a.place, a.generation, a.pid).cmp(&(b.place, b.generation, b.pid)))
     }
+}
+
+/// What stands before the last failure.
+pub(crate) fn failure(status: &Status) -> String {
+    let ago = |age| format!(" {} ago", units::duration(age));
+    format!("last failure{}: ", status.last_failure_age_s.map(ago).unwrap_or_default())
 }
 
 pub(crate) fn state(state: WorkerState) -> &'static str {

@@ -42,7 +42,10 @@ impl Page<'_> {
         use Kind::{Counter, Gauge};
         let version = vec![("version", status.version.clone())];
         self.family("build_info", Gauge, "The version of sharesock, as a label; always 1.", [(version, 1.0)]);
-        let states = [State::Starting, State::Running, State::Reloading, State::Upgrading, State::Stopping];
+        let states = {
+            use State::{Degraded, Reloading, Running, Starting, Stopping, Upgrading};
+            [Starting, Running, Degraded, Reloading, Upgrading, Stopping]
+        };
         let states = states.map(|state| {
             (vec![("state", super::text::state(state).to_owned())], f64::from(u8::from(state == status.state)))
         });
@@ -52,6 +55,19 @@ impl Page<'_> {
         self.one("generation", Gauge, "The generation of workers that is in charge.", status.generation.into());
         self.one("reloads_total", Counter, "Generations of workers that replaced another.", status.reloads as f64);
         self.one("upgrades_total", Counter, "Times the supervisor replaced itself.", status.upgrades as f64);
+        let failed = "Reloads that failed; the workers of before went on.";
+        self.one("reloads_failed_total", Counter, failed, status.failed_reloads as f64);
+        let failed = "Upgrades that failed; the program of before went on.";
+        self.one("upgrades_failed_total", Counter, failed, status.failed_upgrades as f64);
+        let cut = "Connections that workers still had when they were killed at their stop deadline.";
+        self.one("connections_cut_total", Counter, cut, status.connections_cut as f64);
+        let one = |value: Option<f64>| value.map(|value| (Vec::new(), value));
+        let at = "When the last reload was over, in seconds since 1970.";
+        self.family("last_reload_timestamp_seconds", Gauge, at, one(status.last_reload_at_s));
+        let took = "Duration of the last reload.";
+        self.family("last_reload_duration_seconds", Gauge, took, one(status.last_reload_took_s));
+        self.one("workers_wanted", Gauge, "Workers that the options ask for.", status.wanted as f64);
+        self.one("workers_ready", Gauge, "Workers of the current generation that are ready.", status.ready as f64);
         self.one("restarts_total", Counter, "Workers that ended unasked and were replaced.", status.restarts as f64);
     }
 

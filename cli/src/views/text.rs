@@ -33,6 +33,7 @@ pub(crate) fn state(state: State) -> &'static str {
     match state {
         State::Starting => "starting",
         State::Running => "running",
+        State::Degraded => "degraded",
         State::Reloading => "reloading",
         State::Upgrading => "upgrading",
         State::Stopping => "stopping",
@@ -56,14 +57,24 @@ impl Page {
 
     fn head(&mut self, status: &Status) {
         let style = if status.state == State::Running { GOOD } else { CHANGING };
-        let (name, doing) = (self.paint(BOLD, &plain(&status.name)), self.paint(style, state(status.state)));
+        let doing = match status.state {
+            State::Degraded if status.wanted > 0 => {
+                format!("degraded ({} of {} workers are ready)", status.ready, status.wanted)
+            }
+            other => state(other).to_owned(),
+        };
+        let (name, doing) = (self.paint(BOLD, &plain(&status.name)), self.paint(style, &doing));
         let (pid, up, version) = (status.pid, units::duration(status.uptime_s), plain(&status.version));
         self.line(&format!("{name}: {doing}, pid {pid}, up {up}, sharesock {version}"));
+        if let Some(failure) = &status.last_failure {
+            let failure = self.paint(BAD, &format!("{}{}", fields::failure(status), plain(failure)));
+            self.line(&failure);
+        }
         let changes = [of(status.reloads, "reload"), of(status.upgrades, "upgrade"), of(status.restarts, "restart")];
         self.line(&format!("generation {}, {}", status.generation, changes.join(", ")));
-        if let Some(failure) = &status.last_failure {
-            let failure = self.paint(BAD, &format!("last failure: {}", plain(failure)));
-            self.line(&failure);
+        if status.connections_cut > 0 {
+            let cut = of(status.connections_cut, "connection");
+            self.line(&format!("{cut} cut off at the stop deadline"));
         }
     }
 

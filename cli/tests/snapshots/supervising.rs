@@ -23,6 +23,7 @@ fn workers_are_up(stage: &Stage, count: usize) {
 fn redaction(stage: &Stage) -> Redaction {
     Redaction::of(stage.folder())
         .and(r"\bup +\d+s\b", "up [TIME]")
+        .and(r"failure \d+s ago", "failure [TIME] ago")
         .and(r"^(1\| +\d+ +\d+ .*?) +\d+s +(\d+) +[\d.]+ .iB +[\d.]+s$", "$1  [TIME]  $2  [MEMORY]  [TIME]")
         .and(r#""(uptime_s|cpu_s|memory_bytes)": [\d.e-]+"#, r#""$1": [NUMBER]"#)
         // A program that ends before it is looked at is told in other words.

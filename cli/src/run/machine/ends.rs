@@ -51,6 +51,8 @@ impl Machine {
             // Those that run free what is short, descriptors or processes, when they end.
             let drop = self.workers.is_empty();
             self.act(Action::Unserved { worker: id, drop });
+            self.counts.is_short = true;
+            self.note_failure(why.to_owned(), now);
             if drop {
                 self.trouble(format!("a connection is closed unserved: {why}"));
             }
@@ -75,7 +77,7 @@ impl Machine {
             Then::Another(_) => self.counts.restarts += 1,
         }
         if !planned {
-            self.counts.last_failure = Some(why.to_owned());
+            self.note_failure(why.to_owned(), now);
         }
     }
 

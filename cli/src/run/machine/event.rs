@@ -131,6 +131,12 @@ pub(crate) enum Event {
     UpgradeFailed {
         why: String,
     },
+    /// The answer to [`Action::Cut`], if the worker was killed: how many connections it still had, if the system tells.
+    Cut {
+        pid: i32,
+        why: String,
+        connections: Option<u64>,
+    },
     /// The end is asked for: the first time workers drain, by a second signal they are killed.
     Stop {
         asker: Option<AskerId>,
@@ -167,6 +173,11 @@ pub(crate) enum Action {
     /// Kill it, and all that it started.
     Kill {
         worker: WorkerId,
+    },
+    /// Kill it at its stop deadline, and answer with [`Event::Cut`].
+    Cut {
+        worker: WorkerId,
+        why: String,
     },
     /// Ask what a worker left to end.
     EndOrphans {

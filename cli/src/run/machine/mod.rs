@@ -25,6 +25,7 @@ use super::clock::Moment;
 use super::report::Report;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The supervisor's state.
 #[derive(Debug)]
@@ -73,7 +74,22 @@ pub(crate) struct Counts {
     pub(crate) restarts: u64,
     pub(crate) last_worker: WorkerId,
     pub(crate) last_generation: u32,
-    pub(crate) last_failure: Option<String>,
+    pub(crate) last_failure: Option<Failure>,
+    pub(crate) failed_reloads: u64,
+    pub(crate) failed_upgrades: u64,
+    /// Connections of workers that were killed at their stop deadline.
+    pub(crate) cut: u64,
+    /// When the last reload was over, and how long it took.
+    pub(crate) last_reload: Option<(Moment, Duration)>,
+    /// The last process for a single connection could not be started.
+    pub(crate) is_short: bool,
+}
+
+/// What failed, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    pub(crate) why: String,
+    pub(crate) at: Moment,
 }
 
 /// State that a successor goes on with. Made by taking a [`Machine`] apart, so that nothing is forgotten.
@@ -96,6 +112,11 @@ impl Counts {
             last_worker: 0,
             last_generation: 1,
             last_failure: None,
+            failed_reloads: 0,
+            failed_upgrades: 0,
+            cut: 0,
+            last_reload: None,
+            is_short: false,
         }
     }
 }
@@ -158,7 +179,11 @@ impl Machine {
             Event::CancelReload { asker } => self.cancel_reload(asker, now),
             Event::Planned { generation, result } => self.planned(generation, result, now),
             Event::Upgrade { asker } => self.upgrade(asker),
-            Event::UpgradeFailed { why } => self.upgrade_failed(&why),
+            Event::UpgradeFailed { why } => self.upgrade_failed(&why, now),
+            Event::Cut { pid, why, connections } => {
+                self.counts.cut += connections.unwrap_or_default();
+                self.say(Report::Killed { pid, why, connections });
+            }
             Event::Stop { asker } => self.stop_asked(asker, now),
         }
         self.settle(now);
@@ -209,6 +234,9 @@ impl Machine {
         use crate::status::State;
         match self.phase {
             Phase::Starting { .. } => State::Starting,
+            Phase::Serving if self.counts.is_short || self.ready(self.serving.number) < self.serving.slots.len() => {
+                State::Degraded
+            }
             Phase::Serving => State::Running,
             Phase::Reloading(_) => State::Reloading,
             Phase::Upgrading { .. } => State::Upgrading,
@@ -223,9 +251,12 @@ impl Machine {
     }
 
     /// The number of workers of a generation that are ready.
-    pub(crate) fn ready(&self, generation: u32) -> u32 {
-        let ready = self.workers.values().filter(|worker| worker.generation == generation && worker.is_ready());
-        u32::try_from(ready.count()).unwrap_or(u32::MAX)
+    pub(crate) fn ready(&self, generation: u32) -> usize {
+        self.workers.values().filter(|worker| worker.generation == generation && worker.is_ready()).count()
+    }
+
+    fn note_failure(&mut self, why: String, now: Moment) {
+        self.counts.last_failure = Some(Failure { why, at: now });
     }
 
     fn act(&mut self, action: Action) {
@@ -279,7 +310,8 @@ impl Machine {
             }
             WorkerPhase::Draining(drain) if drain.due <= now => {
                 let why = format!("it did not end within {} s", worker.stop_timeout.as_secs_f64());
-                self.kill(id, &why, None, now);
+                worker.kill(None, now);
+                self.act(Action::Cut { worker: id, why });
             }
             WorkerPhase::Draining(_) => self.ask_to_end(id),
             WorkerPhase::Killed(kill) if kill.kills < worker::KILLS => {
@@ -340,7 +372,7 @@ impl Machine {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.kill(failure, now);
         if let Some(pid) = worker.pid {
-            self.say(Report::Killed { pid, why: why.to_owned() });
+            self.say(Report::Killed { pid, why: why.to_owned(), connections: None });
         }
         self.act(Action::Kill { worker: id });
     }

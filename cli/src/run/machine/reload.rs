@@ -15,6 +15,7 @@ const PLAN_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reload {
     next: Next,
+    begun: Moment,
     pub(super) askers: Vec<AskerId>,
     /// Another was asked for meanwhile.
     again: bool,
@@ -120,7 +121,9 @@ impl Machine {
                 // Its time begins now.
                 worker.has_started(pid, rules.as_ref(), now);
                 let (slot, generation, single) = (worker.slot, worker.generation, worker.single);
-                if !single {
+                if single {
+                    self.counts.is_short = false;
+                } else {
                     self.say(Report::WorkerStarted { pid, place: slot, generation });
                 }
             }
@@ -143,7 +146,7 @@ impl Machine {
             Phase::Upgrading { .. } if asker.is_none() => {
                 // A signal cannot be refused; the upgrade can be asked for again.
                 self.act(Action::CancelUpgrade);
-                self.upgrade_failed("a signal asked for a reload meanwhile");
+                self.upgrade_failed("a signal asked for a reload meanwhile", now);
                 return self.begin_reload(Vec::new(), now);
             }
             Phase::Upgrading { .. } | Phase::Stopping(_) | Phase::Over => STOPPING,
@@ -158,7 +161,7 @@ impl Machine {
         self.counts.last_generation += 1;
         let generation = self.counts.last_generation;
         let next = Next::Planning { generation, due: now.after(PLAN_TIMEOUT) };
-        self.phase = Phase::Reloading(Reload { next, askers, again: false, planned_ends: 0 });
+        self.phase = Phase::Reloading(Reload { next, begun: now, askers, again: false, planned_ends: 0 });
         self.say(Report::Reloading { generation });
         self.act(Action::Tell(Notice::Reloading));
         self.act(Action::Plan { generation });
@@ -200,7 +203,8 @@ impl Machine {
     pub(super) fn abort_reload(&mut self, why: &str, now: Moment) {
         let Phase::Reloading(reload) = std::mem::replace(&mut self.phase, Phase::Serving) else { return };
         let generation = reload.number();
-        self.counts.last_failure = Some(format!("reload: {why}"));
+        self.counts.failed_reloads += 1;
+        self.note_failure(format!("reload: {why}"), now);
         self.say(Report::ReloadFailed { why: why.to_owned() });
         self.act(Action::Tell(Notice::ReloadFailed(why.to_owned())));
         self.drain_where(now, |worker| worker.generation == generation);
@@ -228,7 +232,7 @@ impl Machine {
             let askers = askers.clone();
             return self.begin_reload(askers, now);
         }
-        if usize::try_from(self.ready(number)).unwrap_or(usize::MAX) < wanted {
+        if self.ready(number) < wanted {
             return;
         }
         match std::mem::replace(&mut self.phase, Phase::Serving) {
@@ -251,6 +255,9 @@ impl Machine {
         // A worker with a single connection ends when that does.
         self.drain_where(now, |worker| worker.generation != number && !worker.single);
         self.counts.reloads += 1;
+        self.counts.last_reload = Some((now, now.since(reload.begun)));
+        // What failed before was with other options.
+        self.counts.last_failure = None;
         self.act(Action::Serving { generation: number, is_first: false });
         self.answer(&reload.askers, &Reply::Done(format!("generation {number} has taken over")));
         if reload.again {
@@ -269,10 +276,11 @@ impl Machine {
     }
 
     /// The program that was tried cannot take over, or must not.
-    pub(super) fn upgrade_failed(&mut self, why: &str) {
+    pub(super) fn upgrade_failed(&mut self, why: &str, now: Moment) {
         let Phase::Upgrading { asker } = self.phase else { return };
         self.phase = Phase::Serving;
-        self.counts.last_failure = Some(format!("upgrade: {why}"));
+        self.counts.failed_upgrades += 1;
+        self.note_failure(format!("upgrade: {why}"), now);
         self.say(Report::UpgradeFailed { why: why.to_owned() });
         self.act(Action::Tell(Notice::Status(format!("the last upgrade failed: {why}"))));
         self.answer(&[asker], &Reply::Failed(why.to_owned()));

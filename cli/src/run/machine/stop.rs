@@ -35,7 +35,7 @@ impl Machine {
 
     /// Ends everything, as a failure.
     pub(super) fn give_up(&mut self, why: &str, now: Moment) {
-        self.counts.last_failure = Some(why.to_owned());
+        self.note_failure(why.to_owned(), now);
         self.trouble(why);
         self.stop(Some(why.to_owned()), None, now);
     }

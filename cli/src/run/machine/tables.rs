@@ -43,8 +43,18 @@ fn one_slot_that_fails_for_ever_ends_nobody_else() {
         other.into_iter().for_each(|worker| world.end(worker, failed(), false));
         world.pass(11 * SECOND);
     }
-    assert_eq!(world.machine.state(), State::Running);
+    assert_eq!(world.machine.state(), State::Degraded);
+    assert!(world.machine.counts().last_failure.as_ref().is_some_and(|failure| failure.why.contains("code 1")));
     assert!(world.processes.contains_key(&keeps));
+    world.serve_all();
+    assert_eq!(world.machine.state(), State::Running);
+    assert!(world.machine.counts().last_failure.is_some());
+    world.reload();
+    world.plan(Ok(rules(2)));
+    world.pass(3 * SECOND);
+    world.serve_all();
+    let counts = world.machine.counts();
+    assert_eq!((counts.last_failure.as_ref(), counts.last_reload), (None, Some((world.now, 3 * SECOND))));
 }
 
 #[test]
@@ -56,7 +66,7 @@ fn one_that_hangs_is_replaced_and_one_at_a_time() {
     assert_eq!(world.settling.iter().copied().collect::<Vec<_>>(), [first]);
     world.end(first, End::Code(0), false);
     world.pass(SECOND);
-    assert_eq!((world.of(1).len(), world.machine.state()), (3, State::Running));
+    assert_eq!((world.of(1).len(), world.machine.state()), (3, State::Degraded));
     // Not before the one that took its slot serves, too.
     world.hang(second);
     assert!(world.settling.is_empty());
@@ -180,6 +190,7 @@ fn a_new_version_that_fails_changes_nothing() {
         assert!(matches!(reply, Some(Reply::Failed(why)) if why.contains(told)), "{name}: {reply:?}");
         assert_eq!((world.machine.state(), world.of(1)), (State::Running, old), "{name}");
         assert!(world.settling.is_disjoint(&world.of(1).into_iter().collect()), "{name}");
+        assert_eq!(world.machine.counts().failed_reloads, 1, "{name}");
     }
 }
 
@@ -284,6 +295,33 @@ fn what_does_not_end_in_time_is_killed_and_what_cannot_be_killed_is_left() {
 }
 
 #[test]
+fn connections_that_are_cut_at_the_deadline_are_counted() {
+    let mut world = serving(1);
+    world.reload();
+    world.plan(Ok(rules(1)));
+    world.of(2).into_iter().for_each(|worker| world.serve(worker));
+    world.pass(STOP_TIMEOUT);
+    assert_eq!((world.machine.counts().cut, world.of(1).len()), (2, 0));
+    let told = |report: &Report| matches!(report, Report::Killed { connections: Some(2), .. });
+    assert!(world.said.iter().any(told));
+}
+
+#[test]
+fn a_full_table_of_processes_degrades_and_what_serves_goes_on() {
+    let mut world = serving(2);
+    world.is_full = true;
+    world.end(1, failed(), false);
+    world.pass(60 * SECOND);
+    assert_eq!((world.machine.state(), world.of(1).len()), (State::Degraded, 1));
+    let why = world.machine.counts().last_failure.clone().unwrap();
+    assert_eq!(why.why, "no process can be started");
+    world.is_full = false;
+    world.pass(60 * SECOND);
+    world.serve_all();
+    assert_eq!(world.machine.state(), State::Running);
+}
+
+#[test]
 fn what_a_worker_leaves_is_ended_too() {
     let mut world = serving(1);
     world.tell(Event::Stop { asker: None });
@@ -358,6 +396,9 @@ fn connections_with_a_process_each_wait_for_room() {
     world.end(2, failed(), false);
     world.tell(Event::Waiting { connections: 3 });
     assert_eq!(world.waiting, 2, "what would wait for nothing is dropped");
+    assert_eq!(world.machine.state(), State::Degraded);
+    world.is_full = false;
+    world.tell(Event::Waiting { connections: 2 });
     assert_eq!(world.machine.state(), State::Running);
 }
 

@@ -213,6 +213,11 @@ impl World {
                     }
                 }
             }
+            Action::Cut { worker, why } => {
+                self.check_may_end(worker);
+                self.events.push_back(Event::Cut { pid: 1, why, connections: Some(2) });
+                self.perform(Action::Kill { worker });
+            }
             Action::KillOrphans { worker } => {
                 assert!(self.orphans.contains(&worker), "nothing is left of worker {worker}");
                 self.killed_orphans.insert(worker);

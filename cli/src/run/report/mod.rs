@@ -48,6 +48,9 @@ pub(crate) enum Report {
     Killed {
         pid: i32,
         why: String,
+        /// Those that it still had, if they were counted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        connections: Option<u64>,
     },
     Reloading {
         generation: u32,
@@ -188,7 +191,10 @@ fn text(report: &Report) -> Option<String> {
             format!("worker {pid} {why}; another starts in {pause} ms")
         }
         Report::WorkerEnded { pid, why, .. } => format!("worker {pid} {why}"),
-        Report::Killed { pid, why } => format!("worker {pid} is killed: {why}"),
+        Report::Killed { pid, why, connections: Some(count @ 1..) } => {
+            format!("worker {pid} is killed, which cuts off {count} connections: {why}")
+        }
+        Report::Killed { pid, why, .. } => format!("worker {pid} is killed: {why}"),
         Report::Reloading { generation } => format!("starting generation {generation}"),
         Report::Reloaded { generation, workers } => {
             format!("generation {generation} has taken over, {}; the one before drains", pids(workers))

@@ -77,6 +77,12 @@ impl Supervisor {
                     self.handle(Event::Sign { worker: number, sign: Sign::Said });
                 }
             }
+            WorkerEvent::Counted(number, why, connections) => {
+                // It may have ended by itself.
+                let Some(worker) = self.workers.get(&number) else { return };
+                worker.kill();
+                self.handle(Event::Cut { pid: worker.record.pid, why, connections });
+            }
             WorkerEvent::Planned(generation, options) => self.planned(generation, *options),
         }
     }

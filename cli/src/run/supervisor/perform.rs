@@ -1,6 +1,8 @@
 //! Performing the machine's actions.
 
 use super::Supervisor;
+use crate::procfs::connections::Connections;
+use crate::procfs::processes::Processes;
 use crate::run::background;
 use crate::run::control::Answer;
 use crate::run::listener::Resolved;
@@ -40,6 +42,7 @@ impl Supervisor {
             }
             Action::AskToEnd { worker } => self.ask_to_end(worker),
             Action::Kill { worker } => self.workers.get(&worker).into_iter().for_each(Worker::kill),
+            Action::Cut { worker, why } => self.cut(worker, why),
             Action::EndOrphans { worker } => self.orphans.get(&worker).into_iter().for_each(Orphan::ask_to_end),
             Action::KillOrphans { worker } => {
                 self.orphans.get(&worker).into_iter().for_each(|orphan| orphan.signal(Signal::KILL));
@@ -108,6 +111,24 @@ impl Supervisor {
                 dispatcher.dispatch(&mut self.workers, &self.machine);
             }
         }
+    }
+
+    /// Kills a worker when it is known what is cut off by that, which the system tells another thread.
+    fn cut(&self, id: WorkerId, why: String) {
+        let Some((worker, pid)) = self.workers.get(&id).and_then(|worker| Some((worker, worker.pid()?))) else {
+            return;
+        };
+        let addresses: Vec<_> = worker.plan.listeners.iter().map(|listener| listener.address.clone()).collect();
+        let look =
+            background::start(move || Processes::look().usage(pid, Connections::look(&addresses).inodes()).connections);
+        let events = self.context.events.clone();
+        tokio::task::spawn_local(async move {
+            let connections = match look {
+                Ok(look) => look.await.ok(),
+                Err(_) => None,
+            };
+            let _ = events.send(WorkerEvent::Counted(id, why, connections));
+        });
     }
 
     fn bury(&mut self, id: WorkerId) {

@@ -272,7 +272,8 @@ mod tests {
                 "orphans": {"3": {"due": moment, "kills": 0}},
                 "counts": {
                     "started": moment, "reloads": 1, "upgrades": 2, "restarts": 3, "last_worker": 4,
-                    "last_generation": 5, "last_failure": null,
+                    "last_generation": 5, "last_failure": {"why": "why", "at": moment}, "failed_reloads": 1,
+                    "failed_upgrades": 2, "cut": 3, "last_reload": [moment, time], "is_short": false,
                 },
             },
             "giving": "HandOff",

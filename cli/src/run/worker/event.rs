@@ -17,6 +17,8 @@ pub(crate) enum WorkerEvent {
     Sign(WorkerId, Sign),
     /// A worker has ended that is no child of this process.
     Gone(WorkerId),
+    /// The connections of a worker that is to be killed were counted, and why it is.
+    Counted(WorkerId, String, Option<u64>),
     /// The guard has ended.
     GuardGone(Pid),
     Accepted(Waiting),

@@ -70,8 +70,8 @@ pub(crate) fn draw(frame: &mut Frame<'_>, view: &View, now: Instant) {
     let mut page = Page { frame, left: area };
     page.lines(head, [sections::head(view, status, width)]);
     page.lines(trouble, view.trouble.iter().map(|trouble| sections::trouble(trouble, now, width)));
+    page.lines(failure, status.last_failure.iter().map(|failure| sections::failure(status, failure, width)));
     page.lines(facts, [sections::facts(status, width)]);
-    page.lines(failure, status.last_failure.iter().map(|failure| sections::failure(failure, width)));
     page.lines(listeners, sections::listeners(&status.listeners, listeners, width));
     page.lines(hand_offs, sections::hand_offs(view, status, width));
     let place = page.take(bars);

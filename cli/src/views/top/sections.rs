@@ -48,8 +48,8 @@ pub(crate) fn trouble(trouble: &Trouble, now: Instant, width: usize) -> Line<'st
     Line::styled(cut(&format!("trying again for {since}: {}", plain(&trouble.why)), width), BAD)
 }
 
-pub(crate) fn failure(failure: &str, width: usize) -> Line<'static> {
-    let title = "last failure: ";
+pub(crate) fn failure(status: &Status, failure: &str, width: usize) -> Line<'static> {
+    let title = super::super::fields::failure(status);
     let failure = cut(&plain(failure), width.saturating_sub(title.len()));
     Line::from(vec![Span::styled(title, DIM), Span::styled(failure, BAD)])
 }
