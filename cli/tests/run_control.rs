@@ -189,14 +189,19 @@ fn names_that_were_removed_are_made_again() {
 
 #[test]
 fn workers_are_handed_connections_in_a_domain_that_was_made_again() {
-    let options = [&WEB[..], &["--pass", "connection"]].concat();
-    let mut supervisor = Setup::new(&options).play("ready receiver").start();
-    std::fs::remove_dir_all(supervisor.path("domain")).unwrap();
-    supervisor.wait_for("trouble");
-    assert_eq!(supervisor.ask("who")["generation"], 1);
-    supervisor.do_it(&["reload"]);
-    running::until("the second", || supervisor.ask("who")["generation"] == 2);
-    supervisor.end();
+    for (via, play) in [("hand-off", "ready receiver"), ("info", "ready info")] {
+        let options = [&WEB[..], &["--pass", "connection", "--via", via]].concat();
+        let mut supervisor = Setup::new(&options).play(play).start();
+        std::fs::remove_dir_all(supervisor.path("domain")).unwrap();
+        supervisor.wait_for("trouble");
+        if via == "hand-off" {
+            assert_eq!(supervisor.ask("who")["generation"], 1);
+            supervisor.do_it(&["reload"]);
+        }
+        supervisor.wait_for("reloaded");
+        supervisor.until_served_by(2);
+        supervisor.end();
+    }
 }
 
 #[test]

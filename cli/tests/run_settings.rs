@@ -71,8 +71,7 @@ fn workers_have_the_user_the_mask_and_the_limits_that_are_named() {
     if !rustix::process::geteuid().is_root() {
         return println!("skipped: this user cannot become another");
     }
-    let options =
-        ["--user", "65534", "--group", "daemon", "--umask", "027", "--limit", "nofile=64", "--limit", "core=0"];
+    let options = ["--user", "65534", "--group", "daemon", "--umask", "027", "--limit", "nofile=64,core=0"];
     let setup = Setup::new(&[&options[..], &["--ready", "time=0.01"]].concat());
     let mut supervisor = setup.command(&["sh", "-c", "echo it may open this > /dev/stdout; exec sleep 1000"]).start();
     supervisor.wait_for_line("it may open this");

@@ -54,8 +54,8 @@ pub(crate) struct SettingOptions {
     #[arg(long, value_name = "OCTAL", env = "SHARESOCK_UMASK", value_parser = octal)]
     umask: Option<u32>,
     /// A resource limit of workers, soft and hard: NAME=NUMBER or NAME=unlimited, where NAME is that of `setrlimit`, such as
-    /// nofile, core or nproc; may be given several times.
-    #[arg(long, value_name = "NAME=LIMIT", value_parser = limit)]
+    /// nofile, core or nproc; several after commas, or each with its option.
+    #[arg(long, value_name = "NAME=LIMIT", env = "SHARESOCK_LIMIT", value_delimiter = ',', value_parser = limit)]
     limit: Vec<(String, Option<u64>)>,
 }
 

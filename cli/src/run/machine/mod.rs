@@ -74,7 +74,7 @@ pub(crate) struct Counts {
     pub(crate) restarts: u64,
     pub(crate) last_worker: WorkerId,
     pub(crate) last_generation: u32,
-    pub(crate) last_failure: Option<Failure>,
+    pub(crate) last_failure: Option<LastFailure>,
     pub(crate) failed_reloads: u64,
     pub(crate) failed_upgrades: u64,
     /// Connections of workers that were killed at their stop deadline.
@@ -87,7 +87,7 @@ pub(crate) struct Counts {
 
 /// What failed, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Failure {
+pub(crate) struct LastFailure {
     pub(crate) why: String,
     pub(crate) at: Moment,
 }
@@ -256,7 +256,7 @@ impl Machine {
     }
 
     fn note_failure(&mut self, why: String, now: Moment) {
-        self.counts.last_failure = Some(Failure { why, at: now });
+        self.counts.last_failure = Some(LastFailure { why, at: now });
     }
 
     fn act(&mut self, action: Action) {

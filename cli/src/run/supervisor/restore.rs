@@ -2,6 +2,8 @@
 
 use super::{Supervisor, serve_requests};
 use crate::run::control::folder::Folder;
+use crate::run::machine::Event;
+use crate::run::options::Via;
 use crate::run::signals::with_signals_blocked;
 use anyhow::{Context, Result, ensure};
 use sharesock::{Domain, Endpoint};
@@ -39,6 +41,10 @@ impl Supervisor {
                 self.endpoint = Some(dispatcher.endpoint.clone());
             }
             self.context.domain = domain;
+            if self.options().giving() == Some(Via::Info) {
+                // What those of before would be told of now names the new domain, which they do not look in.
+                self.queue.push_back(Event::Reload { asker: None });
+            }
         }
         self.stop_requests();
         self.request_task = serve_requests(&control, &self.requests_in);

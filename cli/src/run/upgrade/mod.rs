@@ -70,7 +70,6 @@ impl Supervisor {
     }
 
     async fn try_program(&mut self) -> Result<std::convert::Infallible> {
-        self.has_pipes()?;
         let program = self.upgrade.to.take().map(Program::at).map_or_else(Program::again, Ok)?;
         let endpoint = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
@@ -80,6 +79,7 @@ impl Supervisor {
         let mut candidate = Candidate::start(&program, &self.context.domain)?;
         let sender = self.await_candidate(&endpoint, &mut candidate).await;
         let sender = sender.with_context(|| format!("{} cannot take over", program.path.display()))?;
+        self.has_pipes()?;
         let done = match self.freeze().await {
             Ok(()) => self.become_it(&program, &sender, &mut candidate).await,
             Err(error) => Err(error),
@@ -95,9 +95,20 @@ impl Supervisor {
         candidate: &mut Candidate,
     ) -> Result<std::convert::Infallible> {
         let handover = self.handover()?;
-        let given = tokio::time::timeout(HANDOVER_TIMEOUT, handover.give(sender)).await;
-        let given =
-            given.unwrap_or_else(|_| bail!("it did not take everything within {} s", HANDOVER_TIMEOUT.as_secs()));
+        let given = tokio::time::timeout(HANDOVER_TIMEOUT, handover.give(sender));
+        // The stream does not end with a candidate that had not received its end yet: that is here as well.
+        let ended = async {
+            while candidate.ended().is_none() {
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        let given = tokio::select! {
+            biased;
+            given = given => given.unwrap_or_else(|_| {
+                bail!("it did not take everything within {} s", HANDOVER_TIMEOUT.as_secs())
+            }),
+            () = ended => Err(anyhow!("it ended before it had taken everything")),
+        };
         let stream = given.map_err(|error| candidate.ended().map_or(error, |why| anyhow!(why)))?;
         stream.set_nonblocking(false)?;
         self.reporter.printer.flush();
