@@ -92,6 +92,9 @@ pub(crate) struct WorkerStatus {
     pub(crate) cpu_s: Option<f64>,
     /// Connections handed off to it since it started.
     pub(crate) handed_off: u64,
+    /// Connections that it says it has open (`X_SHARESOCK_OPEN=` of `sd_notify`), those on their way to it among them.
+    #[serde(default)]
+    pub(crate) open: Option<u64>,
     /// What it said of itself (`STATUS=` of `sd_notify`).
     pub(crate) says: Option<String>,
     /// The last lines that it printed, if they were asked for.

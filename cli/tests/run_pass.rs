@@ -88,20 +88,65 @@ fn at_the_end_single_connections_are_finished() {
     supervisor.assert_nothing_left();
 }
 
+/// An info that was written is given to another if the worker tells what it has received.
 #[test]
 fn what_a_worker_did_not_take_is_served_by_another() {
-    let mut supervisor = start("hand-off");
-    let workers = supervisor.workers();
-    stop_process(workers[0]);
-    let mut waiting = asked(&supervisor, 40);
-    // The other one has answered its part; the rest was given to the one that stands still.
-    let total = || supervisor.status()["hand_offs"]["total"] == 40;
-    until("all of them given", total);
-    kill(workers[0]);
-    let served: Vec<_> = waiting.iter_mut().map(|connection| number(&connection.answer()["pid"])).collect();
-    assert!(served.iter().all(|pid| *pid != workers[0]));
-    supervisor.wait_for("worker_ended");
-    supervisor.end();
+    for (via, play) in [("hand-off", "ready receiver"), ("info", "ready info counts")] {
+        let options = ["--pass", "connection", "--via", via, "--policy", "round-robin"];
+        let mut supervisor = Setup::new(&[&WEB[..], &options].concat()).play(play).start();
+        let workers = supervisor.workers();
+        stop_process(workers[0]);
+        let mut waiting = asked(&supervisor, 40);
+        // The other one has answered its part; the rest was given to the one that stands still.
+        let total = || supervisor.status()["hand_offs"]["total"] == 40;
+        until("all of them given", total);
+        kill(workers[0]);
+        let served: Vec<_> = waiting.iter_mut().map(|connection| number(&connection.answer()["pid"])).collect();
+        assert!(served.iter().all(|pid| *pid != workers[0]));
+        supervisor.wait_for("worker_ended");
+        supervisor.end();
+    }
+}
+
+#[test]
+fn the_worker_that_says_it_has_least_open_gets_the_next() {
+    for (via, play) in [("hand-off", "ready receiver counts"), ("info", "ready info counts")] {
+        let options = ["--listen", "web=127.0.0.1:0", "--workers", "3", "--pass", "connection", "--via", via];
+        let supervisor = Setup::new(&options).play(play).start();
+        let mut held: Vec<_> = (0..6).map(|_| supervisor.connect().hold()).collect();
+        let [one, other] = [3, 0].map(|at| number(&held.remove(at).let_go()["pid"]));
+        assert_eq!(one, other, "those that have as many are served in turn");
+        let open = |pid: u32| {
+            let status = supervisor.status();
+            let worker = status["workers"].as_array().unwrap().iter().find(|worker| worker["pid"] == pid).unwrap();
+            worker["open"].as_u64()
+        };
+        until("nothing open", || open(one) == Some(0));
+        let next: Vec<_> = (0..2).map(|_| supervisor.connect().hold()).collect();
+        assert_eq!(open(one), Some(2));
+        assert!(
+            next.into_iter().chain(held).map(Connection::let_go).filter(|who| number(&who["pid"]) == one).count() == 2
+        );
+        supervisor.end();
+    }
+}
+
+#[test]
+fn what_is_queued_when_everything_ends_is_served_and_whoever_comes_later_refused() {
+    for via in ["hand-off", "info"] {
+        let mut supervisor = start(via);
+        let held = supervisor.connect().hold();
+        supervisor.signal(Signal::STOP);
+        let mut queued = asked(&supervisor, 100);
+        supervisor.signal(Signal::TERM);
+        supervisor.signal(Signal::CONT);
+        queued.iter_mut().for_each(|connection| assert!(connection.answer()["pid"].is_u64()));
+        let address = supervisor.address("web");
+        until("a refusal", || std::net::TcpStream::connect(&address).is_err());
+        held.let_go();
+        assert!(supervisor.wait().success());
+        supervisor.assert_nothing_left();
+    }
 }
 
 #[test]

@@ -56,6 +56,9 @@ pub(crate) struct Options {
     /// How `--pass connection` gives a connection.
     #[arg(long, value_enum, default_value_t = Via::HandOff, env = "SHARESOCK_VIA")]
     pub(crate) via: Via,
+    /// Which worker gets a connection.
+    #[arg(long, value_enum, default_value_t = Policy::LeastOpen, env = "SHARESOCK_POLICY")]
+    pub(crate) policy: Policy,
     /// Sign that a worker is ready: `auto` (a thread of it waits for connections at each listener that it is passed; without
     /// such a listener, READY=1 of `sd_notify`, or one second of life), `connect` (as `auto`, and only that),
     /// `connect=HOST:PORT` (it accepts there itself), `http=[STATUS:]PATH` (it also answers this request, with 200 to 399),
@@ -137,6 +140,15 @@ pub(crate) enum Via {
     Info,
     /// To a process of its own, as standard input and output.
     Stdio,
+}
+
+/// Which worker gets a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Policy {
+    /// The one with the fewest open connections, if all workers say how many they have; else one after the other.
+    LeastOpen,
+    /// One after the other.
+    RoundRobin,
 }
 
 /// When a worker is ready.

@@ -69,6 +69,9 @@ fn serve() {
     if says("flood") {
         std::thread::spawn(|| (0..u64::MAX).for_each(|number| say(&format!("flood {number}"))));
     }
+    if says("counts") {
+        count(0);
+    }
     if says("receiver") {
         receive();
     }
@@ -225,10 +228,24 @@ fn begin(connection: OwnedFd) {
         return;
     }
     BUSY.fetch_add(1, Ordering::SeqCst);
+    count(1);
     std::thread::spawn(move || {
         serve_one(connection.into());
         BUSY.fetch_sub(1, Ordering::SeqCst);
+        count(0);
     });
+}
+
+/// Says what is open and was received, as many more as this among it, if that is to be said.
+fn count(more: usize) {
+    static RECEIVED: Mutex<usize> = Mutex::new(0);
+    if WORDS.get().unwrap().contains("counts") {
+        // What is said last is what was so last.
+        let mut received = RECEIVED.lock().unwrap();
+        *received += more;
+        let open = BUSY.load(Ordering::SeqCst);
+        notify(&format!("X_SHARESOCK_OPEN={open}\nX_SHARESOCK_RECEIVED={received}"));
+    }
 }
 
 /// One question, one answer. (The kind of stream does not matter for reading and writing.)

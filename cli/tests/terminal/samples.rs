@@ -63,6 +63,7 @@ fn worker(place: u32, generation: u32, second: u64) -> WorkerStatus {
         connections: Some(one * 107),
         memory_bytes: Some((34 << 20) + one * 777_777),
         cpu_s: Some(12.5 + second as f64 * share),
+        open: None,
         handed_off: 300_000 + second * one * 113,
         says: Some(format!("serving {} requests", one * 31)),
         output: Vec::new(),

@@ -179,7 +179,7 @@ pub(crate) fn status(options: &StatusOf) -> Result<ExitCode> {
 }
 
 fn fetch(stream: UnixStream, lines: usize, patience: Duration) -> Result<Status> {
-    match ask(stream, &Request::Status { lines }, patience, None)? {
+    match ask(stream, &Request::Status { lines, brief: false }, patience, None)? {
         Answer::Status(status) => Ok(*status),
         answer => bail!("the answer is not understood: {answer:?}"),
     }

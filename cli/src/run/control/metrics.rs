@@ -88,7 +88,7 @@ async fn respond(
 /// Asks the supervisor the way everybody does.
 async fn figures(ask: &UnboundedSender<(Request, Client)>) -> Result<String> {
     let (ours, theirs) = UnixStream::pair()?;
-    ask.send((Request::Status { lines: 0 }, Client(theirs))).ok().context("the supervisor has ended")?;
+    ask.send((Request::Status { lines: 0, brief: false }, Client(theirs))).ok().context("the supervisor has ended")?;
     let mut line = String::new();
     timeout(CLIENT_TIMEOUT, BufReader::new(ours).read_line(&mut line)).await.context("the supervisor is busy")??;
     match serde_json::from_str(&line)? {

@@ -38,6 +38,9 @@ pub(crate) enum Request {
         /// As many of the last lines of each worker's output.
         #[serde(default)]
         lines: usize,
+        /// Only what the supervisor itself knows, which costs little.
+        #[serde(default)]
+        brief: bool,
     },
     Reload {},
     Upgrade {

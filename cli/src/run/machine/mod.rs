@@ -222,6 +222,16 @@ impl Machine {
         &self.counts
     }
 
+    /// Whether a worker is to be given connections: one that serves, and when everything ends, one that was not asked to yet.
+    pub(crate) fn takes_connections(&self, id: WorkerId) -> bool {
+        let takes = |worker: &Worker| match &worker.phase {
+            WorkerPhase::Ready => true,
+            WorkerPhase::Draining(drain) => self.is_stopping() && drain.settle_by.is_some(),
+            WorkerPhase::Starting(_) | WorkerPhase::Killed(_) => false,
+        };
+        self.workers.get(&id).is_some_and(|worker| worker.generation == self.serving.number && takes(worker))
+    }
+
     pub(crate) fn is_upgrading(&self) -> bool {
         matches!(self.phase, Phase::Upgrading { .. })
     }

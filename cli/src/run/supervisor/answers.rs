@@ -40,7 +40,7 @@ impl Supervisor {
     }
 
     /// What is known here.
-    fn status(&self, lines: usize) -> Status {
+    pub(super) fn status(&self, lines: usize) -> Status {
         let listeners = &self.plan().listeners;
         let (counts, serving) = (self.machine.counts(), self.machine.serving());
         let worker = |(id, worker): (&WorkerId, &Worker)| {
@@ -63,6 +63,7 @@ impl Supervisor {
                 memory_bytes: None,
                 cpu_s: None,
                 handed_off: record.handed_off,
+                open: record.load(),
                 says: record.says.clone(),
                 output: worker.output.kept.borrow().last(lines),
             })

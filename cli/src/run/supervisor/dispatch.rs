@@ -1,17 +1,19 @@
 //! Giving accepted connections to workers.
 
+use super::policy::order;
 use crate::run::listener::Listener;
 use crate::run::machine::{Machine, WorkerId};
+use crate::run::options::Policy;
 use crate::run::worker::Worker;
 use crate::run::worker::event::{Waiting, WorkerEvent};
 use crate::run::worker::link::Link;
+use crate::run::worker::plan::Plan;
 use crate::status::HandOffs;
 use anyhow::{Context, Result};
 use sharesock::{Endpoint, Parcel, Socket};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, UnixListener};
@@ -36,6 +38,7 @@ pub(crate) struct Dispatcher {
     pub(crate) unserved: HashMap<WorkerId, Waiting>,
     room: Arc<Semaphore>,
     accepting: Vec<JoinHandle<()>>,
+    policy: Policy,
     turn: usize,
     pub(crate) total: u64,
     /// In microseconds.
@@ -51,20 +54,18 @@ impl Dispatcher {
             unserved: HashMap::new(),
             room,
             accepting: Vec::new(),
+            policy: Policy::LeastOpen,
             turn: 0,
             total,
             latencies: VecDeque::new(),
         }
     }
 
-    /// Accepts from these listeners, and from no others.
-    pub(crate) fn accept_from(
-        &mut self,
-        listeners: &[Rc<Listener>],
-        events: &UnboundedSender<WorkerEvent>,
-    ) -> Result<()> {
+    /// Accepts from the listeners of this plan, and from no others.
+    pub(crate) fn accept_from(&mut self, plan: &Plan, events: &UnboundedSender<WorkerEvent>) -> Result<()> {
         self.pause();
-        for listener in listeners.iter().filter(|listener| listener.accepts()) {
+        self.policy = plan.options.policy;
+        for listener in plan.listeners.iter().filter(|listener| listener.accepts()) {
             let acceptor = Acceptor::new(listener).context("accepting from a listener")?;
             self.accepting.push(tokio::task::spawn_local(accept(acceptor, Arc::clone(&self.room), events.clone())));
         }
@@ -76,28 +77,34 @@ impl Dispatcher {
         self.accepting.drain(..).for_each(|task| task.abort());
     }
 
+    /// Accepts what waits in a listener's queue: those connections were promised to somebody.
+    pub(crate) fn accept_queued(&mut self, listener: &Listener) {
+        let socket = listener.socket();
+        let accept = || -> Result<Socket> {
+            socket.as_socket().set_nonblocking(true)?;
+            Ok(Socket::try_from(OwnedFd::from(socket.as_socket().accept()?.0))?)
+        };
+        self.waiting.extend(std::iter::from_fn(|| accept().ok()).map(|socket| Waiting::new(Parcel::new(socket), None)));
+    }
+
     /// One that a predecessor had accepted, or that a worker did not take.
     pub(crate) fn put_back(&mut self, parcel: Parcel) {
         self.waiting.push_front(Waiting::new(parcel, None));
     }
 
-    /// Gives what waits to workers that serve and have room, one after the other.
+    /// Gives what waits to workers that serve and have room, in the order of the policy.
     pub(crate) fn dispatch(&mut self, workers: &mut BTreeMap<WorkerId, Worker>, machine: &Machine) {
         if self.waiting.is_empty() {
             return;
         }
-        let serves = |id: &WorkerId| {
-            let generation = machine.serving().number;
-            machine.workers().get(id).is_some_and(|known| known.generation == generation && known.is_ready())
-        };
-        let mut ready: Vec<_> = workers.iter_mut().filter(|(id, _)| serves(id)).map(|(_, worker)| worker).collect();
-        let count = ready.len();
+        let takes = |id: &WorkerId| machine.takes_connections(*id);
+        let mut ready: Vec<_> = workers.iter_mut().filter(|(id, _)| takes(id)).map(|(_, worker)| worker).collect();
         'next: while let Some(mut waiting) = self.waiting.pop_front() {
             self.turn = self.turn.wrapping_add(1);
-            for step in 0..count {
-                let Some(worker) = ready.get_mut((self.turn + step) % count) else { continue };
-                let pid = worker.record.pid.unsigned_abs();
-                match worker.link.give(waiting.parcel, pid, &self.endpoint) {
+            let open: Vec<_> = ready.iter().map(|worker| worker.record.load()).collect();
+            for at in order(self.policy, self.turn, &open) {
+                let Some(worker) = ready.get_mut(at) else { continue };
+                match worker.link.give(waiting.parcel, &worker.record, &self.endpoint) {
                     Ok(()) => {
                         worker.record.handed_off += 1;
                         self.total += 1;

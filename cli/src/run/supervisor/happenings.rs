@@ -1,7 +1,7 @@
 //! What happens: signals, requests, the ends of processes, what workers say.
 
 use super::Supervisor;
-use crate::run::control::{Client, Request};
+use crate::run::control::{Answer, Client, Request};
 use crate::run::machine::{AskerId, End, Event, Sign, WorkerId};
 use crate::run::signals::{SignalEvent, end_of, with_signals_blocked};
 use crate::run::worker::event::WorkerEvent;
@@ -70,6 +70,7 @@ impl Supervisor {
             WorkerEvent::GuardGone(_) => {}
             WorkerEvent::Notify(number, message) => {
                 let Some(worker) = self.workers.get_mut(&number) else { return };
+                worker.note_counts(&message);
                 if message.status.is_some() {
                     worker.record.says = message.status;
                 }
@@ -89,7 +90,8 @@ impl Supervisor {
 
     pub(in crate::run) fn answer(&mut self, request: Request, client: Client) {
         match request {
-            Request::Status { lines } => self.tell_status(lines, client),
+            Request::Status { lines, brief: true } => client.end(Answer::Status(Box::new(self.status(lines)))),
+            Request::Status { lines, brief: false } => self.tell_status(lines, client),
             Request::Reload {} => {
                 let asker = Some(self.admit(client));
                 self.handle(Event::Reload { asker });
@@ -145,7 +147,7 @@ impl Supervisor {
     async fn ended(&mut self, id: WorkerId, how: End) {
         let Some(mut worker) = self.workers.remove(&id) else { return };
         if let Some(dispatcher) = &mut self.dispatcher {
-            worker.link.reclaim().into_iter().for_each(|parcel| dispatcher.put_back(parcel));
+            worker.take_back(true).into_iter().for_each(|parcel| dispatcher.put_back(parcel));
         }
         // Whoever keeps the pipe open is in its group, or is none of the worker's.
         let _ = timeout(LAST_OUTPUT, worker.output.finish()).await;

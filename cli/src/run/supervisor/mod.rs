@@ -6,6 +6,7 @@ pub(super) mod dispatch;
 mod happenings;
 mod listening;
 mod perform;
+mod policy;
 mod restore;
 
 use super::clock::Moment;
@@ -264,7 +265,7 @@ impl Supervisor {
         }
         let plan = Rc::clone(self.plan());
         let Some(dispatcher) = &mut self.dispatcher else { return };
-        if let Err(error) = dispatcher.accept_from(&plan.listeners, &self.context.events) {
+        if let Err(error) = dispatcher.accept_from(&plan, &self.context.events) {
             self.reporter.trouble(&format!("{error:#}"));
         }
     }
@@ -320,10 +321,16 @@ impl Supervisor {
         // In this order: what is written makes room.
         dispatcher.settle(&mut self.workers);
         dispatcher.dispatch(&mut self.workers, &self.machine);
-        let settled =
-            |(id, worker): (&WorkerId, &Worker)| (worker.is_settling && worker.link.outstanding() == 0).then_some(*id);
-        let settled: Vec<_> = self.workers.iter().filter_map(settled).collect();
+        let settled: Vec<_> = self.workers.keys().copied().filter(|id| self.has_settled(*id)).collect();
         settled.into_iter().for_each(|worker| self.handle(Event::Settled { worker }));
+    }
+
+    /// Whether a worker that drains has taken everything that it was given, and is to be given nothing more.
+    fn has_settled(&self, id: WorkerId) -> bool {
+        let waiting = self.dispatcher.as_ref().is_some_and(|dispatcher| !dispatcher.waiting.is_empty());
+        let may_be_given = self.machine.takes_connections(id) && (waiting || !self.events.is_empty());
+        let settled = |worker: &Worker| worker.is_settling && worker.link.outstanding() == 0;
+        !may_be_given && self.workers.get(&id).is_some_and(settled)
     }
 
     /// Leaves nothing behind.

@@ -7,7 +7,7 @@ use crate::run::background;
 use crate::run::control::Answer;
 use crate::run::listener::Resolved;
 use crate::run::machine::{Action, Event, Notice, Reply, Rules, WorkerId};
-use crate::run::options::{self, Options};
+use crate::run::options::{self, Options, Via};
 use crate::run::report::Report;
 use crate::run::systemd::Manager;
 use crate::run::worker::Worker;
@@ -35,9 +35,9 @@ impl Supervisor {
             Action::Settle { worker } => {
                 if let Some(process) = self.workers.get_mut(&worker) {
                     process.is_settling = true;
-                    if process.link.outstanding() == 0 {
-                        self.queue.push_back(Event::Settled { worker });
-                    }
+                }
+                if self.has_settled(worker) {
+                    self.queue.push_back(Event::Settled { worker });
                 }
             }
             Action::AskToEnd { worker } => self.ask_to_end(worker),
@@ -105,7 +105,7 @@ impl Supervisor {
         worker.is_settling = false;
         worker.ask_to_end();
         if worker.link.outstanding() > 0 {
-            let parcels = worker.link.reclaim();
+            let parcels = worker.take_back(false);
             if let Some(dispatcher) = &mut self.dispatcher {
                 parcels.into_iter().for_each(|parcel| dispatcher.put_back(parcel));
                 dispatcher.dispatch(&mut self.workers, &self.machine);
@@ -186,10 +186,21 @@ impl Supervisor {
         self.accept();
     }
 
-    /// Accepts nothing more, and gives away what was accepted.
+    /// Accepts what has come, and nothing more, and gives it away.
     fn close_door(&mut self) {
+        let plan = Rc::clone(self.plan());
         let Some(dispatcher) = &mut self.dispatcher else { return };
         dispatcher.pause();
+        for listener in plan.listeners.iter().filter(|listener| listener.accepts()) {
+            // A process for each would take its time, and everything is to end.
+            if plan.options.via != Via::Stdio {
+                dispatcher.accept_queued(listener);
+            }
+            // Whoever comes later is refused at once, unless somebody else goes on to listen.
+            if !listener.passed && !self.stored.iter().any(|kept| Rc::ptr_eq(kept, listener)) {
+                let _ = listener.socket().as_socket().shutdown(std::net::Shutdown::Both);
+            }
+        }
         dispatcher.dispatch(&mut self.workers, &self.machine);
     }
 

@@ -291,7 +291,8 @@ mod tests {
             "passed": ["web"],
             "ignored": ["admin"],
             "workers": [[
-                {"number": 4, "pid": 100, "slot": 0, "says": "warm", "handed_off": 6, "adopted": false}, kept,
+                {"number": 4, "pid": 100, "slot": 0, "says": "warm", "handed_off": 6, "open": 2, "received": 5,
+                    "adopted": false}, kept,
             ]],
             "orphans": [{"group": 99, "number": 3, "stop_signal": 15, "prefix": "0 | ", "slot": 0, "kept": kept}],
             "guard": 98,

@@ -137,25 +137,16 @@ impl Supervisor {
         self.stop_requests();
         // Whoever has asked is answered here: a successor does not know of them.
         self.answer_what_came();
+        self.settle_links().await;
         for worker in self.workers.values_mut() {
             worker.ignore();
             worker.pause_output();
         }
         self.orphans.values_mut().for_each(|orphan| orphan.output.pause());
-        if let Some(dispatcher) = &mut self.dispatcher {
-            dispatcher.pause();
-        }
         self.note_what_came();
         let Some(dispatcher) = &mut self.dispatcher else { return Ok(()) };
-        let deadline = Instant::now() + SETTLE_TIMEOUT;
-        dispatcher.dispatch(&mut self.workers, &self.machine);
-        // What a worker has not redeemed may be held here, and would end with this program.
-        let held = |dispatcher: &Dispatcher| dispatcher.endpoint.flush(Duration::ZERO).is_err();
-        while (dispatcher.settle(&mut self.workers) || held(dispatcher)) && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
         for worker in self.workers.values_mut().filter(|worker| worker.link.outstanding() > 0) {
-            worker.link.reclaim().into_iter().for_each(|parcel| dispatcher.put_back(parcel));
+            worker.take_back(false).into_iter().for_each(|parcel| dispatcher.put_back(parcel));
         }
         let unread = self
             .workers
@@ -166,6 +157,21 @@ impl Supervisor {
             "workers have not read what they were given, and it would be lost: ask again when they have"
         );
         Ok(())
+    }
+
+    /// Accepts nothing more, and waits until workers, which are still heard, have taken what they are given.
+    async fn settle_links(&mut self) {
+        self.dispatcher.iter_mut().for_each(Dispatcher::pause);
+        let deadline = Instant::now() + SETTLE_TIMEOUT;
+        loop {
+            self.note_what_came();
+            let Some(dispatcher) = &mut self.dispatcher else { return };
+            dispatcher.dispatch(&mut self.workers, &self.machine);
+            if !(dispatcher.settle(&mut self.workers) || held(dispatcher)) || Instant::now() >= deadline {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Goes on after a failure.
@@ -186,4 +192,9 @@ impl Supervisor {
         self.serve_requests();
         self.accept();
     }
+}
+
+/// Whether what a worker has not redeemed is held here, and would end with this program.
+fn held(dispatcher: &Dispatcher) -> bool {
+    dispatcher.endpoint.flush(Duration::ZERO).is_err()
 }

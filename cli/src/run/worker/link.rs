@@ -1,5 +1,6 @@
 //! The way of connections to one worker.
 
+use super::record::Record;
 use crate::run::signals::with_signals_blocked;
 use crate::system::is_now;
 use anyhow::{Context, Result};
@@ -21,17 +22,18 @@ pub(crate) enum Link {
         sender: Box<Sender>,
         given: VecDeque<Instant>,
     },
-    /// To its standard input. What is not whole yet waits.
+    /// To its standard input. What is not whole yet waits; what the worker has not received, if it tells, is kept.
     Info {
         stream: Option<UnixStream>,
         rest: Vec<u8>,
+        kept: VecDeque<Parcel>,
     },
 }
 
 impl Link {
     pub(crate) fn info(stream: UnixStream) -> Result<Self> {
         stream.set_nonblocking(true).context("a stream for protocol infos")?;
-        Ok(Link::Info { stream: Some(stream), rest: Vec::new() })
+        Ok(Link::Info { stream: Some(stream), rest: Vec::new(), kept: VecDeque::new() })
     }
 
     pub(crate) fn hand_off(sender: Sender) -> Self {
@@ -42,19 +44,36 @@ impl Link {
     pub(crate) fn outstanding(&self) -> usize {
         match self {
             Link::HandOff { sender, .. } => sender.outstanding(),
-            Link::Info { rest, .. } => rest.len(),
+            Link::Info { rest, kept, .. } => rest.len().max(kept.len()),
             Link::None | Link::Awaited => 0,
         }
     }
 
-    /// Takes back what was given and not taken; afterwards it is to be opened anew.
-    pub(crate) fn reclaim(&mut self) -> Vec<Parcel> {
+    /// Takes back what was given and not taken; afterwards it is to be opened anew. An info that was written stays with a
+    /// worker that lives.
+    pub(crate) fn take_back(&mut self) -> Vec<Parcel> {
         match self {
             Link::HandOff { .. } => match std::mem::replace(self, Link::Awaited) {
                 Link::HandOff { sender, .. } => sender.reclaim(),
                 _ => Vec::new(),
             },
             _ => Vec::new(),
+        }
+    }
+
+    /// Takes back what a worker that has ended was given and did not take.
+    pub(crate) fn reclaim(&mut self) -> Vec<Parcel> {
+        match self {
+            Link::Info { kept, .. } => kept.drain(..).collect(),
+            _ => self.take_back(),
+        }
+    }
+
+    /// The worker has received all but this many of the connections that it was given.
+    pub(crate) fn received_all_but(&mut self, count: u64) {
+        if let Link::Info { kept, .. } = self {
+            let received = kept.len().saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
+            kept.drain(..received);
         }
     }
 
@@ -68,7 +87,7 @@ impl Link {
 
     /// Writes what waits; whether nothing is left of it.
     pub(crate) fn write(&mut self) -> bool {
-        let Link::Info { stream: Some(stream), rest } = self else { return true };
+        let Link::Info { stream: Some(stream), rest, .. } = self else { return true };
         while !rest.is_empty() {
             match stream.write(rest) {
                 Ok(length) => _ = rest.drain(..length),
@@ -80,17 +99,19 @@ impl Link {
         true
     }
 
-    pub(crate) fn give(&mut self, parcel: Parcel, pid: u32, endpoint: &Endpoint) -> Result<(), Box<Parcel>> {
+    pub(crate) fn give(&mut self, parcel: Parcel, to: &Record, endpoint: &Endpoint) -> Result<(), Box<Parcel>> {
         match self {
             Link::HandOff { sender, .. } => {
                 sender.try_hand_off(parcel).map_err(|refused| Box::new(refused.parcel))?;
                 Ok(())
             }
-            Link::Info { stream: Some(stream), rest } if rest.is_empty() && !has_ended(stream) => {
-                let Ok(info) = with_signals_blocked(|| endpoint.duplicate(parcel.socket(), pid)) else {
+            Link::Info { stream: Some(stream), rest, kept } if rest.is_empty() && !has_ended(stream) => {
+                let Ok(info) = with_signals_blocked(|| endpoint.duplicate(parcel.socket(), to.pid.unsigned_abs()))
+                else {
                     return Err(Box::new(parcel));
                 };
                 rest.extend(info.to_wide_bytes());
+                kept.extend(to.received.map(|_| parcel));
                 self.write();
                 Ok(())
             }

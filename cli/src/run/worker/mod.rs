@@ -21,12 +21,13 @@ use event::WorkerEvent;
 use launch::Launch;
 use lines::Kept;
 use link::Link;
+use notify::NotifyMessage;
 use output::Output;
 use plan::Plan;
 use record::Record;
 use rustix::event::PollFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
-use sharesock::{Process, Socket};
+use sharesock::{Parcel, Process, Socket};
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram as StdDatagram;
@@ -118,7 +119,16 @@ impl Worker {
         context.guard.group(pid, true);
         // If it has ended meanwhile, that is seen soon enough.
         let _ = go.write_all(b"!");
-        let record = Record { number, pid: pid.as_raw_pid(), slot, says: None, handed_off: 0, adopted: false };
+        let record = Record {
+            number,
+            pid: pid.as_raw_pid(),
+            slot,
+            says: None,
+            handed_off: 0,
+            open: None,
+            received: None,
+            adopted: false,
+        };
         output.resume(&echo(context, plan, &record))?;
         Ok(Worker::with(context, plan, record, output, link, notify))
     }
@@ -211,6 +221,22 @@ impl Worker {
     /// Whether it serves one connection and ends.
     pub(crate) fn is_single(&self) -> bool {
         self.plan.options.giving() == Some(Via::Stdio)
+    }
+
+    /// What it was given and did not take; it has ended, or is to take nothing more.
+    pub(crate) fn take_back(&mut self, has_ended: bool) -> Vec<Parcel> {
+        let parcels = if has_ended { self.link.reclaim() } else { self.link.take_back() };
+        self.record.handed_off = self.record.handed_off.saturating_sub(parcels.len() as u64);
+        parcels
+    }
+
+    /// Takes note of its own counts.
+    pub(crate) fn note_counts(&mut self, message: &NotifyMessage) {
+        self.record.open = message.open.or(self.record.open);
+        self.record.received = message.received.or(self.record.received);
+        if let Some(count) = self.record.unreceived() {
+            self.link.received_all_but(count);
+        }
     }
 
     /// Everything that it was given was taken, or will not be.
