@@ -52,7 +52,7 @@ enum Command {
     #[cfg(target_os = "linux")]
     Stop(run::Stop),
     /// Serve files: one process accepts, worker processes serve.
-    Serve(serve::Options),
+    Serve(Box<serve::Options>),
     /// Show every rule of shared sockets with real processes on this machine.
     Tour(tour::Options),
     /// Measure what sharing costs, beside the same system calls made bare.
@@ -118,7 +118,7 @@ fn main() -> ExitCode {
     system::raise_limit_of_descriptors();
     let done = match Command::parse() {
         #[cfg(target_os = "linux")]
-        Command::Run(options) => run::run(&options),
+        Command::Run(_) => run::run(run::Options::load),
         #[cfg(target_os = "linux")]
         Command::Reload(options) => run::reload(&options),
         #[cfg(target_os = "linux")]

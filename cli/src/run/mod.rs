@@ -20,11 +20,13 @@ mod upgrade;
 mod worker;
 
 pub(crate) use control::client::{
-    Reload, StatusOf, Stop, Top, Upgrade, reload, status as show_status, stop, top, upgrade,
+    Reload, StatusOf, Stop, Top, Upgrade, brief_status, reload, status as show_status, stop, top, upgrade,
 };
-pub(crate) use options::Options;
+pub(crate) use options::{Load, Options, Pass, Ready, Via, read};
+pub(crate) use spec::{Spec, check_name};
 pub(crate) use worker::guard::{Options as GuardOptions, run as guard};
-pub(crate) use worker::launch::{Options as LaunchOptions, run as launch};
+pub(crate) use worker::launch::{MYSELF, Options as LaunchOptions, run as launch};
+pub(crate) use worker::notify::{OPEN, RECEIVED};
 
 use crate::system::inherited;
 use anyhow::{Context, Result};
@@ -33,9 +35,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 use upgrade::legacy::Legacy;
 
-/// Supervises until a signal or a command ends it.
-pub(crate) fn run(given: &Options) -> Result<ExitCode> {
-    let options = match options::Options::load(&options::command_line()) {
+/// Supervises until a signal or a command ends it. The options are what the command line says now.
+pub(crate) fn run(load: Load) -> Result<ExitCode> {
+    let options = match load(&options::command_line()) {
         Ok(options) => options,
         Err(error) => {
             takeover::tell_if_candidate(&error);
@@ -43,7 +45,7 @@ pub(crate) fn run(given: &Options) -> Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    if given.check || options.check {
+    if options.check {
         return check(&options);
     }
     supervise(options).inspect_err(takeover::tell_if_candidate)

@@ -10,7 +10,7 @@ use super::spec::{Spec, check_name};
 use crate::address::{Address, resolve};
 use crate::seconds;
 use anyhow::{Context, Result, anyhow, ensure};
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use rustix::process::Signal;
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -117,10 +117,16 @@ pub(crate) struct Options {
     /// Begin lines of text with the time. (JSON lines have it always.)
     #[arg(long, env = "SHARESOCK_LOG_TIME")]
     pub(crate) log_time: bool,
+    /// How these options are read anew.
+    #[arg(skip = Options::load as Load)]
+    pub(crate) load: Load,
     /// The server and its arguments.
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 }
+
+/// What a command line, the environment and the file that they name say now.
+pub(crate) type Load = fn(&[OsString]) -> Result<Options>;
 
 /// What workers get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -238,18 +244,29 @@ struct Line {
     options: Options,
 }
 
+/// What this command line of a supervisor, the environment and the file say now.
+pub(crate) fn read<L: CommandFactory + FromArgMatches>(line: &[OsString]) -> Result<(L, ArgMatches)> {
+    let line = with_listeners(line.to_vec(), std::env::var_os(LISTEN))?;
+    let line = crate::config::with_file(&L::command(), line)?;
+    let wrong = |error: clap::Error| anyhow!("{}", error.render());
+    let matches = L::command().try_get_matches_from(line).map_err(wrong)?;
+    Ok((L::from_arg_matches(&matches).map_err(wrong)?, matches))
+}
+
 impl Options {
-    /// What this command line, the environment and the file say now.
+    /// What this command line of `run`, the environment and the file say now.
     pub(crate) fn load(line: &[OsString]) -> Result<Self> {
-        let line = with_listeners(line.to_vec(), std::env::var_os(LISTEN))?;
-        let line = crate::config::with_file(&Line::command(), line)?;
-        let matches = Line::command().try_get_matches_from(line).map_err(|error| anyhow!("{}", error.render()))?;
-        let mut options = Line::from_arg_matches(&matches).map_err(|error| anyhow!("{}", error.render()))?.options;
-        options.settings = options.setting.resolve()?;
-        options.validate()?;
-        Ok(options)
+        read::<Line>(line)?.0.options.checked()
     }
 
+    /// The same, if they go together.
+    pub(crate) fn checked(mut self) -> Result<Self> {
+        self.settings = self.setting.resolve()?;
+        self.validate()?;
+        Ok(self)
+    }
+
+    /// Refuses what does not fit together.
     fn validate(&self) -> Result<()> {
         ensure!(
             !self.command.is_empty(),

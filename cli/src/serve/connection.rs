@@ -2,6 +2,7 @@
 
 use super::envelope::Envelope;
 use super::files::{self, Answer, Site};
+use super::worker::sleep_until;
 use crate::system::{LocalStream, local_socket, local_stream};
 use bytes::Bytes;
 use http_body::Body as _;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 /// How long a client may take to send the head of a request.
 const HEAD_WITHIN: Duration = Duration::from_secs(60);
@@ -30,6 +31,9 @@ const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
 const MOST_BUFFERED: usize = 48 << 10;
 /// Bytes that are read at a time: what comes beyond the head of a request is no more than this.
 const READ_AT_ONCE: usize = 8 << 10;
+
+/// Time that a client has for its first request to a worker that drains.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a worker does with its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +51,8 @@ pub(crate) enum Phase {
 pub(crate) struct Guest {
     pub(crate) socket: Socket,
     pub(crate) envelope: Envelope,
-    /// Microseconds from the hand-off to here.
-    pub(crate) took_us: f64,
+    /// Microseconds from the hand-off to here, if that is known.
+    pub(crate) took_us: Option<f64>,
     /// What was read from it before and belongs to its next request.
     pub(crate) unread: Bytes,
 }
@@ -56,15 +60,29 @@ pub(crate) struct Guest {
 impl Guest {
     /// As it was handed off; nothing when it did not come from one of us.
     pub(crate) fn from_parcel(parcel: Parcel) -> Option<Self> {
+        let source = parcel.source();
         let (socket, bytes) = parcel.into_parts();
+        if bytes.is_empty() {
+            return Some(Guest::new(socket, Envelope::bare(source?.pid())));
+        }
         let (envelope, unread) = Envelope::open(&bytes)?;
-        let unread = Bytes::copy_from_slice(unread);
-        Some(Guest { socket, envelope, took_us: envelope.age_us(), unread })
+        Some(Guest { unread: Bytes::copy_from_slice(unread), ..Guest::new(socket, envelope) })
     }
 
-    /// To be handed off now.
+    /// One of which nothing was read.
+    pub(crate) fn new(socket: Socket, envelope: Envelope) -> Self {
+        Guest { socket, envelope, took_us: envelope.age_us(), unread: Bytes::new() }
+    }
+
+    /// Whether a request may be on its way, for none was answered yet, or one has begun.
+    fn is_expectant(&self) -> bool {
+        self.envelope.moves == 0 || !self.unread.is_empty()
+    }
+
+    /// To be handed off to another worker now.
     pub(crate) fn into_parcel(self) -> Parcel {
-        let bytes = [&self.envelope.sent_now().to_bytes()[..], &self.unread].concat();
+        let envelope = Envelope { moves: self.envelope.moves.saturating_add(1), ..self.envelope.sent_now() };
+        let bytes = [&envelope.to_bytes()[..], &self.unread].concat();
         Parcel::new(self.socket).with_bytes(bytes)
     }
 }
@@ -77,14 +95,25 @@ pub(crate) enum Outcome {
     Movable(Guest),
 }
 
+/// Why a connection is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Over,
+    Movable,
+    /// The first request that was waited for has come.
+    Asked,
+}
+
 /// Serves a connection to its end, or until it can be moved in a phase in which it should.
 pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiver<Phase>) -> io::Result<Outcome> {
+    let first_request_by = guest.is_expectant().then(|| Instant::now() + FIRST_REQUEST_TIMEOUT);
     let Guest { socket, envelope, took_us, unread } = guest;
     let state = Rc::new(State::default());
     let io = Io { stream: Stream::new(socket)?, unread, state: state.clone(), stuck: None };
     let answering = (site, state.clone());
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
         let (site, state) = answering.clone();
+        state.asked.set(true);
         // What is left of a request's body would be taken for the next request elsewhere.
         state.fixed.set(state.fixed.get() || !request.body().is_end_stream());
         let busy = Busy::new(state);
@@ -98,22 +127,29 @@ pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiv
     loop {
         let now = *phase.borrow_and_update();
         // One that cannot move ends here, after its next response.
-        if now == Phase::Draining || (now == Phase::Retiring && state.fixed.get()) {
+        let ends = now == Phase::Draining || (now == Phase::Retiring && state.fixed.get());
+        let first_request_by = first_request_by.filter(|by| ends && !state.asked.get() && *by > Instant::now());
+        if ends && first_request_by.is_none() {
             Pin::new(&mut connection).graceful_shutdown();
         }
         let polled = poll_fn(|context| match connection.poll_without_shutdown(context) {
-            Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending if now == Phase::Retiring && state.is_movable() => Poll::Ready(None),
+            Poll::Ready(_) => Poll::Ready(Turn::Over),
+            Poll::Pending if now == Phase::Retiring && state.is_movable() => Poll::Ready(Turn::Movable),
+            Poll::Pending if first_request_by.is_some() && state.asked.get() => Poll::Ready(Turn::Asked),
             Poll::Pending => Poll::Pending,
         });
-        let done = tokio::select! {
+        let turn = tokio::select! {
             biased;
-            done = polled => done,
+            turn = polled => turn,
             Ok(()) = phase.changed() => continue,
+            () = sleep_until(first_request_by) => continue,
         };
+        if turn == Turn::Asked {
+            continue;
+        }
         let parts = connection.into_parts();
         let mut io = parts.io.into_inner();
-        if done.is_none() {
+        if turn == Turn::Movable {
             let unread = [parts.read_buf, io.unread].concat().into();
             return Ok(Outcome::Movable(Guest { socket: io.stream.into_socket()?, envelope, took_us, unread }));
         }
@@ -126,6 +162,8 @@ pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiv
 /// What is going on on a connection.
 #[derive(Debug, Default)]
 struct State {
+    /// A request has come.
+    asked: Cell<bool>,
     /// Requests whose responses are not written yet: none or one.
     busy: Cell<u32>,
     /// The client does not take what was written.

@@ -1,11 +1,10 @@
 //! The page about a worker, for people and for machines.
 
-use super::control::Count;
 use super::envelope::Envelope;
 use super::files::{Plain, whole};
 use http::StatusCode;
-use serde::Serialize;
-use std::cell::{Cell, RefCell};
+use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::fmt::Write;
 
 /// What a worker counts.
@@ -20,61 +19,88 @@ pub(crate) struct Stats {
     pub(crate) handed_over: Cell<u64>,
     /// Requests that it answered, this one among them.
     pub(crate) requests: Cell<u64>,
-    /// What all workers of this generation had a moment ago, as far as the front has told.
-    pub(crate) workers: RefCell<Vec<Count>>,
 }
 
+/// What one worker has.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Count {
+    pub(crate) pid: u32,
+    /// Connections that it serves, those on their way among them.
+    pub(crate) open: u64,
+    /// Connections that it was given since it started.
+    pub(crate) given: u64,
+}
+
+/// What all workers had a moment ago.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct View {
+    /// Those of the generation that serves.
+    pub(crate) workers: Vec<Count>,
+    /// Median of the time that hand-offs take, in microseconds.
+    pub(crate) hand_off_us: Option<f64>,
+}
+
+/// What is told of a connection and its worker.
 #[derive(Debug, Serialize)]
-struct Status<'a> {
+pub(crate) struct Page<'a> {
     /// Id of the process that accepted this connection.
     accepted_by: u32,
     /// Id of the process that answers.
     served_by: u32,
-    /// Which of the listeners the connection came in by, from 0.
-    listener: u32,
-    /// Microseconds from the hand-off of this connection to its arrival here.
-    hand_off_us: f64,
-    worker: &'a Stats,
+    /// How often this connection has moved from one worker to another.
+    moves: u32,
+    /// Microseconds from the hand-off of this connection to its arrival here; where nobody tells, the median of all.
+    hand_off_us: Option<f64>,
+    worker: Of<'a>,
 }
 
-impl<'a> Status<'a> {
-    fn new(worker: &'a Stats, envelope: Envelope, took_us: f64) -> Self {
-        let Envelope { accepted_by, listener, .. } = envelope;
-        Status { accepted_by, served_by: std::process::id(), listener, hand_off_us: took_us, worker }
+#[derive(Debug, Serialize)]
+struct Of<'a> {
+    #[serde(flatten)]
+    stats: &'a Stats,
+    workers: Vec<Count>,
+}
+
+impl<'a> Page<'a> {
+    pub(crate) fn new(stats: &'a Stats, view: View, envelope: Envelope, took_us: Option<f64>) -> Self {
+        let Envelope { accepted_by, moves, .. } = envelope;
+        let (served_by, hand_off_us) = (std::process::id(), took_us.or(view.hand_off_us));
+        Page { accepted_by, served_by, moves, hand_off_us, worker: Of { stats, workers: view.workers } }
     }
 }
 
 /// The page as JSON.
-pub(crate) fn json(stats: &Stats, envelope: Envelope, took_us: f64) -> Plain {
-    let text = serde_json::to_string(&Status::new(stats, envelope, took_us)).unwrap_or_default();
-    whole(StatusCode::OK, "application/json", text)
+pub(crate) fn json(page: &Page<'_>) -> Plain {
+    whole(StatusCode::OK, "application/json", serde_json::to_string(page).unwrap_or_default())
 }
 
 /// The page for people.
-pub(crate) fn html(stats: &Stats, envelope: Envelope, took_us: f64) -> Plain {
-    let status = Status::new(stats, envelope, took_us);
+pub(crate) fn html(page: &Page<'_>) -> Plain {
+    let Of { stats, workers } = &page.worker;
+    let hand_off = page.hand_off_us.map_or_else(|| "an unknown time".to_owned(), |time| format!("{time:.1} µs"));
     let rows = [
-        ("this connection was accepted by process", status.accepted_by.to_string()),
-        ("and is served by process", status.served_by.to_string()),
-        ("the hand-off took", format!("{:.1} µs", status.hand_off_us)),
+        ("this connection was accepted by process", page.accepted_by.to_string()),
+        ("and is served by process", page.served_by.to_string()),
+        ("the hand-off took", hand_off),
+        ("it moved from worker to worker", format!("{} times", page.moves)),
         ("generation of this worker", stats.generation.to_string()),
         ("connections it received", stats.connections.get().to_string()),
         ("of these open now", stats.open.get().to_string()),
         ("of these handed over to another worker", stats.handed_over.get().to_string()),
         ("requests it answered", stats.requests.get().to_string()),
     ];
-    let mut page = String::from(
+    let mut text = String::from(
         "<!doctype html><meta charset=utf-8><title>sharesock</title>\
          <style>body{font:16px sans-serif;margin:3em}td{padding:.2em 1em}</style>\
          <h1>One process accepts, another serves</h1><table>",
     );
     for (what, value) in rows {
-        let _ = write!(page, "<tr><td>{what}<td><b>{value}</b>");
+        let _ = write!(text, "<tr><td>{what}<td><b>{value}</b>");
     }
-    page.push_str("</table><h2>All workers, a moment ago</h2><table><tr><td>process<td>open<td>given");
-    for Count { pid, open, given } in stats.workers.borrow().iter() {
-        let _ = write!(page, "<tr><td>{pid}<td><b>{open}</b><td><b>{given}</b>");
+    text.push_str("</table><h2>All workers, a moment ago</h2><table><tr><td>process<td>open<td>given");
+    for Count { pid, open, given } in workers {
+        let _ = write!(text, "<tr><td>{pid}<td><b>{open}</b><td><b>{given}</b>");
     }
-    page.push_str("</table><p><a href=\"status.json\">as JSON</a>");
-    whole(StatusCode::OK, "text/html; charset=utf-8", page)
+    text.push_str("</table><p><a href=\"status.json\">as JSON</a>");
+    whole(StatusCode::OK, "text/html; charset=utf-8", text)
 }

@@ -1,21 +1,17 @@
 //! A worker: receives connections and serves them.
 
-use super::WorkerOptions;
 use super::connection::{self, Guest, Outcome, Phase};
-use super::control::{FromWorker, ToWorker, to_line};
 use super::envelope::Envelope;
 use super::files::Site;
 use super::page::Stats;
 use super::successors::Successors;
+use super::system::Link;
+use super::{Told, WorkerOptions};
 use crate::domain::open_domain;
-use crate::system;
 use anyhow::Result;
-use bytes::Bytes;
 use sharesock::{Endpoint, Parcel, ProtocolInfo};
-use std::io::Write;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::io::AsyncBufReadExt;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -31,52 +27,46 @@ type Done = (Option<Guest>, Rc<()>);
 struct Worker {
     site: Rc<Site>,
     endpoint: Endpoint,
+    link: Link,
     phase: watch::Sender<Phase>,
     successors: Successors,
     done: mpsc::UnboundedSender<Done>,
     /// One clone for each open connection.
     open: Rc<()>,
-    /// Connections that came from the front.
+    /// Connections that came from whoever accepted them.
     received: u64,
-    front: u32,
     drain_timeout: Duration,
     deadline: Option<Instant>,
 }
 
-/// Works until everything is finished, after the front said so or ended.
+/// Works until everything is finished, after it was told to end.
 pub(super) async fn run(options: WorkerOptions) -> Result<()> {
-    let _apart = system::keep_apart()?;
-    let endpoint = Endpoint::open(&open_domain(options.domain.as_ref())?)?;
+    options.site.check()?;
+    // Before anybody can reach this process: it may be told to end at once.
+    let link = Link::open(&options)?;
+    let endpoint = Endpoint::open(&open_domain(None)?)?;
     let mut parcels = endpoint.receiver()?.into_stream()?;
     let stats = Stats { generation: options.generation, ..Stats::default() };
     let (done, mut ended) = mpsc::unbounded_channel();
     let mut worker = Worker {
-        site: Rc::new(Site::new(options.files, options.hidden, !options.no_worker_header, stats)),
+        site: Rc::new(Site::new(options.site, stats, link.figures())),
         successors: Successors::new(endpoint.clone()),
         endpoint,
+        link,
         phase: watch::channel(Phase::Serving).0,
         done,
         open: Rc::default(),
         received: 0,
-        front: options.front,
-        drain_timeout: Duration::from_secs(options.drain_timeout),
+        drain_timeout: Duration::try_from_secs_f64(options.drain_timeout)?,
         deadline: None,
     };
-    let mut lines = system::standard_input()?.lines();
-    let mut front_lives = true;
-    report(&FromWorker::Ready);
+    worker.say();
     loop {
         let wake = worker.deadline.map(|deadline| deadline.min(Instant::now() + SUCCESSORS_POLL));
+        let is_over = worker.deadline.is_some() && worker.open() == 0 && worker.successors.outstanding() == 0;
         tokio::select! {
             biased;
-            line = lines.next_line(), if front_lives => match line {
-                Ok(Some(line)) => worker.obey(&line),
-                // The front has ended: nobody else says so.
-                Ok(None) | Err(_) => {
-                    front_lives = false;
-                    worker.end(Phase::Draining);
-                }
-            },
+            told = worker.link.next() => worker.obey(told).await,
             Some((moved, open)) = ended.recv() => {
                 drop(open);
                 worker.close(moved).await;
@@ -88,62 +78,54 @@ pub(super) async fn run(options: WorkerOptions) -> Result<()> {
                     tokio::time::sleep(PAUSE_AFTER_ERROR).await;
                 }
             },
+            // After everything else was looked at once more.
+            () = tokio::task::yield_now(), if is_over => return Ok(()),
             () = sleep_until(wake) => {}
         }
-        if worker.deadline.is_none() {
-            continue;
+        if worker.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Ok(());
         }
         for parcel in worker.successors.returned() {
             worker.receive(parcel);
-        }
-        let late = worker.deadline.is_some_and(|deadline| deadline <= Instant::now());
-        let idle = worker.open() == 0 && worker.successors.outstanding() == 0;
-        if late || idle {
-            match tokio::time::timeout(Duration::ZERO, parcels.receive()).await {
-                Ok(Ok(parcel)) if !late => worker.receive(parcel),
-                _ => return Ok(()),
-            }
         }
     }
 }
 
 impl Worker {
-    fn obey(&mut self, line: &str) {
-        match serde_json::from_str(line) {
-            Ok(ToWorker::Info { id, info, envelope }) => report(&match self.redeem(&info, envelope) {
-                Ok(guest) => {
-                    self.received += 1;
-                    self.start(guest);
-                    FromWorker::Redeemed { id }
-                }
-                Err(error) => FromWorker::Failed { id, why: format!("{error:#}") },
-            }),
-            Ok(ToWorker::Retire { successors }) => {
-                self.successors.replace(&successors);
-                self.end(Phase::Retiring);
+    async fn obey(&mut self, told: Told) {
+        match told {
+            Told::Redeem { id, info, envelope } => {
+                self.received += 1;
+                let redeemed = self.redeem(&info, envelope).map(|guest| self.start(guest));
+                self.link.answer(id, redeemed);
+                self.say();
             }
-            Ok(ToWorker::Counts { workers }) => drop(self.site.stats.workers.replace(workers)),
-            Ok(ToWorker::Drain) => self.end(Phase::Draining),
-            Err(error) => eprintln!("sharesock: worker {}: a line that makes no sense: {error}", std::process::id()),
+            Told::End => self.end().await,
         }
     }
 
-    fn end(&mut self, phase: Phase) {
+    /// Begins to end, or goes on with it, with those who serve by now.
+    async fn end(&mut self) {
         self.deadline.get_or_insert(Instant::now() + self.drain_timeout);
+        let successors = self.link.successors().await;
+        let phase = if successors.is_empty() { Phase::Draining } else { Phase::Retiring };
+        self.successors.replace(&successors);
         self.phase.send_replace(phase);
     }
 
-    fn redeem(&self, info: &str, envelope: Envelope) -> Result<Guest> {
-        let info: ProtocolInfo = info.parse()?;
-        let socket = self.endpoint.redeem(&info)?;
-        Ok(Guest { socket, envelope, took_us: envelope.age_us(), unread: Bytes::new() })
+    fn redeem(&self, info: &ProtocolInfo, envelope: Envelope) -> Result<Guest> {
+        Ok(Guest::new(self.endpoint.redeem(info)?, envelope))
     }
 
     /// Takes a connection that was handed off; in retirement it goes on as soon as it is idle.
     fn receive(&mut self, parcel: Parcel) {
-        self.received += u64::from(parcel.source().is_some_and(|source| source.pid() == self.front));
-        if let Some(guest) = Guest::from_parcel(parcel) {
-            self.start(guest);
+        let Some(guest) = Guest::from_parcel(parcel) else { return };
+        let is_new = guest.envelope.moves == 0;
+        self.received += u64::from(is_new);
+        self.start(guest);
+        // Whoever gave a new one counts it.
+        if !is_new {
+            self.say();
         }
     }
 
@@ -173,32 +155,40 @@ impl Worker {
     /// A connection has come to its end here.
     async fn close(&mut self, moved: Option<Guest>) {
         if let Some(guest) = moved {
-            match self.successors.give(guest.into_parcel()).await {
-                Ok(()) => {
-                    let stats = &self.site.stats;
-                    stats.handed_over.set(stats.handed_over.get() + 1);
-                }
-                // Nobody takes it: it ends here, after its next response.
-                Err(parcel) => {
-                    let (_, phase) = watch::channel(Phase::Draining);
-                    if let Some(guest) = Guest::from_parcel(parcel) {
-                        self.serve(guest, phase);
-                    }
-                }
-            }
+            self.hand_over(guest).await;
         }
         self.site.stats.open.set(self.open());
-        report(&FromWorker::Load { open: self.open(), received: self.received });
+        self.say();
+    }
+
+    async fn hand_over(&mut self, guest: Guest) {
+        let mut parcel = guest.into_parcel();
+        for is_first in [true, false] {
+            match self.successors.give(parcel).await {
+                Ok(()) => {
+                    let stats = &self.site.stats;
+                    return stats.handed_over.set(stats.handed_over.get() + 1);
+                }
+                Err(back) => parcel = back,
+            }
+            // Others may have taken the place of those who are gone.
+            if is_first && *self.phase.borrow() == Phase::Retiring {
+                self.end().await;
+            }
+        }
+        // Nobody takes it: it ends here, after its next response.
+        let (_, phase) = watch::channel(Phase::Draining);
+        if let Some(guest) = Guest::from_parcel(parcel) {
+            self.serve(guest, phase);
+        }
+    }
+
+    fn say(&mut self) {
+        self.link.say(self.open(), self.received);
     }
 }
 
-fn report(message: &FromWorker) {
-    // A front that has ended is noticed at standard input.
-    let _ = std::io::stdout().write_all(to_line(message).as_bytes());
-    let _ = std::io::stdout().flush();
-}
-
-async fn sleep_until(time: Option<Instant>) {
+pub(super) async fn sleep_until(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,

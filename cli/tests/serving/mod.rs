@@ -164,6 +164,11 @@ impl Client {
         self.stream.get_mut().write_all(text.as_bytes())
     }
 
+    /// Waits until a response has begun.
+    pub(crate) fn wait_for_response(&mut self) {
+        assert!(self.stream.get_mut().peek(&mut [0]).unwrap() > 0);
+    }
+
     pub(crate) fn response(&mut self) -> std::io::Result<Response> {
         let mut line = String::new();
         let ended = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);

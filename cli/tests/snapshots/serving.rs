@@ -6,7 +6,7 @@ use super::transcript::Transcript;
 use rustix::process::Signal;
 
 /// Serves with one worker, which is replaced, and ends; each thing is waited for by what is printed of it.
-fn served(options: &str, [ready, reloaded]: [&str; 2], name: &str) {
+fn served(options: &str, [ready, reloaded, ended]: [&str; 3], name: &str) {
     let stage = Stage::new();
     std::fs::create_dir(stage.path("www")).unwrap();
     let mut transcript = Transcript::default();
@@ -17,6 +17,7 @@ fn served(options: &str, [ready, reloaded]: [&str; 2], name: &str) {
     transcript.command("kill -HUP $!");
     server.signal(Signal::HUP);
     server.says(reloaded, 1);
+    server.says(ended, 1);
     transcript.command("kill -TERM $!");
     server.signal(Signal::TERM);
     server.end(&mut transcript);
@@ -25,10 +26,10 @@ fn served(options: &str, [ready, reloaded]: [&str; 2], name: &str) {
 
 #[test]
 fn serving_is_told_as_text() {
-    served("", ["is ready", "have taken over"], "sessions/serve");
+    served("", ["is ready", "has taken over", "exited"], "sessions/serve");
 }
 
 #[test]
 fn serving_is_told_as_json() {
-    served(" --json", ["\"ready\"", "\"reloaded\""], "sessions/serve-json");
+    served(" --json", ["\"ready\"", "\"reloaded\"", "\"worker_ended\""], "sessions/serve-json");
 }

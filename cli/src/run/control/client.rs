@@ -3,6 +3,7 @@
 use super::folder;
 use super::{Answer, Failure, Request, ask};
 use crate::domain::open_domain;
+use crate::run::background;
 use crate::status::Status;
 use anyhow::{Context, Result, bail};
 use rustix::io::Errno;
@@ -125,10 +126,11 @@ pub(crate) struct Top {
 
 pub(crate) fn top(options: &Top) -> Result<ExitCode> {
     coded(|| {
-        let mut first = Some(fetch(call(&options.which)?, TOP_LINES, options.which.timeout)?);
+        let top = Request::Status { lines: TOP_LINES, brief: false };
+        let mut first = Some(fetch(call(&options.which)?, &top, options.which.timeout)?);
         let mut fetch = || match first.take() {
             Some(status) => Ok(status),
-            None => fetch(call(&options.which)?, TOP_LINES, TOP_TIMEOUT),
+            None => fetch(call(&options.which)?, &top, TOP_TIMEOUT),
         };
         crate::views::top(&mut fetch, options.view)?;
         Ok(ExitCode::SUCCESS)
@@ -162,7 +164,11 @@ pub(crate) fn stop(options: &Stop) -> Result<ExitCode> {
 
 pub(crate) fn status(options: &StatusOf) -> Result<ExitCode> {
     coded(|| {
-        let status = fetch(call(&options.which)?, options.lines, options.which.timeout)?;
+        let status = fetch(
+            call(&options.which)?,
+            &Request::Status { lines: options.lines, brief: false },
+            options.which.timeout,
+        )?;
         let text = if options.json {
             serde_json::to_string_pretty(&status)? + "\n"
         } else if options.prometheus {
@@ -178,8 +184,18 @@ pub(crate) fn status(options: &StatusOf) -> Result<ExitCode> {
     })
 }
 
-fn fetch(stream: UnixStream, lines: usize, patience: Duration) -> Result<Status> {
-    match ask(stream, &Request::Status { lines, brief: false }, patience, None)? {
+/// What the supervisor of this name knows of itself, asked by one of its workers; nothing is held up by that.
+pub(crate) async fn brief_status(name: String, within: Duration) -> Result<Status> {
+    let asked = background::start(move || {
+        let stream = folder::call(&open_domain(None)?, Some(&name), within)?.context("the supervisor has ended")?;
+        fetch(stream, &Request::Status { lines: 0, brief: true }, within)
+    })?;
+    // To reach one that stands still may take for ever.
+    tokio::time::timeout(within, asked).await.context("the supervisor does not answer")??
+}
+
+fn fetch(stream: UnixStream, request: &Request, patience: Duration) -> Result<Status> {
+    match ask(stream, request, patience, None)? {
         Answer::Status(status) => Ok(*status),
         answer => bail!("the answer is not understood: {answer:?}"),
     }
@@ -188,7 +204,9 @@ fn fetch(stream: UnixStream, lines: usize, patience: Duration) -> Result<Status>
 /// Asks for something to be done, and says how that went. While it is under way, the supervisor must answer others.
 fn tell(which: &Which, request: &Request, failed: u8) -> Result<ExitCode> {
     let mut progress = |text: &str| eprintln!("sharesock: {text}");
-    let mut lives = || match call(which).and_then(|stream| fetch(stream, 0, which.timeout)) {
+    let mut lives = || match call(which)
+        .and_then(|stream| fetch(stream, &Request::Status { lines: 0, brief: true }, which.timeout))
+    {
         // Its end is told by the end of the stream.
         Err(error) if code(&error) == Some(NO_ANSWER) => Err(error),
         _ => Ok(()),

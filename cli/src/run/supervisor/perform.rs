@@ -141,8 +141,9 @@ impl Supervisor {
     /// Reads the options where it holds nobody up: a file may be anything.
     fn read_options(&self, generation: u32) {
         let events = self.context.events.clone();
-        let reading = background::start(|| {
-            let options = Options::load(&options::command_line())?;
+        let load = self.options().load;
+        let reading = background::start(move || {
+            let options = load(&options::command_line())?;
             let resolved = options.resolve();
             Ok((options, resolved))
         });
@@ -224,13 +225,14 @@ impl Supervisor {
     }
 
     fn say_serving(&mut self, generation: u32, is_first: bool) {
+        // Whoever reads the one has the other.
+        self.say_ready();
         let workers = self.machine.pids(generation);
         let (name, pid) = (self.name.clone(), std::process::id());
         self.reporter.say(&match is_first {
             true => Report::Ready { name, pid, generation, workers },
             false => Report::Reloaded { generation, workers },
         });
-        self.say_ready();
     }
 
     fn tell_notice(&mut self, notice: &Notice) {

@@ -25,7 +25,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::rc::Rc;
 
 /// The running program itself, also when the file that it came from was replaced.
-const MYSELF: &str = "/proc/self/exe";
+pub(crate) const MYSELF: &str = "/proc/self/exe";
 
 /// A process to be started.
 pub(crate) struct Launch<'a> {
@@ -147,6 +147,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let Some((program, arguments)) = options.command.split_first() else { bail!("there is no command") };
     let mut command = Command::new(program);
     command.args(arguments);
+    if program == MYSELF {
+        command.arg0("sharesock");
+    }
     if options.activate {
         command.env(LISTEN_PID, std::process::id().to_string());
     }

@@ -12,8 +12,10 @@ use self::body::Pieces;
 use self::open::{Apart, Found};
 use self::reply::{Facts, reply};
 use self::target::Target;
+use super::SiteOptions;
 use super::envelope::Envelope;
-use super::page::{self, Stats};
+use super::page::{self, Page, Stats};
+use super::system::Figures;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -22,6 +24,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
@@ -50,13 +53,15 @@ pub(crate) struct Site {
     hidden: bool,
     worker_header: Option<HeaderValue>,
     pub(crate) stats: Stats,
+    figures: Rc<Figures>,
 }
 
 impl Site {
-    pub(crate) fn new(root: PathBuf, hidden: bool, worker_header: bool, stats: Stats) -> Self {
-        let worker_header = worker_header.then(|| HeaderValue::from(std::process::id()));
+    pub(crate) fn new(options: SiteOptions, stats: Stats, figures: Rc<Figures>) -> Self {
+        let SiteOptions { files: root, hidden, no_worker_header } = options;
+        let worker_header = (!no_worker_header).then(|| HeaderValue::from(std::process::id()));
         let boundary = format!("sharesock-{:016x}", RandomState::new().hash_one(0));
-        Site { root, apart: Apart::new(), boundary, hidden, worker_header, stats }
+        Site { root, apart: Apart::new(), boundary, hidden, worker_header, stats, figures }
     }
 }
 
@@ -65,7 +70,7 @@ pub(crate) async fn answer<T, B>(
     site: &Site,
     request: Request<B>,
     envelope: Envelope,
-    took_us: f64,
+    took_us: Option<f64>,
     alive: T,
 ) -> Answer<T> {
     site.stats.requests.set(site.stats.requests.get() + 1);
@@ -98,16 +103,22 @@ fn notice(status: StatusCode) -> Plain {
     response
 }
 
-async fn respond<B>(site: &Site, request: &Request<B>, envelope: Envelope, took_us: f64) -> Result<Plain, StatusCode> {
+async fn respond<B>(
+    site: &Site,
+    request: &Request<B>,
+    envelope: Envelope,
+    took_us: Option<f64>,
+) -> Result<Plain, StatusCode> {
     if !names_its_host(request) {
         return Err(StatusCode::BAD_REQUEST);
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(StatusCode::METHOD_NOT_ALLOWED);
     }
+    let page = async || Page::new(&site.stats, site.figures.look().await, envelope, took_us);
     match request.uri().path() {
-        "/_sharesock/" | "/_sharesock" => Ok(page::html(&site.stats, envelope, took_us)),
-        "/_sharesock/status.json" => Ok(page::json(&site.stats, envelope, took_us)),
+        "/_sharesock/" | "/_sharesock" => Ok(page::html(&page().await)),
+        "/_sharesock/status.json" => Ok(page::json(&page().await)),
         path => found(site, request, Target::parse(path, site.hidden)?).await,
     }
 }

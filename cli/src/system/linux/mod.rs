@@ -8,7 +8,6 @@ use crate::procfs::connections::holders_of_path;
 use anyhow::{Context, Result, bail};
 use sharesock::Socket;
 use std::io::ErrorKind;
-use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
@@ -17,8 +16,6 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::OnceLock;
-use tokio::io::{AsyncRead, BufReader};
-use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The folder for what lives as long as this program.
@@ -58,9 +55,6 @@ pub(crate) fn become_command(mut command: Command) -> ExitCode {
     ExitCode::from(if error.kind() == ErrorKind::NotFound { 127 } else { 126 })
 }
 
-/// How a person asks a server for what.
-pub(crate) const ASKING: &str = "SIGHUP reloads, SIGTERM ends";
-
 /// The signals of a server.
 #[derive(Debug)]
 pub(crate) struct Signals {
@@ -88,24 +82,6 @@ impl Signals {
     }
 }
 
-/// A signal for this process, typed on a terminal, is not meant for the child.
-pub(crate) fn set_apart(command: &mut tokio::process::Command) {
-    command.process_group(0);
-}
-
-/// A child that was [set apart](set_apart) is told nothing.
-#[allow(clippy::unnecessary_wraps)]
-pub(crate) fn keep_apart() -> Result<impl Sized> {
-    Ok(())
-}
-
-/// The standard input of a worker, a pipe.
-pub(crate) fn standard_input() -> Result<BufReader<impl AsyncRead + Unpin>> {
-    let input = std::io::stdin().as_fd().try_clone_to_owned().context("taking standard input")?;
-    let input = pipe::Receiver::from_owned_fd(input).context("a worker is started by `sharesock serve`")?;
-    Ok(BufReader::new(input))
-}
-
 /// A stream that does not leave the machine.
 pub(crate) type LocalStream = tokio::net::UnixStream;
 
@@ -116,37 +92,6 @@ pub(crate) fn local_stream(socket: Socket) -> std::io::Result<LocalStream> {
 
 pub(crate) fn local_socket(stream: LocalStream) -> std::io::Result<Socket> {
     Ok(stream.into_std()?.into())
-}
-
-/// Listens at a path.
-#[derive(Debug)]
-pub(crate) struct LocalListener {
-    listener: tokio::net::UnixListener,
-    path: PathBuf,
-}
-
-impl LocalListener {
-    pub(crate) fn bind(path: &Path) -> Result<Self> {
-        let listen = || -> Result<_> {
-            let listener = listen_at(path)?;
-            listener.set_nonblocking(true)?;
-            Ok(tokio::net::UnixListener::from_std(listener)?)
-        };
-        let listener = listen().with_context(|| format!("cannot listen on {}", path.display()))?;
-        Ok(LocalListener { listener, path: path.to_owned() })
-    }
-
-    pub(crate) async fn accept(&self) -> std::io::Result<Socket> {
-        local_socket(self.listener.accept().await?.0)
-    }
-}
-
-impl Drop for LocalListener {
-    fn drop(&mut self) {
-        if !is_abstract(&self.path) {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
 }
 
 /// Why nothing can be bound to `HOST:PORT`, and what to do about it.

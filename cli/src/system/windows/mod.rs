@@ -1,11 +1,10 @@
 //! Windows.
 
 use super::Asked;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use sharesock::Socket;
 use std::io;
-use std::path::{Path, PathBuf};
-use tokio::io::{AsyncRead, BufReader};
+use std::path::PathBuf;
 use tokio::signal::windows::{
     CtrlBreak, CtrlC, CtrlClose, CtrlShutdown, ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown,
 };
@@ -56,16 +55,14 @@ pub(crate) fn set_apart(command: &mut tokio::process::Command) {
     command.creation_flags(0x200);
 }
 
+/// What keeps a child apart.
+pub(crate) type Apart = (CtrlBreak, CtrlClose, CtrlShutdown);
+
 /// While what this returns lives, what the console tells every process on it does not end this one: its front hears it,
 /// too.
-pub(crate) fn keep_apart() -> Result<impl Sized> {
+pub(crate) fn keep_apart() -> Result<Apart> {
     let what = "watching the console";
     Ok((ctrl_break().context(what)?, ctrl_close().context(what)?, ctrl_shutdown().context(what)?))
-}
-
-/// The standard input of a worker. A thread reads it, for Windows has no other way to wait for a pipe that is inherited.
-pub(crate) fn standard_input() -> Result<BufReader<impl AsyncRead + Unpin>> {
-    Ok(BufReader::new(tokio::io::stdin()))
 }
 
 /// Only TCP is served here.
@@ -77,20 +74,6 @@ pub(crate) fn local_stream(_: Socket) -> io::Result<LocalStream> {
 
 pub(crate) fn local_socket(stream: LocalStream) -> io::Result<Socket> {
     Ok(stream.into_std()?.into())
-}
-
-/// There is none here.
-#[derive(Debug)]
-pub(crate) enum LocalListener {}
-
-impl LocalListener {
-    pub(crate) fn bind(path: &Path) -> Result<Self> {
-        bail!("cannot listen on {}: Unix sockets are not served on Windows, name HOST:PORT", path.display())
-    }
-
-    pub(crate) async fn accept(&self) -> io::Result<Socket> {
-        match *self {}
-    }
 }
 
 /// None beside those that every system has.

@@ -53,12 +53,7 @@ impl Reporter {
             return;
         }
         let _ = match report {
-            Report::Listening { bound: Bound::Address(address) } => {
-                writeln!(std::io::stdout(), "listening on http://{address}/")
-            }
-            Report::Listening { bound: Bound::Path(path) } => {
-                writeln!(std::io::stdout(), "listening on unix:{}", path.display())
-            }
+            Report::Listening { bound } => writeln!(std::io::stdout(), "listening on http://{}/", bound.address),
             Report::Ready { pid, workers, .. } => {
                 say(format_args!("process {pid} is ready, with workers {}; {}", pids(workers), crate::system::ASKING))
             }

@@ -1,11 +1,12 @@
 //! The worker processes of the front: starting them, choosing one, giving it a connection.
 
-use super::control::{Count, FromWorker, ToWorker, to_line};
-use super::envelope::{self, Envelope};
+use super::control::{FromWorker, ToWorker, to_line};
 use super::{Options, Policy, Via};
 use crate::backoff::Backoff;
+use crate::serve::envelope::{self, Envelope};
+use crate::serve::page::Count;
 use anyhow::{Context, Result};
-use sharesock::{Endpoint, Parcel, Sender};
+use sharesock::{Domain, Endpoint, Parcel, Sender};
 use std::collections::HashMap;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -45,6 +46,7 @@ pub(crate) struct Worker {
 #[derive(Debug)]
 pub(crate) struct Starter {
     pub(crate) options: Options,
+    pub(crate) domain: Domain,
     pub(crate) endpoint: Endpoint,
     pub(crate) events: mpsc::UnboundedSender<Event>,
     pub(crate) last: u64,
@@ -55,15 +57,8 @@ impl Starter {
     pub(crate) fn start(&mut self, generation: u32) -> Result<Worker> {
         let options = &self.options;
         let mut command = Command::new(std::env::current_exe().context("finding this program")?);
-        command.arg("serve-worker").arg("--files").arg(&options.files);
-        command.arg("--front").arg(std::process::id().to_string());
-        command.arg("--generation").arg(generation.to_string());
-        command.arg("--drain-timeout").arg(options.drain_timeout.to_string());
-        command.args(options.hidden.then_some("--hidden"));
-        command.args(options.no_worker_header.then_some("--no-worker-header"));
-        if let Some(domain) = &options.domain {
-            command.arg("--domain").arg(domain);
-        }
+        command.args(options.site.worker(Duration::from_secs(options.drain_timeout)));
+        command.env("SHARESOCK_GENERATION", generation.to_string()).env("SHARESOCK_DOMAIN", self.domain.path());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         crate::system::set_apart(&mut command);
         let mut child = command.spawn().context("starting a worker")?;

@@ -2,11 +2,11 @@
 
 use super::Options;
 use super::control::{FromWorker, ToWorker};
-use super::envelope::Envelope;
 use super::listen::{Bound, Listener};
 use super::pool::{Event, Generation, Starter, Worker};
 use super::report::{Report, Reporter};
 use crate::domain::open_domain;
+use crate::serve::envelope::Envelope;
 use crate::system::{Asked, Signals};
 use anyhow::{Context, Result};
 use sharesock::{Endpoint, Parcel, Socket};
@@ -49,23 +49,21 @@ struct Front {
 
 pub(super) async fn run(options: &Options) -> Result<()> {
     let reporter = Reporter { json: options.json };
-    let endpoint = Endpoint::open(&open_domain(options.domain.as_ref())?)?;
+    let domain = open_domain(options.domain.as_ref())?;
+    let endpoint = Endpoint::open(&domain)?;
     let mut listeners = Vec::new();
     for address in &options.listen {
-        listeners.push(Rc::new(Listener::bind(address).await?));
+        listeners.push(Rc::new(Listener::bind(address)?));
     }
     let bound: Vec<_> = listeners.iter().map(|listener| listener.bound.clone()).collect();
     bound.iter().for_each(|bound| reporter.say(&Report::Listening { bound }));
     let mut signals = Signals::watch()?;
     let (events_in, mut events) = mpsc::unbounded_channel();
-    let mut starter = Starter { options: options.clone(), endpoint, events: events_in, last: 0 };
+    let mut starter = Starter { options: options.clone(), domain, endpoint, events: events_in, last: 0 };
     let current = Generation::start(0, &mut starter)?;
     let (accepted_in, mut accepted) = mpsc::channel(64);
-    let mut accepting: Vec<_> = listeners
-        .iter()
-        .zip(0..)
-        .map(|(listener, index)| accept(listener.clone(), index, accepted_in.clone(), reporter))
-        .collect();
+    let mut accepting: Vec<_> =
+        listeners.iter().map(|listener| accept(listener.clone(), accepted_in.clone(), reporter)).collect();
     drop(accepted_in);
     let (retired, pending) = (Vec::new(), VecDeque::new());
     let mut front = Front {
@@ -103,14 +101,14 @@ pub(super) async fn run(options: &Options) -> Result<()> {
 }
 
 /// Accepts connections until it is aborted.
-fn accept(listener: Rc<Listener>, index: u32, into: mpsc::Sender<Parcel>, reporter: Reporter) -> JoinHandle<()> {
+fn accept(listener: Rc<Listener>, into: mpsc::Sender<Parcel>, reporter: Reporter) -> JoinHandle<()> {
     tokio::task::spawn_local(async move {
         let mut told = false;
         loop {
             match listener.accept().await {
                 Ok(socket) => {
                     told = false;
-                    let _ = into.send(wrap(socket, index)).await;
+                    let _ = into.send(wrap(socket)).await;
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
@@ -124,8 +122,9 @@ fn accept(listener: Rc<Listener>, index: u32, into: mpsc::Sender<Parcel>, report
     })
 }
 
-fn wrap(socket: Socket, index: u32) -> Parcel {
-    Parcel::new(socket).with_bytes(Envelope::new(index).to_bytes().to_vec())
+fn wrap(socket: Socket) -> Parcel {
+    let envelope = Envelope::bare(std::process::id()).sent_now();
+    Parcel::new(socket).with_bytes(envelope.to_bytes().to_vec())
 }
 
 async fn at(time: Option<Instant>) {
@@ -310,9 +309,9 @@ impl Front {
             self.give(parcel);
         }
         // What waits in the backlog was promised a connection.
-        for (listener, index) in listeners.drain(..).zip(0..) {
+        for listener in listeners.drain(..) {
             while let Ok(Ok(socket)) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
-                self.give(wrap(socket, index));
+                self.give(wrap(socket));
             }
         }
         self.next = None;

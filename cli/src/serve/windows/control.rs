@@ -1,6 +1,7 @@
 //! What the front and its workers tell each other: JSON lines over the worker's standard input and output.
 
-use super::envelope::Envelope;
+use crate::serve::envelope::Envelope;
+use crate::serve::page::Count;
 use serde::{Deserialize, Serialize};
 
 /// From the front to a worker.
@@ -15,16 +16,6 @@ pub(crate) enum ToWorker {
     Counts { workers: Vec<Count> },
     /// Finish what is in flight, close what is idle, and end.
     Drain,
-}
-
-/// What one worker has.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Count {
-    pub(crate) pid: u32,
-    /// Connections that it serves, those on their way among them.
-    pub(crate) open: u64,
-    /// Connections that the front gave it since it started.
-    pub(crate) given: u64,
 }
 
 /// From a worker to the front.

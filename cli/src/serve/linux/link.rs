@@ -1,0 +1,218 @@
+//! A worker's link to its supervisor: the stop signal and standard input say what is to be done, `sd_notify` says how it goes, and
+//! the control socket answers who else serves.
+
+use crate::run::{OPEN, RECEIVED, brief_status};
+use crate::serve::envelope::Envelope;
+use crate::serve::page::{Count, View};
+use crate::serve::{Told, WorkerOptions};
+use crate::status::{State, Status, WorkerState, WorkerStatus};
+use anyhow::{Context, Result};
+use sharesock::{Process, ProtocolInfo};
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt;
+use tokio::net::{UnixDatagram, UnixStream};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Mutex;
+
+/// Bytes of a protocol info on standard input.
+const INFO: usize = 628;
+/// Time for the supervisor's answer; one that does not give it is taken for dead.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for which an answer is shown to those who look at the page.
+const SHOWN_FOR: Duration = Duration::from_millis(100);
+
+/// A worker's link to its supervisor.
+#[derive(Debug)]
+pub(crate) struct Link {
+    terminate: Signal,
+    /// Infos, if connections come so, and what was read of the next one.
+    input: Option<UnixStream>,
+    read: Vec<u8>,
+    notify: UnixDatagram,
+    /// A message for which there was no room.
+    unsaid: Option<String>,
+    /// Id of the supervisor that started this.
+    accepts: u32,
+    figures: Rc<Figures>,
+}
+
+impl Link {
+    /// Opens it. From now on the stop signal is heard.
+    pub(crate) fn open(options: &WorkerOptions) -> Result<Self> {
+        let watch = |kind| signal(kind).context("watching for signals");
+        let terminate = watch(SignalKind::terminate())?;
+        // The supervisor passes on what it does not need; it ends nobody here.
+        [SignalKind::user_defined1(), SignalKind::user_defined2()]
+            .into_iter()
+            .try_for_each(|kind| watch(kind).map(drop))?;
+        let given = |name: &str| std::env::var(name).context("a worker is started by `sharesock serve`");
+        let notify = UnixDatagram::unbound()?;
+        notify.connect(given("NOTIFY_SOCKET")?).context("reaching the supervisor")?;
+        let accepts = given("SHARESOCK_SUPERVISOR")?.parse::<Process>()?.pid();
+        let input = std::os::unix::net::UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+        // Where connections are handed off, this is no socket.
+        let input = match input.local_addr() {
+            Ok(_) => {
+                input.set_nonblocking(true)?;
+                Some(UnixStream::from_std(input)?)
+            }
+            Err(_) => None,
+        };
+        let figures = Rc::new(Figures { supervisor: options.supervisor.clone(), seen: Mutex::default() });
+        Ok(Link { terminate, input, read: Vec::new(), notify, unsaid: None, accepts, figures })
+    }
+
+    /// What it is told next; nothing is lost if this is not awaited to its end.
+    pub(crate) async fn next(&mut self) -> Told {
+        loop {
+            if let Some((info, rest)) = self.read.split_at_checked(INFO) {
+                let (info, rest) = (ProtocolInfo::from_bytes(info), rest.to_vec());
+                self.read = rest;
+                match info {
+                    Ok(info) => return Told::Redeem { id: 0, info, envelope: Envelope::bare(self.accepts) },
+                    Err(error) => eprintln!("sharesock: an info that makes no sense: {error}"),
+                }
+                continue;
+            }
+            let input = async {
+                match &mut self.input {
+                    Some(input) => input.read_buf(&mut self.read).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                read = input => if !read.is_ok_and(|length| length > 0) {
+                    self.input = None;
+                    return Told::End;
+                },
+                Some(()) = self.terminate.recv() => return Told::End,
+                _ = self.notify.writable(), if self.unsaid.is_some() => self.say_again(),
+            }
+        }
+    }
+
+    /// Tells what became of a connection that was to be redeemed. The supervisor hears of it by the counts.
+    #[allow(clippy::unused_self)]
+    pub(crate) fn answer(&mut self, _: u64, redeemed: Result<()>) {
+        if let Err(error) = redeemed {
+            eprintln!("sharesock: a connection could not be redeemed: {error:#}");
+        }
+    }
+
+    /// Says that this worker serves, and how many connections it has open, and has received from the supervisor.
+    pub(crate) fn say(&mut self, open: u64, received: u64) {
+        self.unsaid = Some(format!("READY=1\n{OPEN}={open}\n{RECEIVED}={received}"));
+        self.say_again();
+    }
+
+    fn say_again(&mut self) {
+        let send = |text: &String| self.notify.try_send(text.as_bytes());
+        let full = |error: std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
+        // One that has ended does not need to know.
+        if !self.unsaid.as_ref().map(send).is_some_and(|sent| sent.is_err_and(full)) {
+            self.unsaid = None;
+        }
+    }
+
+    /// The processes that take this worker's connections over; none if it is to finish them.
+    pub(crate) async fn successors(&mut self) -> Vec<u32> {
+        self.figures.status().await.map(|status| successors(&status, std::process::id())).unwrap_or_default()
+    }
+
+    /// What all workers have.
+    pub(crate) fn figures(&self) -> Rc<Figures> {
+        Rc::clone(&self.figures)
+    }
+}
+
+/// Those of a supervisor's workers that take connections over from one that is to end.
+///
+/// There are none when everything ends, and none for a worker that something else than its supervisor has told to end: its
+/// supervisor's death, which all others have heard of as well.
+fn successors(status: &Status, own: u32) -> Vec<u32> {
+    let drains = |worker: &WorkerStatus| worker.pid == own && worker.state == WorkerState::Draining;
+    if status.state == State::Stopping || !status.workers.iter().any(drains) {
+        return Vec::new();
+    }
+    let serves = |worker: &&WorkerStatus| {
+        worker.pid != own && worker.generation == status.generation && worker.state == WorkerState::Ready
+    };
+    status.workers.iter().filter(serves).map(|worker| worker.pid).collect()
+}
+
+/// What the supervisor knows of its workers, for the page about them.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    supervisor: String,
+    seen: Mutex<Option<(Instant, View)>>,
+}
+
+impl Figures {
+    async fn status(&self) -> Result<Status> {
+        brief_status(self.supervisor.clone(), ANSWER_TIMEOUT).await
+    }
+
+    /// What was so a moment ago. However many look, the supervisor is asked once.
+    pub(crate) async fn look(&self) -> View {
+        let mut seen = self.seen.lock().await;
+        if let Some((_, view)) = seen.as_ref().filter(|(when, _)| when.elapsed() < SHOWN_FOR) {
+            return view.clone();
+        }
+        let view = self.status().await.map(|status| view(&status)).unwrap_or_default();
+        *seen = Some((Instant::now(), view.clone()));
+        view
+    }
+}
+
+fn view(status: &Status) -> View {
+    let serves = |worker: &&WorkerStatus| worker.generation == status.generation;
+    let count = |worker: &WorkerStatus| Count {
+        pid: worker.pid,
+        open: worker.open.unwrap_or_default(),
+        given: worker.handed_off,
+    };
+    let median = status.hand_offs.and_then(|hand_offs| hand_offs.median_us);
+    View {
+        workers: status.workers.iter().filter(serves).map(count).collect(),
+        hand_off_us: median.and_then(|median| u32::try_from(median).ok()).map(f64::from),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const NONE: [u32; 0] = [];
+
+    #[test]
+    fn connections_go_to_workers_that_serve_when_the_supervisor_wants_this_one_to_end() {
+        let successors = |state: &str, workers: &[(u32, u32, &str)]| {
+            let worker = |(pid, generation, state): &(u32, u32, &str)| {
+                json!({"pid": pid, "generation": generation, "state": state, "place": 0, "uptime_s": 1.0, "restarts": 0,
+                    "handed_off": 0})
+            };
+            let status = json!({"state": state, "generation": 2, "workers": workers.iter().map(worker).collect::<Vec<_>>(),
+                "name": "a", "pid": 1, "version": "1", "uptime_s": 1.0, "reloads": 0, "upgrades": 0, "restarts": 0,
+                "listeners": []});
+            successors(&serde_json::from_value(status).unwrap(), 7)
+        };
+        let reloaded = [(7, 1, "draining"), (8, 1, "ready"), (9, 2, "ready"), (10, 2, "starting"), (11, 2, "ready")];
+        assert_eq!(successors("running", &reloaded), [9, 11]);
+        assert_eq!(successors("reloading", &reloaded), [9, 11], "another reload has begun");
+        assert_eq!(successors("upgrading", &reloaded), [9, 11]);
+        assert_eq!(successors("stopping", &reloaded), NONE, "the whole service ends");
+        let hung = [(7, 2, "draining"), (8, 2, "ready"), (9, 2, "draining")];
+        assert_eq!(successors("running", &hung), [8], "this one alone is replaced");
+        assert_eq!(successors("running", &[(7, 2, "draining")]), NONE, "nobody else serves");
+        assert_eq!(
+            successors("running", &[(7, 2, "ready"), (8, 2, "ready")]),
+            NONE,
+            "its supervisor asked for nothing"
+        );
+        assert_eq!(successors("running", &[(8, 2, "ready")]), NONE, "its supervisor does not know of it");
+    }
+}

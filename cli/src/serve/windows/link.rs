@@ -1,0 +1,104 @@
+//! A worker's link to its front: lines of JSON over its standard input and output.
+
+use super::control::{FromWorker, ToWorker, to_line};
+use crate::serve::page::{Count, View};
+use crate::serve::{Told, WorkerOptions};
+use crate::system::{Apart, keep_apart};
+use anyhow::Result;
+use std::cell::RefCell;
+use std::io::Write;
+use std::rc::Rc;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin, stdin};
+
+/// A worker's link to its front.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// A thread reads them, for Windows has no other way to wait for a pipe that is inherited. Nothing at their end.
+    lines: Option<Lines<BufReader<Stdin>>>,
+    is_ready: bool,
+    successors: Vec<u32>,
+    figures: Rc<Figures>,
+    _apart: Apart,
+}
+
+impl Link {
+    /// Opens it.
+    pub(crate) fn open(_: &WorkerOptions) -> Result<Self> {
+        let lines = Some(BufReader::new(stdin()).lines());
+        Ok(Link { lines, is_ready: false, successors: Vec::new(), figures: Rc::default(), _apart: keep_apart()? })
+    }
+
+    /// What it is told next; nothing is lost if this is not awaited to its end.
+    pub(crate) async fn next(&mut self) -> Told {
+        loop {
+            let Some(lines) = &mut self.lines else { return std::future::pending().await };
+            let Ok(Some(line)) = lines.next_line().await else {
+                // The front has ended: nobody else says so.
+                (self.lines, self.successors) = (None, Vec::new());
+                return Told::End;
+            };
+            match serde_json::from_str(&line) {
+                Ok(ToWorker::Info { id, info, envelope }) => match info.parse() {
+                    Ok(info) => return Told::Redeem { id, info, envelope },
+                    Err(error) => say(&FromWorker::Failed { id, why: error.to_string() }),
+                },
+                Ok(ToWorker::Counts { workers }) => drop(self.figures.0.replace(workers)),
+                Ok(ToWorker::Retire { successors }) => {
+                    self.successors = successors;
+                    return Told::End;
+                }
+                Ok(ToWorker::Drain) => {
+                    self.successors.clear();
+                    return Told::End;
+                }
+                Err(error) => {
+                    eprintln!("sharesock: worker {}: a line that makes no sense: {error}", std::process::id())
+                }
+            }
+        }
+    }
+
+    /// Tells what became of a connection that was to be redeemed.
+    pub(crate) fn answer(&mut self, id: u64, redeemed: Result<()>) {
+        say(&match redeemed {
+            Ok(()) => FromWorker::Redeemed { id },
+            Err(error) => FromWorker::Failed { id, why: format!("{error:#}") },
+        });
+    }
+
+    /// Says that this worker serves, and how many connections it has open, and has received from the front.
+    pub(crate) fn say(&mut self, open: u64, received: u64) {
+        if !std::mem::replace(&mut self.is_ready, true) {
+            say(&FromWorker::Ready);
+        }
+        say(&FromWorker::Load { open, received });
+    }
+
+    /// The processes that take this worker's connections over; none if it is to finish them.
+    #[allow(clippy::unused_async)]
+    pub(crate) async fn successors(&mut self) -> Vec<u32> {
+        self.successors.clone()
+    }
+
+    /// What all workers have.
+    pub(crate) fn figures(&self) -> Rc<Figures> {
+        Rc::clone(&self.figures)
+    }
+}
+
+/// What the front has told of its workers, for the page about them.
+#[derive(Debug, Default)]
+pub(crate) struct Figures(RefCell<Vec<Count>>);
+
+impl Figures {
+    #[allow(clippy::unused_async)]
+    pub(crate) async fn look(&self) -> View {
+        View { workers: self.0.borrow().clone(), hand_off_us: None }
+    }
+}
+
+fn say(message: &FromWorker) {
+    // A front that has ended is noticed at standard input.
+    let _ = std::io::stdout().write_all(to_line(message).as_bytes());
+    let _ = std::io::stdout().flush();
+}
