@@ -24,6 +24,7 @@ pub(crate) use control::client::{
 };
 pub(crate) use options::{Load, Options, Pass, Ready, Via, read};
 pub(crate) use spec::{Spec, check_name};
+pub(crate) use takeover::tell_if_candidate;
 pub(crate) use worker::guard::{Options as GuardOptions, run as guard};
 pub(crate) use worker::launch::{MYSELF, Options as LaunchOptions, run as launch};
 pub(crate) use worker::notify::{OPEN, RECEIVED};
@@ -40,7 +41,7 @@ pub(crate) fn run(load: Load) -> Result<ExitCode> {
     let options = match load(&options::command_line()) {
         Ok(options) => options,
         Err(error) => {
-            takeover::tell_if_candidate(&error);
+            tell_if_candidate(&error);
             eprintln!("sharesock: {error:#}");
             return Ok(ExitCode::from(2));
         }
@@ -48,7 +49,7 @@ pub(crate) fn run(load: Load) -> Result<ExitCode> {
     if options.check {
         return check(&options);
     }
-    supervise(options).inspect_err(takeover::tell_if_candidate)
+    supervise(options).inspect_err(tell_if_candidate)
 }
 
 fn supervise(options: Options) -> Result<ExitCode> {

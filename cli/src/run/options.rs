@@ -117,7 +117,7 @@ pub(crate) struct Options {
     /// Begin lines of text with the time. (JSON lines have it always.)
     #[arg(long, env = "SHARESOCK_LOG_TIME")]
     pub(crate) log_time: bool,
-    /// How these options are read anew.
+    /// Reader of these options, for a reload.
     #[arg(skip = Options::load as Load)]
     pub(crate) load: Load,
     /// The server and its arguments.
@@ -125,7 +125,7 @@ pub(crate) struct Options {
     pub(crate) command: Vec<OsString>,
 }
 
-/// What a command line, the environment and the file that they name say now.
+/// Reader of a supervisor's options, from a command line, the environment and a file.
 pub(crate) type Load = fn(&[OsString]) -> Result<Options>;
 
 /// What workers get.
@@ -244,7 +244,7 @@ struct Line {
     options: Options,
 }
 
-/// What this command line of a supervisor, the environment and the file say now.
+/// Options that a command line, the environment and the file give now, with clap's view of them.
 pub(crate) fn read<L: CommandFactory + FromArgMatches>(line: &[OsString]) -> Result<(L, ArgMatches)> {
     let line = with_listeners(line.to_vec(), std::env::var_os(LISTEN))?;
     let line = crate::config::with_file(&L::command(), line)?;
@@ -254,7 +254,7 @@ pub(crate) fn read<L: CommandFactory + FromArgMatches>(line: &[OsString]) -> Res
 }
 
 impl Options {
-    /// What this command line of `run`, the environment and the file say now.
+    /// Options that a command line of `run`, the environment and the file give now.
     pub(crate) fn load(line: &[OsString]) -> Result<Self> {
         read::<Line>(line)?.0.options.checked()
     }

@@ -29,7 +29,7 @@ impl Role {
 }
 
 /// Whether this process is tried, and must tell why it fails; it does so on its standard input.
-pub(super) fn tell_if_candidate(why: &anyhow::Error) {
+pub(crate) fn tell_if_candidate(why: &anyhow::Error) {
     if matches!(Role::from_env(), Ok(Some(Role::Candidate(_)))) {
         if let Ok(input) = std::io::stdin().as_fd().try_clone_to_owned() {
             let _ = writeln!(UnixStream::from(input), "{}", format!("{why:#}").replace('\n', " "));

@@ -95,7 +95,7 @@ pub(crate) enum Outcome {
     Movable(Guest),
 }
 
-/// Why a connection is looked at.
+/// Result of polling a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
     Over,

@@ -14,14 +14,14 @@ const UNTOLD: u64 = 0;
 pub(crate) struct Envelope {
     /// Id of the process that accepted it.
     pub(crate) accepted_by: u32,
-    /// How often it has moved from one worker to another.
+    /// Number of its moves from one worker to another.
     pub(crate) moves: u32,
     /// When it was last handed off, in nanoseconds since 1970: a clock that every process reads alike, on every system.
     pub(crate) sent: u64,
 }
 
 impl Envelope {
-    /// That of a connection that this process accepted, and nobody has moved yet.
+    /// Envelope of a connection that the process with this id accepted, and nobody has moved yet.
     pub(crate) fn bare(accepted_by: u32) -> Self {
         Envelope { accepted_by, moves: 0, sent: UNTOLD }
     }

@@ -76,7 +76,7 @@ pub(crate) struct WorkerOptions {
     supervisor: String,
 }
 
-/// What a worker is told.
+/// Message to a worker.
 #[derive(Debug)]
 enum Told {
     /// To redeem a connection, which has this number.

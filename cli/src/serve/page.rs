@@ -21,7 +21,7 @@ pub(crate) struct Stats {
     pub(crate) requests: Cell<u64>,
 }
 
-/// What one worker has.
+/// Counts of one worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Count {
     pub(crate) pid: u32,
@@ -31,23 +31,23 @@ pub(crate) struct Count {
     pub(crate) given: u64,
 }
 
-/// What all workers had a moment ago.
+/// Figures of all workers, as of a moment ago.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct View {
-    /// Those of the generation that serves.
+    /// Workers of the generation that serves.
     pub(crate) workers: Vec<Count>,
     /// Median of the time that hand-offs take, in microseconds.
     pub(crate) hand_off_us: Option<f64>,
 }
 
-/// What is told of a connection and its worker.
+/// Contents of the page: a connection and its worker.
 #[derive(Debug, Serialize)]
 pub(crate) struct Page<'a> {
     /// Id of the process that accepted this connection.
     accepted_by: u32,
     /// Id of the process that answers.
     served_by: u32,
-    /// How often this connection has moved from one worker to another.
+    /// Number of moves of this connection from one worker to another.
     moves: u32,
     /// Microseconds from the hand-off of this connection to its arrival here; where nobody tells, the median of all.
     hand_off_us: Option<f64>,

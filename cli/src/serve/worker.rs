@@ -78,7 +78,7 @@ pub(super) async fn run(options: WorkerOptions) -> Result<()> {
                     tokio::time::sleep(PAUSE_AFTER_ERROR).await;
                 }
             },
-            // After everything else was looked at once more.
+            // Last: a message or a connection that has arrived comes first.
             () = tokio::task::yield_now(), if is_over => return Ok(()),
             () = sleep_until(wake) => {}
         }
@@ -123,7 +123,7 @@ impl Worker {
         let is_new = guest.envelope.moves == 0;
         self.received += u64::from(is_new);
         self.start(guest);
-        // Whoever gave a new one counts it.
+        // The supervisor counts new connections itself.
         if !is_new {
             self.say();
         }
@@ -171,7 +171,7 @@ impl Worker {
                 }
                 Err(back) => parcel = back,
             }
-            // Others may have taken the place of those who are gone.
+            // Newer workers may have replaced the successors.
             if is_first && *self.phase.borrow() == Phase::Retiring {
                 self.end().await;
             }

@@ -184,13 +184,13 @@ pub(crate) fn status(options: &StatusOf) -> Result<ExitCode> {
     })
 }
 
-/// What the supervisor of this name knows of itself, asked by one of its workers; nothing is held up by that.
+/// Brief status of the supervisor of this name, for one of its workers. Waits without holding up other tasks.
 pub(crate) async fn brief_status(name: String, within: Duration) -> Result<Status> {
     let asked = background::start(move || {
         let stream = folder::call(&open_domain(None)?, Some(&name), within)?.context("the supervisor has ended")?;
         fetch(stream, &Request::Status { lines: 0, brief: true }, within)
     })?;
-    // To reach one that stands still may take for ever.
+    // Connecting to a supervisor that is stopped may block for ever.
     tokio::time::timeout(within, asked).await.context("the supervisor does not answer")??
 }
 

@@ -193,11 +193,11 @@ impl Supervisor {
         let Some(dispatcher) = &mut self.dispatcher else { return };
         dispatcher.pause();
         for listener in plan.listeners.iter().filter(|listener| listener.accepts()) {
-            // A process for each would take its time, and everything is to end.
+            // With a process for each queued connection, the end could take arbitrarily long.
             if plan.options.via != Via::Stdio {
                 dispatcher.accept_queued(listener);
             }
-            // Whoever comes later is refused at once, unless somebody else goes on to listen.
+            // Later clients are refused at once, unless another process goes on to listen.
             if !listener.passed && !self.stored.iter().any(|kept| Rc::ptr_eq(kept, listener)) {
                 let _ = listener.socket().as_socket().shutdown(std::net::Shutdown::Both);
             }
@@ -225,7 +225,7 @@ impl Supervisor {
     }
 
     fn say_serving(&mut self, generation: u32, is_first: bool) {
-        // Whoever reads the one has the other.
+        // Readers of the event find the file.
         self.say_ready();
         let workers = self.machine.pids(generation);
         let (name, pid) = (self.name.clone(), std::process::id());

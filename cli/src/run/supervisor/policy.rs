@@ -6,7 +6,7 @@ use crate::run::options::Policy;
 pub(super) fn order(policy: Policy, turn: usize, open: &[Option<u64>]) -> Vec<usize> {
     let count = open.len().max(1);
     let mut order: Vec<usize> = (0..open.len()).map(|at| (at + turn % count) % count).collect();
-    // Beside a worker that is silent, the counts of the others say nothing about who has least.
+    // While one worker is silent, the counts of the others do not tell which has the fewest.
     if let (Policy::LeastOpen, Some(open)) = (policy, open.iter().copied().collect::<Option<Vec<_>>>()) {
         order.sort_by_key(|at| open.get(*at).copied());
     }

@@ -223,7 +223,7 @@ impl Worker {
         self.plan.options.giving() == Some(Via::Stdio)
     }
 
-    /// What it was given and did not take; it has ended, or is to take nothing more.
+    /// Connections that it was given and did not take, once it has ended or is to take nothing more.
     pub(crate) fn take_back(&mut self, has_ended: bool) -> Vec<Parcel> {
         let parcels = if has_ended { self.link.reclaim() } else { self.link.take_back() };
         self.record.handed_off = self.record.handed_off.saturating_sub(parcels.len() as u64);

@@ -43,7 +43,7 @@ impl Link {
     pub(crate) fn open(options: &WorkerOptions) -> Result<Self> {
         let watch = |kind| signal(kind).context("watching for signals");
         let terminate = watch(SignalKind::terminate())?;
-        // The supervisor passes on what it does not need; it ends nobody here.
+        // The supervisor forwards these signals; by default they would end this process.
         [SignalKind::user_defined1(), SignalKind::user_defined2()]
             .into_iter()
             .try_for_each(|kind| watch(kind).map(drop))?;
@@ -52,7 +52,7 @@ impl Link {
         notify.connect(given("NOTIFY_SOCKET")?).context("reaching the supervisor")?;
         let accepts = given("SHARESOCK_SUPERVISOR")?.parse::<Process>()?.pid();
         let input = std::os::unix::net::UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
-        // Where connections are handed off, this is no socket.
+        // With `--via hand-off`, standard input is no socket.
         let input = match input.local_addr() {
             Ok(_) => {
                 input.set_nonblocking(true)?;
@@ -64,7 +64,7 @@ impl Link {
         Ok(Link { terminate, input, read: Vec::new(), notify, unsaid: None, accepts, figures })
     }
 
-    /// What it is told next; nothing is lost if this is not awaited to its end.
+    /// The next message. Cancel safe.
     pub(crate) async fn next(&mut self) -> Told {
         loop {
             if let Some((info, rest)) = self.read.split_at_checked(INFO) {
@@ -122,13 +122,13 @@ impl Link {
         self.figures.status().await.map(|status| successors(&status, std::process::id())).unwrap_or_default()
     }
 
-    /// What all workers have.
+    /// Figures of all workers.
     pub(crate) fn figures(&self) -> Rc<Figures> {
         Rc::clone(&self.figures)
     }
 }
 
-/// Those of a supervisor's workers that take connections over from one that is to end.
+/// Workers that take connections over from one that is to end, by its supervisor's status.
 ///
 /// There are none when everything ends, and none for a worker that something else than its supervisor has told to end: its
 /// supervisor's death, which all others have heard of as well.
@@ -143,7 +143,7 @@ fn successors(status: &Status, own: u32) -> Vec<u32> {
     status.workers.iter().filter(serves).map(|worker| worker.pid).collect()
 }
 
-/// What the supervisor knows of its workers, for the page about them.
+/// Figures of all workers, as their supervisor tells them, for the page.
 #[derive(Debug)]
 pub(crate) struct Figures {
     supervisor: String,
@@ -155,7 +155,7 @@ impl Figures {
         brief_status(self.supervisor.clone(), ANSWER_TIMEOUT).await
     }
 
-    /// What was so a moment ago. However many look, the supervisor is asked once.
+    /// Figures of a moment ago. However many clients look, the supervisor is asked once.
     pub(crate) async fn look(&self) -> View {
         let mut seen = self.seen.lock().await;
         if let Some((_, view)) = seen.as_ref().filter(|(when, _)| when.elapsed() < SHOWN_FOR) {

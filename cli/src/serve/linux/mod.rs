@@ -41,7 +41,7 @@ pub(crate) struct Options {
     run: run::Options,
 }
 
-/// What is asked for on a command line of `serve`.
+/// The command line of `serve` alone.
 #[derive(Debug, Parser)]
 #[command(name = "serve")]
 struct Line {
@@ -122,6 +122,6 @@ fn load(line: &[OsString]) -> Result<run::Options> {
 
 /// Serves until a signal or a command ends it.
 pub(crate) fn run(given: &Options) -> Result<ExitCode> {
-    given.site.check()?;
+    given.site.check().inspect_err(run::tell_if_candidate)?;
     run::run(load)
 }

@@ -28,7 +28,7 @@ impl Link {
         Ok(Link { lines, is_ready: false, successors: Vec::new(), figures: Rc::default(), _apart: keep_apart()? })
     }
 
-    /// What it is told next; nothing is lost if this is not awaited to its end.
+    /// The next message. Cancel safe.
     pub(crate) async fn next(&mut self) -> Told {
         loop {
             let Some(lines) = &mut self.lines else { return std::future::pending().await };
@@ -80,13 +80,13 @@ impl Link {
         self.successors.clone()
     }
 
-    /// What all workers have.
+    /// Figures of all workers.
     pub(crate) fn figures(&self) -> Rc<Figures> {
         Rc::clone(&self.figures)
     }
 }
 
-/// What the front has told of its workers, for the page about them.
+/// Figures of all workers, as the front has told them, for the page.
 #[derive(Debug, Default)]
 pub(crate) struct Figures(RefCell<Vec<Count>>);
 

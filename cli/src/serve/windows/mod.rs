@@ -34,10 +34,10 @@ pub(crate) struct Options {
     /// Which worker gets a connection.
     #[arg(long, value_enum, default_value_t = Policy::LeastOpen)]
     policy: Policy,
-    /// How a connection is given to a worker.
+    /// Way in which a connection is given to a worker.
     #[arg(long, value_enum, default_value_t = Via::HandOff)]
     via: Via,
-    /// How long workers may take to finish when they are replaced or ended, in seconds.
+    /// Time in which workers must finish when they are replaced or ended, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     drain_timeout: u64,
     /// Write the bound addresses and process ids to this file, as JSON, when all workers are ready.
@@ -60,7 +60,7 @@ enum Policy {
     RoundRobin,
 }
 
-/// How a connection is given to a worker.
+/// Way in which a connection is given to a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Via {
     /// In one message.

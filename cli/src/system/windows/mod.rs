@@ -55,7 +55,7 @@ pub(crate) fn set_apart(command: &mut tokio::process::Command) {
     command.creation_flags(0x200);
 }
 
-/// What keeps a child apart.
+/// Handlers that keep a child apart.
 pub(crate) type Apart = (CtrlBreak, CtrlClose, CtrlShutdown);
 
 /// While what this returns lives, what the console tells every process on it does not end this one: its front hears it,
