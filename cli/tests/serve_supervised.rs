@@ -156,6 +156,28 @@ fn nothing_is_lost_under_load_while_workers_and_supervisor_are_replaced() {
     }
 }
 
+#[test]
+fn a_worker_that_somebody_else_ends_finishes_what_it_has_taken_and_the_rest_goes_to_others() {
+    for via in ["hand-off", "info"] {
+        let server = with_big_file(&["--via", via, "--policy", "round-robin"]);
+        let mut slow = downloading(&server);
+        let mut other = server.client();
+        let serves = other.get("/hello.txt").worker();
+        let ended = *workers(&server).iter().find(|pid| **pid != serves).unwrap();
+        signal_process(ended, Signal::TERM);
+        // Every other one is given to the worker that takes nothing more.
+        let mut clients: Vec<_> = (0..10).map(|_| server.client()).collect();
+        clients.iter_mut().for_each(|client| client.send("GET /hello.txt HTTP/1.1\r\nHost: x\r\n\r\n").unwrap());
+        let body = slow.response().unwrap();
+        assert!(body.worker() == ended && body.body == content());
+        for client in &mut clients {
+            assert_eq!(client.response().unwrap().text(), "hello\n");
+        }
+        assert_eq!(other.get("/hello.txt").worker(), serves, "its connection stays where it is");
+        until("the worker's end", || !lives(ended));
+    }
+}
+
 /// Sets it when it is dropped.
 struct Over<'a>(&'a AtomicBool);
 

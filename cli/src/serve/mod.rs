@@ -81,8 +81,17 @@ pub(crate) struct WorkerOptions {
 enum Told {
     /// To redeem a connection, which has this number.
     Redeem { id: u64, info: ProtocolInfo, envelope: Envelope },
-    /// To end: when it has handed its connections over to others, if there are any, or else has finished them.
+    /// To end.
     End,
+}
+
+/// Way in which a worker ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Ending {
+    /// Processes that take its connections over; none if it is to finish them.
+    successors: Vec<u32>,
+    /// Whether it still takes what it was given; if not, others get that.
+    takes: bool,
 }
 
 /// What a worker process does.

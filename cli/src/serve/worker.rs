@@ -6,7 +6,7 @@ use super::files::Site;
 use super::page::Stats;
 use super::successors::Successors;
 use super::system::Link;
-use super::{Told, WorkerOptions};
+use super::{Ending, Told, WorkerOptions};
 use crate::domain::open_domain;
 use anyhow::Result;
 use sharesock::{Endpoint, Parcel, ProtocolInfo};
@@ -37,6 +37,8 @@ struct Worker {
     received: u64,
     drain_timeout: Duration,
     deadline: Option<Instant>,
+    /// Whether connections are still taken.
+    takes: bool,
 }
 
 /// Works until everything is finished, after it was told to end.
@@ -59,6 +61,7 @@ pub(super) async fn run(options: WorkerOptions) -> Result<()> {
         received: 0,
         drain_timeout: Duration::try_from_secs_f64(options.drain_timeout)?,
         deadline: None,
+        takes: true,
     };
     worker.say();
     loop {
@@ -66,12 +69,12 @@ pub(super) async fn run(options: WorkerOptions) -> Result<()> {
         let is_over = worker.deadline.is_some() && worker.open() == 0 && worker.successors.outstanding() == 0;
         tokio::select! {
             biased;
-            told = worker.link.next() => worker.obey(told).await,
+            told = worker.link.next(), if worker.takes => worker.obey(told).await,
             Some((moved, open)) = ended.recv() => {
                 drop(open);
                 worker.close(moved).await;
             }
-            parcel = parcels.receive() => match parcel {
+            parcel = parcels.receive(), if worker.takes => match parcel {
                 Ok(parcel) => worker.receive(parcel),
                 Err(error) => {
                     eprintln!("sharesock: worker {}: {error}", std::process::id());
@@ -107,7 +110,8 @@ impl Worker {
     /// Begins to end, or goes on with it, with those who serve by now.
     async fn end(&mut self) {
         self.deadline.get_or_insert(Instant::now() + self.drain_timeout);
-        let successors = self.link.successors().await;
+        let Ending { successors, takes } = self.link.ending().await;
+        self.takes &= takes;
         let phase = if successors.is_empty() { Phase::Draining } else { Phase::Retiring };
         self.successors.replace(&successors);
         self.phase.send_replace(phase);

@@ -4,7 +4,7 @@
 use crate::run::{OPEN, RECEIVED, brief_status};
 use crate::serve::envelope::Envelope;
 use crate::serve::page::{Count, View};
-use crate::serve::{Told, WorkerOptions};
+use crate::serve::{Ending, Told, WorkerOptions};
 use crate::status::{State, Status, WorkerState, WorkerStatus};
 use anyhow::{Context, Result};
 use sharesock::{Process, ProtocolInfo};
@@ -117,9 +117,10 @@ impl Link {
         }
     }
 
-    /// The processes that take this worker's connections over; none if it is to finish them.
-    pub(crate) async fn successors(&mut self) -> Vec<u32> {
-        self.figures.status().await.map(|status| successors(&status, std::process::id())).unwrap_or_default()
+    /// The way in which this worker ends, by its supervisor's word; one that does not answer is dead.
+    pub(crate) async fn ending(&mut self) -> Ending {
+        let dead = Ending { successors: Vec::new(), takes: true };
+        self.figures.status().await.map_or(dead, |status| ending(&status, std::process::id()))
     }
 
     /// Figures of all workers.
@@ -128,19 +129,18 @@ impl Link {
     }
 }
 
-/// Workers that take connections over from one that is to end, by its supervisor's status.
+/// The way in which the worker with this id ends, by its supervisor's status.
 ///
-/// There are none when everything ends, and none for a worker that something else than its supervisor has told to end: its
-/// supervisor's death, which all others have heard of as well.
-fn successors(status: &Status, own: u32) -> Vec<u32> {
-    let drains = |worker: &WorkerStatus| worker.pid == own && worker.state == WorkerState::Draining;
-    if status.state == State::Stopping || !status.workers.iter().any(drains) {
-        return Vec::new();
-    }
-    let serves = |worker: &&WorkerStatus| {
-        worker.pid != own && worker.generation == status.generation && worker.state == WorkerState::Ready
-    };
-    status.workers.iter().filter(serves).map(|worker| worker.pid).collect()
+/// One that its supervisor has not asked to end takes nothing more, and finishes what it has. Somebody else has sent it the signal,
+/// or the kernel has, for its parent has died and a candidate goes on; then all others were sent it as well.
+fn ending(status: &Status, own: u32) -> Ending {
+    let everything = status.state == State::Stopping;
+    let known = status.workers.iter().find(|worker| worker.pid == own);
+    let asked = known.map(|own| everything || own.state == WorkerState::Draining);
+    let serves = |worker: &&WorkerStatus| worker.generation == status.generation && worker.state == WorkerState::Ready;
+    let others = status.workers.iter().filter(serves).map(|worker| worker.pid);
+    let successors = if asked == Some(true) && !everything { others.collect() } else { Vec::new() };
+    Ending { successors, takes: asked != Some(false) }
 }
 
 /// Figures of all workers, as their supervisor tells them, for the page.
@@ -186,11 +186,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const NONE: [u32; 0] = [];
-
     #[test]
     fn connections_go_to_workers_that_serve_when_the_supervisor_wants_this_one_to_end() {
-        let successors = |state: &str, workers: &[(u32, u32, &str)]| {
+        let ending = |state: &str, workers: &[(u32, u32, &str)]| {
             let worker = |(pid, generation, state): &(u32, u32, &str)| {
                 json!({"pid": pid, "generation": generation, "state": state, "place": 0, "uptime_s": 1.0, "restarts": 0,
                     "handed_off": 0})
@@ -198,21 +196,24 @@ mod tests {
             let status = json!({"state": state, "generation": 2, "workers": workers.iter().map(worker).collect::<Vec<_>>(),
                 "name": "a", "pid": 1, "version": "1", "uptime_s": 1.0, "reloads": 0, "upgrades": 0, "restarts": 0,
                 "listeners": []});
-            successors(&serde_json::from_value(status).unwrap(), 7)
+            let Ending { successors, takes } = ending(&serde_json::from_value(status).unwrap(), 7);
+            (successors, takes)
         };
         let reloaded = [(7, 1, "draining"), (8, 1, "ready"), (9, 2, "ready"), (10, 2, "starting"), (11, 2, "ready")];
-        assert_eq!(successors("running", &reloaded), [9, 11]);
-        assert_eq!(successors("reloading", &reloaded), [9, 11], "another reload has begun");
-        assert_eq!(successors("upgrading", &reloaded), [9, 11]);
-        assert_eq!(successors("stopping", &reloaded), NONE, "the whole service ends");
         let hung = [(7, 2, "draining"), (8, 2, "ready"), (9, 2, "draining")];
-        assert_eq!(successors("running", &hung), [8], "this one alone is replaced");
-        assert_eq!(successors("running", &[(7, 2, "draining")]), NONE, "nobody else serves");
-        assert_eq!(
-            successors("running", &[(7, 2, "ready"), (8, 2, "ready")]),
-            NONE,
-            "its supervisor asked for nothing"
-        );
-        assert_eq!(successors("running", &[(8, 2, "ready")]), NONE, "its supervisor does not know of it");
+        let unasked = [(7, 2, "ready"), (8, 2, "ready")];
+        for (state, workers, expected, why) in [
+            ("running", &reloaded[..], (vec![9, 11], true), "newer workers serve"),
+            ("reloading", &reloaded, (vec![9, 11], true), "another reload has begun"),
+            ("upgrading", &reloaded, (vec![9, 11], true), "the supervisor is being replaced"),
+            ("stopping", &reloaded, (vec![], true), "the whole service ends"),
+            ("running", &hung, (vec![8], true), "this one alone is replaced"),
+            ("running", &hung[..1], (vec![], true), "nobody else serves"),
+            ("running", &unasked, (vec![], false), "its supervisor has not asked"),
+            ("stopping", &unasked, (vec![], true), "it will be asked"),
+            ("running", &unasked[1..], (vec![], true), "its supervisor does not know of it"),
+        ] {
+            assert_eq!(ending(state, workers), expected, "{why}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::control::{FromWorker, ToWorker, to_line};
 use crate::serve::page::{Count, View};
-use crate::serve::{Told, WorkerOptions};
+use crate::serve::{Ending, Told, WorkerOptions};
 use crate::system::{Apart, keep_apart};
 use anyhow::Result;
 use std::cell::RefCell;
@@ -74,10 +74,10 @@ impl Link {
         say(&FromWorker::Load { open, received });
     }
 
-    /// The processes that take this worker's connections over; none if it is to finish them.
+    /// The way in which this worker ends.
     #[allow(clippy::unused_async)]
-    pub(crate) async fn successors(&mut self) -> Vec<u32> {
-        self.successors.clone()
+    pub(crate) async fn ending(&mut self) -> Ending {
+        Ending { successors: self.successors.clone(), takes: true }
     }
 
     /// Figures of all workers.
