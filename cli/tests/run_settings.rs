@@ -1,4 +1,4 @@
-//! What workers are started with beside their command: directory, environment, user, umask and limits.
+//! Settings of workers beside their command: directory, environment, user, umask and limits.
 #![cfg(target_os = "linux")]
 
 mod running;

@@ -86,7 +86,7 @@ pub(crate) struct Options {
     pub(crate) stop_timeout: Duration,
     #[command(flatten)]
     setting: SettingOptions,
-    /// What these say now.
+    /// Resolved settings.
     #[arg(skip)]
     pub(crate) settings: Settings,
     /// Failures in a row of one worker, each within ten seconds of its start, after which everything is shut down if no other

@@ -1,4 +1,4 @@
-//! What workers are started with beside their command: directory, environment, user, umask and limits.
+//! Settings of workers beside their command: directory, environment, user, umask and limits.
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist, setgid, setgroups, setuid};
@@ -31,7 +31,7 @@ const LIMITS: [(&str, Resource); 16] = [
     ("stack", Resource::Stack),
 ];
 
-/// Options of it.
+/// Options that give them.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct SettingOptions {
     /// Working directory of workers; symbolic links in it are followed anew at each reload.
@@ -59,10 +59,10 @@ pub(crate) struct SettingOptions {
     limit: Vec<(String, Option<u64>)>,
 }
 
-/// Names and values.
+/// Variables by name.
 type Variables = Vec<(String, String)>;
 
-/// What the options say, with users, links and files resolved.
+/// Settings, with users, links and files resolved.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) chdir: Option<PathBuf>,
@@ -78,7 +78,7 @@ pub(crate) struct Rights {
     limits: Vec<(String, Option<u64>)>,
 }
 
-/// Who workers run as.
+/// User and groups that workers run as.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub(crate) user: u32,
@@ -105,7 +105,7 @@ impl SettingOptions {
         Ok(Settings { chdir, env, rights: Rights { identity, umask: self.umask, limits: self.limit.clone() } })
     }
 
-    /// Who workers run as, if that is not who this process runs as, and the variables that say so.
+    /// User and groups that workers run as, if these are not this process's own, and variables of that user.
     fn identity(&self) -> Result<(Option<Identity>, Variables)> {
         if self.user.is_none() && self.group.is_none() {
             return Ok((None, Vec::new()));

@@ -97,7 +97,7 @@ impl Field {
     }
 }
 
-/// What stands before the last failure.
+/// Title of the last failure.
 pub(crate) fn failure(status: &Status) -> String {
     let ago = |age| format!(" {} ago", units::duration(age));
     format!("last failure{}: ", status.last_failure_age_s.map(ago).unwrap_or_default())

@@ -148,7 +148,7 @@ async fn request(mut stream: UnixStream) -> Result<(Request, Client), Option<(An
     }
 }
 
-/// What is done while an answer takes long: how it goes is told, and the supervisor looked at.
+/// Actions while an answer takes long: telling how it goes, and looking whether the supervisor lives.
 pub(crate) type Meanwhile<'a> = (&'a mut dyn FnMut(&str), &'a mut dyn FnMut() -> Result<()>);
 
 /// Asks a supervisor, and waits for its last word: for so long, or, if something is to be done meanwhile, as long as it lives.

@@ -85,7 +85,7 @@ pub(crate) struct Counts {
     pub(crate) is_short: bool,
 }
 
-/// What failed, and when.
+/// A failure, with its time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LastFailure {
     pub(crate) why: String,

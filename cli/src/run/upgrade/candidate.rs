@@ -71,7 +71,7 @@ impl Drop for Candidate {
 /// A program to become.
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
-    /// What it is started as.
+    /// Name that it is started by, its first argument.
     name: OsString,
 }
 
@@ -80,7 +80,7 @@ impl Program {
         Program { name: path.clone().into(), path }
     }
 
-    /// What this program was started as, looked for again: by its path, whose links are followed anew, or along `PATH`.
+    /// This program, looked for again as it was started: by its path, whose links are followed anew, or along `PATH`.
     pub(crate) fn again() -> Result<Self> {
         let can_run = |path: &PathBuf| path.is_file() && access(path, Access::EXEC_OK).is_ok();
         let name = std::env::args_os().next().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! What the old supervisor leaves to the program that it becomes: its descriptors stay open, and a file tells what they are.
+//! The legacy of the old supervisor to the program that it becomes: descriptors that stay open, and a file that tells what
+//! they are.
 
 use super::handover::{Handover, HandoverState, Label};
 use crate::run::control::folder::Folder;
@@ -15,7 +16,7 @@ use std::os::unix::net::UnixStream;
 /// Everything, as it came through exec.
 pub(crate) struct Legacy {
     pub(crate) handover: Handover,
-    /// What workers print to: held, for a pipe without a reader ends who writes to it.
+    /// Pipes that workers print to: held, for one without a reader ends who writes to it.
     pub(crate) pipes: Vec<OwnedFd>,
     /// The stream to the candidate, which goes on should this process end.
     pub(crate) candidate: UnixStream,
