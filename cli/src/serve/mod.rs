@@ -80,7 +80,7 @@ pub(crate) struct WorkerOptions {
 #[derive(Debug)]
 enum Told {
     /// To redeem a connection, which has this number.
-    Redeem { id: u64, info: ProtocolInfo, envelope: Envelope },
+    Redeem { id: u64, info: Result<ProtocolInfo>, envelope: Envelope },
     /// To end.
     End,
 }

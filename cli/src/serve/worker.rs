@@ -99,7 +99,7 @@ impl Worker {
         match told {
             Told::Redeem { id, info, envelope } => {
                 self.received += 1;
-                let redeemed = self.redeem(&info, envelope).map(|guest| self.start(guest));
+                let redeemed = info.and_then(|info| self.redeem(&info, envelope)).map(|guest| self.start(guest));
                 self.link.answer(id, redeemed);
                 self.say();
             }

@@ -18,6 +18,8 @@ use tokio::sync::Mutex;
 
 /// Bytes of a protocol info on standard input.
 const INFO: usize = 628;
+/// Most of them that are read in one go.
+const INFOS_AT_ONCE: usize = 16;
 /// Time for the supervisor's answer; one that does not give it is taken for dead.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for which an answer is shown to those who look at the page.
@@ -27,7 +29,7 @@ const SHOWN_FOR: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Link {
     terminate: Signal,
-    /// Infos, if connections come so, and what was read of the next one.
+    /// Infos, with `--via info`, and what was read of the next ones.
     input: Option<UnixStream>,
     read: Vec<u8>,
     notify: UnixDatagram,
@@ -61,20 +63,16 @@ impl Link {
             Err(_) => None,
         };
         let figures = Rc::new(Figures { supervisor: options.supervisor.clone(), seen: Mutex::default() });
-        Ok(Link { terminate, input, read: Vec::new(), notify, unsaid: None, accepts, figures })
+        let read = Vec::with_capacity(INFOS_AT_ONCE * INFO);
+        Ok(Link { terminate, input, read, notify, unsaid: None, accepts, figures })
     }
 
     /// The next message. Cancel safe.
     pub(crate) async fn next(&mut self) -> Told {
         loop {
-            if let Some((info, rest)) = self.read.split_at_checked(INFO) {
-                let (info, rest) = (ProtocolInfo::from_bytes(info), rest.to_vec());
-                self.read = rest;
-                match info {
-                    Ok(info) => return Told::Redeem { id: 0, info, envelope: Envelope::bare(self.accepts) },
-                    Err(error) => eprintln!("sharesock: an info that makes no sense: {error}"),
-                }
-                continue;
+            if let Some(info) = self.read.get(..INFO).map(ProtocolInfo::from_bytes) {
+                self.read.drain(..INFO);
+                return Told::Redeem { id: 0, info: info.map_err(Into::into), envelope: Envelope::bare(self.accepts) };
             }
             let input = async {
                 match &mut self.input {
@@ -195,7 +193,7 @@ mod tests {
             };
             let status = json!({"state": state, "generation": 2, "workers": workers.iter().map(worker).collect::<Vec<_>>(),
                 "name": "a", "pid": 1, "version": "1", "uptime_s": 1.0, "reloads": 0, "upgrades": 0, "restarts": 0,
-                "listeners": []});
+                "wanted": 2, "ready": 2, "failed_reloads": 0, "failed_upgrades": 0, "connections_cut": 0, "listeners": []});
             let Ending { successors, takes } = ending(&serde_json::from_value(status).unwrap(), 7);
             (successors, takes)
         };

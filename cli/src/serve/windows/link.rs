@@ -38,10 +38,9 @@ impl Link {
                 return Told::End;
             };
             match serde_json::from_str(&line) {
-                Ok(ToWorker::Info { id, info, envelope }) => match info.parse() {
-                    Ok(info) => return Told::Redeem { id, info, envelope },
-                    Err(error) => say(&FromWorker::Failed { id, why: error.to_string() }),
-                },
+                Ok(ToWorker::Info { id, info, envelope }) => {
+                    return Told::Redeem { id, info: info.parse().map_err(anyhow::Error::from), envelope };
+                }
                 Ok(ToWorker::Counts { workers }) => drop(self.figures.0.replace(workers)),
                 Ok(ToWorker::Retire { successors }) => {
                     self.successors = successors;
