@@ -246,11 +246,12 @@ fn mistakes_on_the_command_line_are_explained() {
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     for (options, code, says) in [
-        (&["serve"][..], 2, "--files"),
+        (&["serve"][..], 2, "no folder is named"),
+        (&["serve", ".", "--files", "."], 2, "cannot be used with"),
         (&["serve", "--files", ".", "--listen", "8080"], 2, "HOST:PORT"),
         (&["serve", "--files", ".", "--workers", "0"], 2, "--workers"),
         (&["serve", "--files", ".", "--policy", "best"], 2, "least-open"),
-        (&["serve", "--files", "/no/such/folder"], 1, "is not a folder"),
+        (&["serve", "/no/such/folder"], 2, "is not a folder"),
         (&["serve", "--files", ".", "--domain", "/no/such/place"], 1, "creating the domain's directory"),
         (&["serve", "--files", ".", "--listen", "unix:/etc/passwd"], 1, "is a file, not a socket"),
     ] {

@@ -117,6 +117,9 @@ pub(crate) struct Options {
     /// Begin lines of text with the time. (JSON lines have it always.)
     #[arg(long, env = "SHARESOCK_LOG_TIME")]
     pub(crate) log_time: bool,
+    /// Whether what it serves can be looked at with a browser.
+    #[arg(skip)]
+    pub(crate) is_web: bool,
     /// Reader of these options, for a reload.
     #[arg(skip = Options::load as Load)]
     pub(crate) load: Load,

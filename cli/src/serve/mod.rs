@@ -24,7 +24,7 @@ use anyhow::{Context, Result};
 use envelope::Envelope;
 use sharesock::ProtocolInfo;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -32,31 +32,42 @@ use std::time::Duration;
 #[derive(Debug, Clone, clap::Args)]
 struct SiteOptions {
     /// The folder to serve.
-    #[arg(long, value_name = "DIR")]
-    files: PathBuf,
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// The same, as an option.
+    #[arg(long, value_name = "DIR", conflicts_with = "folder")]
+    files: Option<PathBuf>,
     /// Also serve and list files and folders whose names begin with a dot (`.well-known` always is).
     #[arg(long)]
     hidden: bool,
-    /// Leave the header `x-sharesock-worker`, the id of the process that served, out of responses.
+    /// Serve a page about the workers at `/_sharesock/`, and as JSON at `/_sharesock/status.json`.
     #[arg(long)]
-    no_worker_header: bool,
+    status_page: bool,
+    /// Name the process that served in each response, as `x-sharesock-worker`.
+    #[arg(long)]
+    worker_header: bool,
 }
 
 impl SiteOptions {
-    /// Refuses what is no folder.
-    fn check(&self) -> Result<()> {
-        let files = &self.files;
-        anyhow::ensure!(files.is_dir(), "{} is not a folder: name one with --files", files.display());
-        Ok(())
+    /// The folder that is named.
+    ///
+    /// # Errors
+    /// None is, or it is no folder.
+    fn root(&self) -> Result<&Path> {
+        let root = self.folder.as_deref().or(self.files.as_deref());
+        let root = root.context("no folder is named: give one, as in `sharesock serve .`")?;
+        anyhow::ensure!(root.is_dir(), "{} is not a folder", root.display());
+        Ok(root)
     }
 
     /// The words of a worker's command line, for a worker with this time to drain.
-    fn worker(&self, drain_timeout: Duration) -> Vec<OsString> {
-        let mut words: Vec<OsString> = vec!["serve-worker".into(), "--files".into(), self.files.clone().into()];
+    fn worker(&self, drain_timeout: Duration) -> Result<Vec<OsString>> {
+        let mut words: Vec<OsString> = vec!["serve-worker".into(), "--files".into(), self.root()?.into()];
         words.extend(self.hidden.then(|| "--hidden".into()));
-        words.extend(self.no_worker_header.then(|| "--no-worker-header".into()));
+        words.extend(self.status_page.then(|| "--status-page".into()));
+        words.extend(self.worker_header.then(|| "--worker-header".into()));
         words.extend(["--drain-timeout".into(), drain_timeout.as_secs_f64().to_string().into()]);
-        words
+        Ok(words)
     }
 }
 

@@ -43,7 +43,6 @@ struct Worker {
 
 /// Works until everything is finished, after it was told to end.
 pub(super) async fn run(options: WorkerOptions) -> Result<()> {
-    options.site.check()?;
     // Before anybody can reach this process: it may be told to end at once.
     let link = Link::open(&options)?;
     let endpoint = Endpoint::open(&open_domain(None)?)?;
@@ -51,7 +50,7 @@ pub(super) async fn run(options: WorkerOptions) -> Result<()> {
     let stats = Stats { generation: options.generation, ..Stats::default() };
     let (done, mut ended) = mpsc::unbounded_channel();
     let mut worker = Worker {
-        site: Rc::new(Site::new(options.site, stats, link.figures())),
+        site: Rc::new(Site::new(&options.site, stats, link.figures())?),
         successors: Successors::new(endpoint.clone()),
         endpoint,
         link,

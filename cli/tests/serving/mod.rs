@@ -32,7 +32,7 @@ impl Server {
         std::fs::write(folder.path().join("www/hello.txt"), "hello\n").unwrap();
         prepare(&folder.path().join("www"));
         let mut child = Command::new(env!("CARGO_BIN_EXE_sharesock"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--json", "--files"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--json", "--status-page", "--worker-header", "--files"])
             .arg(folder.path().join("www"))
             .arg("--domain")
             .arg(folder.path().join("domain"))

@@ -147,8 +147,10 @@ impl Listener {
         Some(address)
     }
 
-    pub(crate) fn report(&self) -> Report {
-        Report::Listening { name: self.spec.name.clone(), address: self.address.clone() }
+    /// Where it listens; `is_web` when a browser can look at that.
+    pub(crate) fn report(&self, is_web: bool) -> Report {
+        let url = self.reached_at().filter(|_| is_web).map(|address| format!("http://{address}/"));
+        Report::Listening { name: self.spec.name.clone(), address: self.address.clone(), url }
     }
 
     /// What of its host is not listened on, in words.

@@ -15,6 +15,8 @@ pub(crate) enum Report {
     Listening {
         name: String,
         address: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
     },
     /// Metrics are answered for there.
     Metrics {
@@ -179,7 +181,8 @@ impl Reporter {
 
 fn text(report: &Report) -> Option<String> {
     Some(match report {
-        Report::Listening { name, address } => format!("{name} listens on {address}"),
+        Report::Listening { name, url: Some(url), .. } => format!("{name} is served at {url}"),
+        Report::Listening { name, address, .. } => format!("{name} listens on {address}"),
         Report::Metrics { address } => format!("metrics at {address}"),
         Report::Ready { name, pid, workers, .. } => {
             format!("{name} is ready: supervisor {pid}, {}; SIGHUP reloads, SIGTERM ends", pids(workers))

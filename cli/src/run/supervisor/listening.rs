@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 impl Supervisor {
     pub(super) fn say_listening(&self, listener: &Listener) {
-        self.reporter.say(&listener.report());
+        self.reporter.say(&listener.report(self.options().is_web));
         listener.partly().into_iter().for_each(|why| self.reporter.trouble(&why));
     }
 

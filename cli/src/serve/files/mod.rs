@@ -16,6 +16,7 @@ use super::SiteOptions;
 use super::envelope::Envelope;
 use super::page::{self, Page, Stats};
 use super::system::Figures;
+use anyhow::Result;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -51,17 +52,19 @@ pub(crate) struct Site {
     /// Parts several ranges of a file: nobody who writes files knows it.
     boundary: String,
     hidden: bool,
+    status_page: bool,
     worker_header: Option<HeaderValue>,
     pub(crate) stats: Stats,
     figures: Rc<Figures>,
 }
 
 impl Site {
-    pub(crate) fn new(options: SiteOptions, stats: Stats, figures: Rc<Figures>) -> Self {
-        let SiteOptions { files: root, hidden, no_worker_header } = options;
-        let worker_header = (!no_worker_header).then(|| HeaderValue::from(std::process::id()));
+    pub(crate) fn new(options: &SiteOptions, stats: Stats, figures: Rc<Figures>) -> Result<Self> {
+        let worker_header = options.worker_header.then(|| HeaderValue::from(std::process::id()));
         let boundary = format!("sharesock-{:016x}", RandomState::new().hash_one(0));
-        Site { root, apart: Apart::new(), boundary, hidden, worker_header, stats, figures }
+        let SiteOptions { hidden, status_page, .. } = *options;
+        let root = options.root()?.to_owned();
+        Ok(Site { root, apart: Apart::new(), boundary, hidden, status_page, worker_header, stats, figures })
     }
 }
 
@@ -117,8 +120,8 @@ async fn respond<B>(
     }
     let page = async || Page::new(&site.stats, site.figures.look().await, envelope, took_us);
     match request.uri().path() {
-        "/_sharesock/" | "/_sharesock" => Ok(page::html(&page().await)),
-        "/_sharesock/status.json" => Ok(page::json(&page().await)),
+        "/_sharesock/" | "/_sharesock" if site.status_page => Ok(page::html(&page().await)),
+        "/_sharesock/status.json" if site.status_page => Ok(page::json(&page().await)),
         path => found(site, request, Target::parse(path, site.hidden)?).await,
     }
 }

@@ -23,9 +23,9 @@ const DECIDED: [&str; 8] =
 #[group(skip)]
 #[command(
     mut_args(fit),
-    after_help = "Examples:\n  sharesock serve --files .\n  \
-    sharesock serve --listen 127.0.0.1:8080 --listen unix:/run/site.sock --workers 4 --files /srv/www\n  \
-    sharesock serve --listen 127.0.0.1:0 --ready-file ready.json --files .\n\n\
+    after_help = "Examples:\n  sharesock serve .\n  \
+    sharesock serve --listen 127.0.0.1:8080 --listen unix:/run/site.sock --workers 4 /srv/www\n  \
+    sharesock serve --listen 127.0.0.1:0 --ready-file ready.json --status-page .\n\n\
     A supervisor as `sharesock run` is one: `status`, `top`, `reload`, `upgrade` and `stop` work with it. Connections that \
     are idle at a reload move to the new workers.\n\
     Signals: SIGTERM, SIGINT and SIGQUIT drain and end, a second one ends at once; SIGHUP replaces the workers without losing \
@@ -112,16 +112,15 @@ fn load(line: &[OsString]) -> Result<run::Options> {
     let Options { site, mut run } = options;
     let name = run.name.get_or_insert_with(|| "serve".to_owned()).clone();
     run.listen = with_names(run.listen);
-    (run.pass, run.ready, run.load) = (Pass::Connection, Ready::Notify, load);
+    (run.pass, run.ready, run.load, run.is_web) = (Pass::Connection, Ready::Notify, load, true);
     // The running program itself, also when its file was replaced.
     run.command = vec![run::MYSELF.into()];
-    run.command.extend(site.worker(run.stop_timeout));
+    run.command.extend(site.worker(run.stop_timeout)?);
     run.command.extend(["--supervisor".into(), name.into()]);
     run.checked()
 }
 
 /// Serves until a signal or a command ends it.
-pub(crate) fn run(given: &Options) -> Result<ExitCode> {
-    given.site.check().inspect_err(run::tell_if_candidate)?;
+pub(crate) fn run(_: &Options) -> Result<ExitCode> {
     run::run(load)
 }

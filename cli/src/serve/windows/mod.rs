@@ -16,9 +16,9 @@ use std::process::ExitCode;
 
 /// Options of `sharesock serve`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  sharesock serve --files .\n  \
-    sharesock serve --listen 127.0.0.1:8080 --listen 127.0.0.1:8081 --workers 4 --files C:\\www\n  \
-    sharesock serve --listen 127.0.0.1:0 --ready-file ready.json --files .\n\n\
+#[command(after_help = "Examples:\n  sharesock serve .\n  \
+    sharesock serve --listen 127.0.0.1:8080 --listen 127.0.0.1:8081 --workers 4 C:\\www\n  \
+    sharesock serve --listen 127.0.0.1:0 --ready-file ready.json --status-page .\n\n\
     Ctrl-C drains and ends, a second one ends at once; Ctrl-Break replaces the workers without losing a connection.\n\
     Exit codes: 0 after a drain, 1 when something failed, 2 when the command line is wrong.\n\
     Symbolic links in the folder are followed, wherever they lead.")]
@@ -71,7 +71,7 @@ enum Via {
 
 /// Serves until a signal ends it.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    options.site.check()?;
+    options.site.root()?;
     single_threaded(front::run(options))?;
     Ok(ExitCode::SUCCESS)
 }
