@@ -230,6 +230,39 @@ fn sigterm_finishes_what_is_in_flight_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_client_is_told_that_its_connection_ends() {
+    let mut server = Server::start(&[]);
+    let mut clients: Vec<Client> = (0..8).map(|_| server.client()).collect();
+    clients.iter_mut().for_each(|client| drop(client.get("/hello.txt")));
+    server.signal(Signal::TERM);
+    server.wait_for("draining");
+    clients.iter_mut().for_each(until_the_last);
+    assert!(server.wait().success());
+}
+
+#[test]
+fn a_connection_that_cannot_move_goes_on_until_its_next_answer() {
+    let mut server = Server::start(&[]);
+    let mut client = server.client();
+    client.send("POST /hello.txt HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody").unwrap();
+    assert_eq!(client.response().unwrap().status, 405);
+    server.signal(Signal::HUP);
+    server.wait_for("reloaded");
+    until_the_last(&mut client);
+}
+
+/// Asks again and again: each request is answered, until an answer says that it is the last.
+fn until_the_last(client: &mut Client) {
+    loop {
+        let response = client.get("/hello.txt");
+        assert_eq!(response.text(), "hello\n");
+        if response.headers.get("connection").is_some_and(|connection| connection == "close") {
+            return assert!(client.is_closed());
+        }
+    }
+}
+
+#[test]
 fn workers_end_when_the_front_is_killed() {
     let mut server = Server::start(&[]);
     let workers: Vec<u32> =

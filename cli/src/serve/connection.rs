@@ -5,6 +5,8 @@ use super::files::{self, Answer, Site};
 use super::worker::sleep_until;
 use crate::system::{LocalStream, local_socket, local_stream};
 use bytes::Bytes;
+use http::HeaderValue;
+use http::header::CONNECTION;
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -32,8 +34,9 @@ const MOST_BUFFERED: usize = 48 << 10;
 /// Bytes that are read at a time: what comes beyond the head of a request is no more than this.
 const READ_AT_ONCE: usize = 8 << 10;
 
-/// Time that a client has for its first request to a worker that drains.
-const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time that an idle client has for one more request when everything ends: the answer says that it was the last. A
+/// connection that ended at once would take a request along that is on its way.
+const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a worker does with its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,11 +77,6 @@ impl Guest {
         Guest { socket, envelope, took_us: envelope.age_us(), unread: Bytes::new() }
     }
 
-    /// Whether a request may be on its way, for none was answered yet, or one has begun.
-    fn is_expectant(&self) -> bool {
-        self.envelope.moves == 0 || !self.unread.is_empty()
-    }
-
     /// To be handed off to another worker now.
     pub(crate) fn into_parcel(self) -> Parcel {
         let envelope = Envelope { moves: self.envelope.moves.saturating_add(1), ..self.envelope.sent_now() };
@@ -100,53 +98,53 @@ pub(crate) enum Outcome {
 enum Turn {
     Over,
     Movable,
-    /// The first request that was waited for has come.
-    Asked,
 }
 
 /// Serves a connection to its end, or until it can be moved in a phase in which it should.
 pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiver<Phase>) -> io::Result<Outcome> {
-    let first_request_by = guest.is_expectant().then(|| Instant::now() + FIRST_REQUEST_TIMEOUT);
     let Guest { socket, envelope, took_us, unread } = guest;
     let state = Rc::new(State::default());
     let io = Io { stream: Stream::new(socket)?, unread, state: state.clone(), stuck: None };
-    let answering = (site, state.clone());
+    let answering = (site, state.clone(), phase.clone());
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
-        let (site, state) = answering.clone();
-        state.asked.set(true);
+        let (site, state, phase) = answering.clone();
         // What is left of a request's body would be taken for the next request elsewhere.
         state.fixed.set(state.fixed.get() || !request.body().is_end_stream());
-        let busy = Busy::new(state);
+        let busy = Busy::new(state.clone());
         let answer: Pin<Box<dyn Future<Output = Result<Answer<Busy>, std::convert::Infallible>>>> =
-            Box::pin(async move { Ok(files::answer(&site, request, envelope, took_us, busy).await) });
+            Box::pin(async move {
+                let mut answer = files::answer(&site, request, envelope, took_us, busy).await;
+                if state.ends_in(*phase.borrow()) {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok(answer)
+            });
         answer
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(MOST_BUFFERED);
     let mut connection = builder.serve_connection(TokioIo::new(io), service);
+    let mut ends_at = None;
     loop {
         let now = *phase.borrow_and_update();
-        // One that cannot move ends here, after its next response.
-        let ends = now == Phase::Draining || (now == Phase::Retiring && state.fixed.get());
-        let first_request_by = first_request_by.filter(|by| ends && !state.asked.get() && *by > Instant::now());
-        if ends && first_request_by.is_none() {
+        if now == Phase::Draining {
+            ends_at.get_or_insert_with(|| Instant::now() + LAST_REQUEST_TIMEOUT);
+        }
+        let is_over = ends_at.is_some_and(|at| at <= Instant::now());
+        if is_over {
             Pin::new(&mut connection).graceful_shutdown();
         }
         let polled = poll_fn(|context| match connection.poll_without_shutdown(context) {
             Poll::Ready(_) => Poll::Ready(Turn::Over),
             Poll::Pending if now == Phase::Retiring && state.is_movable() => Poll::Ready(Turn::Movable),
-            Poll::Pending if first_request_by.is_some() && state.asked.get() => Poll::Ready(Turn::Asked),
             Poll::Pending => Poll::Pending,
         });
         let turn = tokio::select! {
             biased;
             turn = polled => turn,
             Ok(()) = phase.changed() => continue,
-            () = sleep_until(first_request_by) => continue,
+            () = sleep_until(ends_at.filter(|_| !is_over)) => continue,
         };
-        if turn == Turn::Asked {
-            continue;
-        }
         let parts = connection.into_parts();
         let mut io = parts.io.into_inner();
         if turn == Turn::Movable {
@@ -162,8 +160,6 @@ pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiv
 /// What is going on on a connection.
 #[derive(Debug, Default)]
 struct State {
-    /// A request has come.
-    asked: Cell<bool>,
     /// Requests whose responses are not written yet: none or one.
     busy: Cell<u32>,
     /// The client does not take what was written.
@@ -173,6 +169,11 @@ struct State {
 }
 
 impl State {
+    /// Whether a connection ends in this phase, after one more response: it may not go on here, and not elsewhere.
+    fn ends_in(&self, phase: Phase) -> bool {
+        phase == Phase::Draining || (phase == Phase::Retiring && self.fixed.get())
+    }
+
     fn is_movable(&self) -> bool {
         self.busy.get() == 0 && !self.stuck.get() && !self.fixed.get()
     }
