@@ -241,14 +241,38 @@ fn a_client_is_told_that_its_connection_ends() {
 }
 
 #[test]
-fn a_connection_that_cannot_move_goes_on_until_its_next_answer() {
+fn the_body_of_a_request_is_read_off() {
     let mut server = Server::start(&[]);
     let mut client = server.client();
-    client.send("POST /hello.txt HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody").unwrap();
-    assert_eq!(client.response().unwrap().status, 405);
+    for body in ["Content-Length: 4\r\n\r\nbody", "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"] {
+        client.send(&format!("POST /hello.txt HTTP/1.1\r\nHost: x\r\n{body}")).unwrap();
+        assert_eq!(client.response().unwrap().status, 405);
+    }
+    let before = client.get("/hello.txt").worker();
     server.signal(Signal::HUP);
     server.wait_for("reloaded");
-    until_the_last(&mut client);
+    until("the old worker's end", || !lives(before));
+    assert_ne!(client.get("/hello.txt").worker(), before, "its connection moves as others do");
+    // A large one is not: the answer says that the connection ends.
+    let body = "x".repeat(100 << 10);
+    client
+        .send(&format!("POST /hello.txt HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
+        .unwrap();
+    let response = client.response().unwrap();
+    assert_eq!((response.status, response.headers["connection"].as_str()), (405, "close"));
+}
+
+#[test]
+fn a_client_that_has_sent_all_it_has_to_say_is_answered() {
+    let server = Server::start_with(&[], |www| std::fs::write(www.join("big"), vec![7; 20 << 20]).unwrap());
+    for (path, length) in [("/hello.txt", 6), ("/big", 20 << 20)] {
+        for _ in 0..10 {
+            let mut client = server.client();
+            client.send(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).unwrap();
+            client.stream().shutdown(std::net::Shutdown::Write).unwrap();
+            assert_eq!(client.response().unwrap().body.len(), length);
+        }
+    }
 }
 
 /// Asks again and again: each request is answered, until an answer says that it is the last.

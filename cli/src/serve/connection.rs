@@ -6,8 +6,10 @@ use super::worker::sleep_until;
 use crate::system::{LocalStream, local_socket, local_stream};
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::CONNECTION;
+use http::Request;
+use http::header::{CONNECTION, EXPECT};
 use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -26,6 +28,9 @@ use tokio::time::{Instant, Sleep, sleep};
 
 /// How long a client may take to send the head of a request.
 const HEAD_WITHIN: Duration = Duration::from_secs(60);
+/// Bytes of a request's body that are read, and the time in which it must come.
+const MOST_BODY: usize = 64 << 10;
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// How long a client may take nothing of what is being sent to it.
 const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
 /// Bytes of a request's head, and of what is written before the client takes it. So what was read goes along with a
@@ -106,15 +111,16 @@ pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiv
     let state = Rc::new(State::default());
     let io = Io { stream: Stream::new(socket)?, unread, state: state.clone(), stuck: None };
     let answering = (site, state.clone(), phase.clone());
-    let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let (site, state, phase) = answering.clone();
-        // What is left of a request's body would be taken for the next request elsewhere.
-        state.fixed.set(state.fixed.get() || !request.body().is_end_stream());
-        let busy = Busy::new(state.clone());
+        let busy = Busy::new(state);
         let answer: Pin<Box<dyn Future<Output = Result<Answer<Busy>, std::convert::Infallible>>>> =
             Box::pin(async move {
+                let mut request = request;
+                // What is left of a request's body would be taken for the next request.
+                let is_whole = read_off(&mut request).await;
                 let mut answer = files::answer(&site, request, envelope, took_us, busy).await;
-                if state.ends_in(*phase.borrow()) {
+                if !is_whole || *phase.borrow() == Phase::Draining {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok(answer)
@@ -122,7 +128,7 @@ pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiv
         answer
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(MOST_BUFFERED);
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(MOST_BUFFERED).half_close(true);
     let mut connection = builder.serve_connection(TokioIo::new(io), service);
     let mut ends_at = None;
     loop {
@@ -157,6 +163,22 @@ pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiv
     }
 }
 
+/// Reads the body of a request, which nobody wants; whether all of it was there soon, and not large.
+async fn read_off(request: &mut Request<Incoming>) -> bool {
+    // A client that asks first whether to send one does not.
+    if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
+        return request.body().is_end_stream();
+    }
+    let all = async {
+        let mut left = MOST_BODY;
+        while let Some(frame) = request.body_mut().frame().await {
+            left = left.checked_sub(frame.ok()?.data_ref().map_or(0, Bytes::len))?;
+        }
+        Some(())
+    };
+    matches!(tokio::time::timeout(BODY_WITHIN, all).await, Ok(Some(())))
+}
+
 /// What is going on on a connection.
 #[derive(Debug, Default)]
 struct State {
@@ -164,18 +186,11 @@ struct State {
     busy: Cell<u32>,
     /// The client does not take what was written.
     stuck: Cell<bool>,
-    /// It cannot be moved any more.
-    fixed: Cell<bool>,
 }
 
 impl State {
-    /// Whether a connection ends in this phase, after one more response: it may not go on here, and not elsewhere.
-    fn ends_in(&self, phase: Phase) -> bool {
-        phase == Phase::Draining || (phase == Phase::Retiring && self.fixed.get())
-    }
-
     fn is_movable(&self) -> bool {
-        self.busy.get() == 0 && !self.stuck.get() && !self.fixed.get()
+        self.busy.get() == 0 && !self.stuck.get()
     }
 }
 

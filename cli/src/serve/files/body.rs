@@ -1,6 +1,6 @@
 //! The bytes of a response.
 
-use super::open::{read_at_once, read_patiently};
+use super::open::{Apart, read_at_once, read_patiently};
 use super::reply::Piece;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -10,7 +10,6 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::task::JoinHandle;
 
 /// So much of a file is in memory for a client at a time.
 const CHUNK: u64 = 64 << 10;
@@ -20,14 +19,22 @@ const CHUNK: u64 = 64 << 10;
 pub(crate) struct Pieces {
     pieces: VecDeque<Piece>,
     /// Nothing when all of it is text.
-    file: Option<Arc<File>>,
-    /// What the file system is being asked for.
-    reading: Option<JoinHandle<io::Result<Bytes>>>,
+    file: Option<(Arc<File>, Apart)>,
+    reading: Option<Reading>,
     left: u64,
 }
 
+/// What the file system is being asked for.
+struct Reading(Pin<Box<dyn Future<Output = io::Result<Bytes>>>>);
+
+impl std::fmt::Debug for Reading {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reading")
+    }
+}
+
 impl Pieces {
-    pub(super) fn new(pieces: VecDeque<Piece>, file: Option<Arc<File>>) -> Self {
+    pub(super) fn new(pieces: VecDeque<Piece>, file: Option<(Arc<File>, Apart)>) -> Self {
         let left = pieces.iter().map(Piece::length).sum();
         Pieces { pieces, file, reading: None, left }
     }
@@ -48,23 +55,26 @@ impl Pieces {
             },
         };
         let read = match self.reading.take() {
-            Some(mut reading) => match Pin::new(&mut reading).poll(context) {
-                Poll::Ready(read) => read.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into())),
+            Some(mut reading) => match reading.0.as_mut().poll(context) {
+                Poll::Ready(read) => read,
                 Poll::Pending => {
                     self.reading = Some(reading);
                     return Poll::Pending;
                 }
             },
             None => {
-                let Some(file) = self.file.clone() else { return Poll::Ready(None) };
+                let Some((file, apart)) = self.file.clone() else { return Poll::Ready(None) };
                 let mut buffer = vec![0; usize::try_from(length).unwrap_or(0)];
                 match read_at_once(&file, &mut buffer, at) {
                     Some(count) => shortened(buffer, count),
                     None => {
-                        self.reading = Some(tokio::task::spawn_blocking(move || {
-                            let count = read_patiently(&file, &mut buffer, at);
-                            shortened(buffer, count)
-                        }));
+                        self.reading = Some(Reading(Box::pin(async move {
+                            let read = move || {
+                                let count = read_patiently(&file, &mut buffer, at);
+                                shortened(buffer, count)
+                            };
+                            apart.run(read).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+                        })));
                         return self.next(context);
                     }
                 }

@@ -163,7 +163,7 @@ fn send<B>(
     let facts = Facts { length: metadata.len(), version: open::version(metadata), kind: kind(path) };
     let reply = reply(request.method(), request.headers(), &facts, SystemTime::now(), &site.boundary);
     let mut response = if reply.status.is_success() || reply.status == StatusCode::NOT_MODIFIED {
-        Response::new(Pieces::new(reply.pieces, Some(file)))
+        Response::new(Pieces::new(reply.pieces, Some((file, site.apart.clone()))))
     } else {
         notice(reply.status)
     };

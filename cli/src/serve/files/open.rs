@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 /// So many threads wait for the file system at a time.
 const MOST_WAITING: usize = 64;
@@ -22,7 +22,7 @@ pub(super) enum Found {
 }
 
 /// Threads on which is done what may wait for the file system.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Apart(Arc<Semaphore>);
 
 impl Apart {
@@ -33,16 +33,19 @@ impl Apart {
     /// Runs `work` on another thread.
     ///
     /// # Errors
-    /// 503 when the file system does not answer in time, or others wait for it already.
+    /// 503 when the file system does not answer in time, others wait for it already, or there is no thread to be had.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, StatusCode> {
         let done = async {
             let permit = Arc::clone(&self.0).acquire_owned().await.ok()?;
-            // Held for as long as the thread is, though nobody awaits it any more.
-            let held = tokio::task::spawn_blocking(move || (work(), permit));
-            held.await.ok().map(|(done, _)| done)
+            let (done, result) = oneshot::channel();
+            // The permit is held for as long as the thread is, though nobody awaits it any more.
+            let run = move || _ = (done.send(work()), permit);
+            // Tokio's own pool would panic for want of a thread.
+            std::thread::Builder::new().name("files".to_owned()).spawn(run).ok()?;
+            result.await.ok()
         };
         tokio::time::timeout(WITHIN, done).await.ok().flatten().ok_or(StatusCode::SERVICE_UNAVAILABLE)
     }
