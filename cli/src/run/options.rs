@@ -20,7 +20,7 @@ use std::time::Duration;
 
 const EXAMPLES: &str = "Examples:
   sharesock run --listen web=127.0.0.1:8000 -- gunicorn app:app
-  sharesock run --listen web=127.0.0.1:3000 --workers 2 -- node server.js
+  sharesock run --listen web=127.0.0.1:3000 -- node -r ./contrib/node/sharesock.cjs server.js
   sharesock run --listen web=0.0.0.0:80 --listen admin=unix:/run/app.sock,mode=660 -- ./app {fd:admin}
   sharesock run --listen echo=127.0.0.1:7007 --pass connection --via stdio --workers 100 -- cat
   sharesock run --config /etc/app.toml --check
@@ -30,7 +30,7 @@ LISTEN_PID and LISTEN_FDNAMES. `{fd}` in its arguments becomes the number of the
 
 Signals: SIGTERM, SIGINT and SIGQUIT drain and end, a second one ends at once; SIGHUP reloads; SIGUSR1, SIGUSR2 and \
 SIGWINCH are passed on to the workers that are ready.
-Every option can be given in the environment as well (SHARESOCK_WORKERS=4), and in a file (`workers = 4`); the command \
+Every option but --json, --check and --env can be given in the environment as well (SHARESOCK_WORKERS=4), and in a file (`workers = 4`); the command \
 line comes first, then the environment, then the file.
 Exit codes: 0 after a drain, 1 when something failed, 2 when the command line or the file is wrong.";
 

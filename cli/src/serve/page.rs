@@ -81,8 +81,8 @@ pub(crate) fn html(page: &Page<'_>) -> Plain {
     let rows = [
         ("this connection was accepted by process", page.accepted_by.to_string()),
         ("and is served by process", page.served_by.to_string()),
-        ("the hand-off took", hand_off),
-        ("it moved from worker to worker", format!("{} times", page.moves)),
+        ("hand-offs take (this one, if it moved; else the median), waking included", hand_off),
+        ("it moved from worker to worker", format!("{} time{}", page.moves, if page.moves == 1 { "" } else { "s" })),
         ("generation of this worker", stats.generation.to_string()),
         ("connections it received", stats.connections.get().to_string()),
         ("of these open now", stats.open.get().to_string()),
@@ -90,14 +90,17 @@ pub(crate) fn html(page: &Page<'_>) -> Plain {
         ("requests it answered", stats.requests.get().to_string()),
     ];
     let mut text = String::from(
-        "<!doctype html><meta charset=utf-8><title>sharesock</title>\
-         <style>body{font:16px sans-serif;margin:3em}td{padding:.2em 1em}</style>\
+        "<!doctype html><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><link rel=icon href=\"data:,\">\
+         <title>sharesock</title><style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;\
+         max-width:50rem;margin:2rem auto;padding:0 1rem}td{padding:.2em 1em .2em 0}</style>\
          <h1>One process accepts, another serves</h1><table>",
     );
     for (what, value) in rows {
         let _ = write!(text, "<tr><td>{what}<td><b>{value}</b>");
     }
-    text.push_str("</table><h2>All workers, a moment ago</h2><table><tr><td>process<td>open<td>given");
+    text.push_str(
+        "</table><h2>All workers, a moment ago</h2><table><tr><td>process<td>connections open<td>given to it so far",
+    );
     for Count { pid, open, given } in workers {
         let _ = write!(text, "<tr><td>{pid}<td><b>{open}</b><td><b>{given}</b>");
     }

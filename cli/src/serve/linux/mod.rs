@@ -15,8 +15,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Options of `run` that `serve` decides itself.
-const DECIDED: [&str; 8] =
-    ["chdir", "pass", "ready", "live", "live_interval", "live_failures", "stop_signal", "command"];
+const DECIDED: [&str; 10] =
+    ["user", "group", "chdir", "pass", "ready", "live", "live_interval", "live_failures", "stop_signal", "command"];
 
 /// Options of `sharesock serve`: those of `run`, as far as they are not decided, and what is served.
 #[derive(Debug, Clone, clap::Args)]
@@ -105,7 +105,7 @@ fn load(line: &[OsString]) -> Result<run::Options> {
     let given = |option: &&&str| matches.value_source(option) == Some(ValueSource::CommandLine);
     if let Some(option) = DECIDED.iter().find(given) {
         bail!(
-            "`serve` has no option --{}: it starts its own workers, and gives them connections",
+            "`serve` has no option --{}: it starts workers of its own, as this user, and gives them connections",
             option.replace('_', "-")
         );
     }
