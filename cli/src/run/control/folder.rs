@@ -94,7 +94,11 @@ impl Folder {
                 }
                 _ => {}
             }
-            let directory = open(path).with_context(|| format!("opening {}", path.display()))?;
+            let directory = match open(path) {
+                // Another has removed it meanwhile, such as the guard.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                opened => opened.with_context(|| format!("opening {}", path.display()))?,
+            };
             flock(&directory, FlockOperation::LockExclusive).context("locking the folder")?;
             let here = rustix::fs::fstat(&directory).context("looking at the folder")?;
             ensure!(
@@ -206,4 +210,24 @@ fn names(domain: &Domain) -> Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_that_remove_a_folder_do_not_hinder_each_other() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("run-app");
+        for _ in 0..500 {
+            drop(Folder::locked(&path).unwrap());
+            let removing = || Folder::remove(&path).map_err(|error| format!("{error:#}"));
+            let (one, other) = std::thread::scope(|scope| {
+                let other = scope.spawn(removing);
+                (removing(), other.join().unwrap())
+            });
+            assert_eq!((one, other, path.exists()), (Ok(()), Ok(()), false));
+        }
+    }
 }
