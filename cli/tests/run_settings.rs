@@ -5,6 +5,8 @@ mod running;
 
 use running::{Setup, Supervisor, environment_of, text};
 use rustix::process::Signal;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -98,6 +100,45 @@ fn workers_have_the_user_the_mask_and_the_limits_that_are_named() {
     running::kill(supervisor.pid());
     supervisor.wait();
     supervisor.assert_nothing_left();
+}
+
+#[test]
+fn nothing_is_done_as_root_with_what_another_user_sets() {
+    if !rustix::process::geteuid().is_root() {
+        return println!("skipped: this user cannot become another");
+    }
+    let setup = Setup::new(&["--user", "65534", "--group", "65534", "--ready", "time=0.01"]);
+    let (file, told) = (setup.path("app.env"), setup.path("told"));
+    std::fs::create_dir(&told).unwrap();
+    std::fs::set_permissions(&told, Permissions::from_mode(0o777)).unwrap();
+    std::fs::set_permissions(setup.path("."), Permissions::from_mode(0o755)).unwrap();
+    // By these, the loader of each program tells of itself in a file that it makes.
+    let trace = format!("LD_DEBUG=files\nLD_DEBUG_OUTPUT={}\n", told.join("by").display());
+    std::fs::write(&file, trace).unwrap();
+    let setup = setup.option("--env-file").option(&file);
+    let supervisor = setup.command(&["sh", "-c", "echo it runs; exec sleep 1000"]).start();
+    supervisor.wait_for_line("it runs");
+    let owners = || -> Vec<u32> {
+        let files = std::fs::read_dir(supervisor.path("told")).unwrap().flatten();
+        files.map(|file| file.metadata().unwrap().uid()).collect()
+    };
+    // Other loaders than that of glibc tell nothing.
+    assert!(owners().iter().all(|owner| *owner == 65534) && (cfg!(not(target_env = "gnu")) || !owners().is_empty()));
+    supervisor.end();
+}
+
+#[test]
+fn a_worker_gets_into_no_directory_that_is_closed_to_its_user() {
+    if !rustix::process::geteuid().is_root() {
+        return println!("skipped: this user cannot become another");
+    }
+    let setup = Setup::new(&["--user", "65534", "--group", "65534", "--restart-limit", "1"]);
+    let closed = setup.path("closed");
+    std::fs::create_dir(&closed).unwrap();
+    std::fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
+    let mut supervisor = setup.option("--chdir").option(closed).command(&["sleep", "1000"]).spawn();
+    supervisor.wait_for_line("going to --chdir");
+    assert_eq!(supervisor.wait().code(), Some(1));
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! Starting a process with listeners at fixed numbers, the way of socket activation.
 //!
 //! Between the supervisor and the command runs this program once more, `sharesock launch`, for what must be done by the
-//! new process itself: say its id in `LISTEN_PID`, ask to be told of its parent's death, reset signals. Then it becomes the
-//! command.
+//! new process itself: say its id in `LISTEN_PID`, ask to be told of its parent's death, take on the worker's user, reset
+//! signals. Then it becomes the command.
+//!
+//! Until it has that user, it has the supervisor's rights: so whoever may set the worker's variables, which the dynamic
+//! loader obeys, too, must not reach it. It has the supervisor's environment and directory, and finds the worker's in a file
+//! in memory.
 
 use crate::activation::{FIRST, LISTEN_FDNAMES, LISTEN_FDS, LISTEN_PID};
 use crate::run::placeholders::with_numbers;
@@ -14,10 +18,13 @@ use crate::system::become_command;
 use crate::system::inherited::take;
 use anyhow::{Context, Result, bail};
 use command_fds::{CommandFdExt, FdMapping};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
+use serde::{Deserialize, Serialize};
 use sharesock::Socket;
 use std::ffi::OsString;
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -41,6 +48,30 @@ pub(crate) struct Launch<'a> {
     pub(crate) death_signal: Signal,
 }
 
+/// What the command gets, and `launch` itself must not have.
+#[derive(Debug, Serialize, Deserialize)]
+struct Given {
+    chdir: Option<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    rights: Rights,
+}
+
+impl Given {
+    /// A file in memory that holds it, at its beginning. No other user can open that.
+    fn to_file(&self) -> Result<OwnedFd> {
+        let mut file = File::from(memfd_create("sharesock-launch", MemfdFlags::CLOEXEC)?);
+        file.write_all(&serde_json::to_vec(self)?)?;
+        file.rewind()?;
+        Ok(file.into())
+    }
+
+    fn from_file(file: OwnedFd) -> Result<Self> {
+        let mut text = Vec::new();
+        File::from(file).read_to_end(&mut text)?;
+        Ok(serde_json::from_slice(&text)?)
+    }
+}
+
 impl Launch<'_> {
     /// Starts it, in a process group of its own. It becomes the command when it is told to, by the stream: until then this
     /// process may die, and nobody else know of it.
@@ -51,20 +82,23 @@ impl Launch<'_> {
         if let Some(limit) = crate::system::former_limit_of_descriptors() {
             command.arg("--descriptors").arg(limit.to_string());
         }
-        let Settings { chdir, env, rights } = self.settings;
-        command.arg("--rights").arg(serde_json::to_string(rights)?);
         let ours = [TAKE_OVER, crate::system::FORMER_LIMIT_OF_DESCRIPTORS];
         VARIABLES.iter().chain(&ours).for_each(|name| _ = command.env_remove(name));
-        command.envs(env.iter().map(|(name, value)| (name, value)));
-        chdir.iter().for_each(|chdir| _ = command.current_dir(chdir));
         let names: Vec<_> = self.listeners.iter().map(|(name, _)| *name).collect();
+        let Settings { chdir, env, rights } = self.settings;
+        let mut environment: Vec<(OsString, OsString)> =
+            env.iter().map(|(name, value)| (name.into(), value.into())).collect();
         if !names.is_empty() {
-            command.arg("--activate").env(LISTEN_FDS, names.len().to_string()).env(LISTEN_FDNAMES, names.join(":"));
+            command.arg("--activate");
+            environment.push((LISTEN_FDS.into(), names.len().to_string().into()));
+            environment.push((LISTEN_FDNAMES.into(), names.join(":").into()));
         }
+        environment.extend(self.environment.into_iter().map(|(name, value)| (name.into(), value)));
+        let given = Given { chdir: chdir.clone().map(OsString::from), environment, rights: rights.clone() };
+        let given = given.to_file().context("a file for what a new process gets")?;
         let (go, theirs) = UnixStream::pair().context("a stream to a new process")?;
         let number = FIRST + i32::try_from(self.listeners.len()).context("too many listeners")?;
-        command.arg("--go").arg(number.to_string());
-        command.envs(self.environment);
+        command.arg("--go").arg(number.to_string()).arg("--given").arg((number + 1).to_string());
         command.arg("--").args(with_numbers(self.command, &names));
         command.stdin(self.stdin).stdout(self.stdout).stderr(self.stderr).process_group(0);
         let mapping = |(number, (_, socket)): (i32, &(&str, Rc<Socket>))| -> Result<FdMapping> {
@@ -75,10 +109,10 @@ impl Launch<'_> {
         };
         let mut mappings = (FIRST..).zip(&self.listeners).map(mapping).collect::<Result<Vec<_>>>()?;
         mappings.push(FdMapping { parent_fd: theirs.into(), child_fd: number });
+        mappings.push(FdMapping { parent_fd: given, child_fd: number + 1 });
         command.fd_mappings(mappings).context("two listeners for one descriptor")?;
         // It is waited for by its id, like all children, those among them that nobody here started.
-        let place = || chdir.as_ref().map(|chdir| format!(" in {}", chdir.display())).unwrap_or_default();
-        let child = command.spawn().with_context(|| format!("starting a process{}", place()))?;
+        let child = command.spawn().context("starting a process")?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without an id")?;
         Ok((pid, go))
     }
@@ -103,9 +137,9 @@ pub(crate) struct Options {
     /// The limit of open files that the supervisor was started with.
     #[arg(long)]
     descriptors: Option<u64>,
-    /// Its user, umask and limits, as JSON.
+    /// The descriptor of the file that tells what the command gets.
     #[arg(long)]
-    rights: String,
+    given: i32,
     /// The descriptor on which it is told to become the command.
     #[arg(long)]
     go: i32,
@@ -130,23 +164,29 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     let mut go = UnixStream::from(take(options.go)?);
+    let given = take(options.given)?;
     if go.read(&mut [0]).context("waiting to be told to go on")? == 0 {
         // The parent died before the guard knew of this process.
         return Ok(ExitCode::FAILURE);
     }
+    drop(go);
+    let given = Given::from_file(given).context("reading what the command gets")?;
     if let Some(limit) = options.descriptors {
         let maximum = getrlimit(Resource::Nofile).maximum;
         setrlimit(Resource::Nofile, Rlimit { current: Some(limit), maximum })
             .context("restoring the limit of files")?;
     }
-    serde_json::from_str::<Rights>(&options.rights)?.assume()?;
+    given.rights.assume()?;
     // The kernel unties who becomes another user.
     if !options.tie()? {
         return Ok(ExitCode::FAILURE);
     }
+    if let Some(chdir) = &given.chdir {
+        std::env::set_current_dir(chdir).with_context(|| format!("going to --chdir {}", chdir.display()))?;
+    }
     let Some((program, arguments)) = options.command.split_first() else { bail!("there is no command") };
     let mut command = Command::new(program);
-    command.args(arguments);
+    command.args(arguments).envs(given.environment);
     if program == MYSELF {
         command.arg0("sharesock");
     }
