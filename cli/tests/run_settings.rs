@@ -128,6 +128,34 @@ fn nothing_is_done_as_root_with_what_another_user_sets() {
 }
 
 #[test]
+fn commands_that_check_workers_run_as_these_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().join("told");
+    std::fs::write(&told, "").unwrap();
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(&told, Permissions::from_mode(0o666)).unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    let user = if is_root { 65534 } else { rustix::process::geteuid().as_raw() };
+    let check = |name: &str| {
+        let told = told.display();
+        format!("exec=echo {name} $(id -u) $(pwd) $SHADE $(umask) $(ulimit -n) $(ulimit -Hc) >> {told}")
+    };
+    let (ready, live) = (check("ready"), check("live"));
+    let own = ["--chdir", "/", "--env", "SHADE=blue", "--umask", "027", "--limit", "nofile=64,core=0"];
+    let checks = ["--ready", &ready, "--live", &live, "--live-interval", "0.1", "--listen", "web=127.0.0.1:0"];
+    let other = ["--user", "65534", "--group", "65534"];
+    let setup = Setup::new(&[&own[..], &checks, if is_root { &other } else { &[] }].concat());
+    let supervisor = setup.play("keeps").start();
+    let has = |name: &str| {
+        let line = format!("{name} {user} / blue 0027 64 0");
+        std::fs::read_to_string(&told).unwrap().lines().any(|told| told == line)
+    };
+    assert!(has("ready"), "{:?}", std::fs::read_to_string(&told));
+    running::until("a check that runs as the worker does", || has("live"));
+    supervisor.end();
+}
+
+#[test]
 fn a_worker_gets_into_no_directory_that_is_closed_to_its_user() {
     if !rustix::process::geteuid().is_root() {
         return println!("skipped: this user cannot become another");

@@ -16,6 +16,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 const EXAMPLES: &str = "Examples:
@@ -88,7 +89,7 @@ pub(crate) struct Options {
     setting: SettingOptions,
     /// Resolved settings.
     #[arg(skip)]
-    pub(crate) settings: Settings,
+    pub(crate) settings: Arc<Settings>,
     /// Failures in a row of one worker, each within ten seconds of its start, after which everything is shut down if no other
     /// worker serves.
     #[arg(long, value_name = "TIMES", default_value_t = 10, env = "SHARESOCK_RESTART_LIMIT")]
@@ -264,7 +265,7 @@ impl Options {
 
     /// The same, if they go together.
     pub(crate) fn checked(mut self) -> Result<Self> {
-        self.settings = self.setting.resolve()?;
+        self.settings = Arc::new(self.setting.resolve()?);
         self.validate()?;
         Ok(self)
     }

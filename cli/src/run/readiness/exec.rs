@@ -1,8 +1,16 @@
 //! Asking a command whether a worker is well.
 
 use crate::run::background;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use crate::run::settings::Settings;
+use crate::run::worker::launch::Launch;
+use anyhow::{Context, Result};
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+use rustix::process::{Signal, kill_process_group};
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a command may take before it is killed, and has failed.
@@ -39,28 +47,52 @@ impl Attempt {
     }
 }
 
-/// Runs a command in a shell. It is the shell that tells how the command ended: the supervisor waits for all its children.
-pub(super) fn succeeds(command: &str, worker: i32) -> std::io::Result<bool> {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "(eval \"$0\") > /dev/null 2>&1 && echo yes", command]);
-    shell.env("SHARESOCK_WORKER_PID", worker.to_string()).process_group(0);
-    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = background::alone(|| shell.spawn())?;
-    let group = rustix::process::Pid::from_child(&child);
-    let (Some(output), until) = (child.stdout.take(), Instant::now() + TIMEOUT) else { return Ok(false) };
-    let output = std::fs::File::from(std::os::fd::OwnedFd::from(output));
-    rustix::io::ioctl_fionbio(&output, true)?;
-    let mut said = [0; 8];
-    loop {
-        match rustix::io::read(&output, &mut said) {
-            Ok(length) => return Ok(length > 0),
-            Err(rustix::io::Errno::AGAIN) if Instant::now() < until => std::thread::sleep(POLL),
-            Err(_) => {
-                let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-                return Ok(false);
+/// A command of the shell that checks workers, as they themselves run: as their user, in their directory, and so on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::run) struct Command {
+    text: String,
+    settings: Arc<Settings>,
+}
+
+impl Command {
+    pub(in crate::run) fn new(text: &str, settings: &Arc<Settings>) -> Self {
+        Command { text: text.to_owned(), settings: Arc::clone(settings) }
+    }
+
+    /// Whether it succeeds.
+    pub(super) fn succeeds(&self, worker: i32) -> Result<bool> {
+        let (output, theirs) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).context("a pipe to a check")?;
+        let launch = Launch {
+            command: &words(&self.text),
+            listeners: Vec::new(),
+            environment: vec![("SHARESOCK_WORKER_PID", worker.to_string().into())],
+            settings: &self.settings,
+            stdin: Stdio::null(),
+            stdout: theirs.into(),
+            stderr: Stdio::null(),
+            death_signal: Signal::KILL,
+        };
+        let (group, mut go) = background::alone(|| launch.start())?;
+        // If it has ended meanwhile, its output has, too.
+        let _ = go.write_all(b"!");
+        rustix::io::ioctl_fionbio(&output, true)?;
+        let (mut said, until) = ([0; 8], Instant::now() + TIMEOUT);
+        loop {
+            match rustix::io::read(&output, &mut said) {
+                Ok(length) => return Ok(length > 0),
+                Err(Errno::AGAIN | Errno::INTR) if Instant::now() < until => std::thread::sleep(POLL),
+                Err(_) => {
+                    let _ = kill_process_group(group, Signal::KILL);
+                    return Ok(false);
+                }
             }
         }
     }
+}
+
+/// The shell that runs it. It is the shell that tells how the command ended: the supervisor waits for all its children.
+fn words(command: &str) -> [OsString; 4] {
+    ["sh", "-c", "(eval \"$0\") > /dev/null 2>&1 && echo yes", command].map(Into::into)
 }
 
 #[cfg(test)]
@@ -69,10 +101,14 @@ mod tests {
 
     #[test]
     fn a_command_succeeds_or_fails_whatever_it_prints() {
-        assert!(succeeds("true", 1).unwrap());
-        assert!(succeeds("echo no; echo no >&2; test \"$SHARESOCK_WORKER_PID\" = 7", 7).unwrap());
+        let succeeds = |command: &str| {
+            let [shell, options @ ..] = words(command);
+            let output = std::process::Command::new(shell).args(options).output().unwrap();
+            !output.stdout.is_empty()
+        };
+        assert!(succeeds("true") && succeeds("echo no; echo no >&2; test 7 = 7"));
         for fails in ["false", "exit 3", "echo yes; false", "kill -9 $$", "no-such-command-at-all", "("] {
-            assert!(!succeeds(fails, 1).unwrap(), "{fails}");
+            assert!(!succeeds(fails), "{fails}");
         }
     }
 }

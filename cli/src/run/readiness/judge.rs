@@ -157,7 +157,9 @@ impl Evidence {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Command;
     use super::*;
+    use std::sync::Arc;
 
     fn listeners(inodes: &[u64]) -> Serves {
         Serves::Listeners(inodes.iter().map(|inode| Served { inode: *inode, address: None }).collect())
@@ -211,7 +213,7 @@ mod tests {
         let Serves::Listeners(all) = listeners(&[1]) else { return };
         let mut evidence = Evidence::new(Instant::now());
         evidence.note(&HashSet::from([1]), false, false);
-        let serves = Serves::Exec(all, "false".to_owned());
+        let serves = Serves::Exec(all, Command::new("false", &Arc::default()));
         assert_eq!(evidence.sign(&serves), Sign::Nothing);
         evidence.is_well = true;
         assert_eq!(evidence.sign(&serves), Sign::Serves);

@@ -1,7 +1,7 @@
 //! Whether workers that serve still do.
 
 use super::http::Check;
-use super::{Served, Serves, Target, exec};
+use super::{Served, Serves, Target};
 use crate::procfs::processes::{Processes, waited};
 use crate::procfs::waits::Waits;
 use crate::run::background;
@@ -59,7 +59,7 @@ pub(super) async fn watch(shared: Rc<super::Shared>, events: UnboundedSender<Wor
 
 fn is_well(target: &Target) -> Option<bool> {
     match &target.serves {
-        Serves::Exec(_, command) => exec::succeeds(command, target.pid).ok(),
+        Serves::Exec(_, command) => command.succeeds(target.pid).ok(),
         Serves::Http(listeners, check) => answers(target, listeners, check),
         Serves::Listeners(_) | Serves::Address(_) => None,
     }

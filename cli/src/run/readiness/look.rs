@@ -1,6 +1,5 @@
 //! One look at the workers that start.
 
-use super::exec::succeeds;
 use super::judge::Evidence;
 use super::{Serves, Target};
 use crate::address::resolve;
@@ -92,7 +91,7 @@ fn ask(target: &Target, family: &[i32], seen: &mut Evidence, starting: usize) {
     match &target.serves {
         Serves::Exec(_, command) => {
             let command = command.clone();
-            seen.is_well = seen.attempt.look(move || succeeds(&command, pid).unwrap_or(false));
+            seen.is_well = seen.attempt.look(move || command.succeeds(pid).unwrap_or(false));
         }
         Serves::Http(listeners, check) => {
             let Some(address) = listeners.iter().find_map(|listener| listener.address) else { return };

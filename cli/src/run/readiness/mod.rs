@@ -14,6 +14,7 @@ mod woken;
 use super::background;
 use super::machine::{Sign, WorkerId};
 use super::worker::event::WorkerEvent;
+pub(super) use exec::Command;
 pub(super) use http::Check;
 use judge::Evidence;
 pub(super) use live::Pace;
@@ -52,7 +53,7 @@ pub(super) enum Serves {
     /// All of these, and this request at one of them.
     Http(Vec<Served>, Check),
     /// All of these, and this command succeeds.
-    Exec(Vec<Served>, String),
+    Exec(Vec<Served>, Command),
     /// A listener of its own at this address.
     Address(String),
 }

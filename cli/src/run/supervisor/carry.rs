@@ -77,7 +77,7 @@ impl Supervisor {
             program: Some((env!("CARGO_PKG_VERSION").to_owned(), own_path()?)),
             machine: machine.carry(),
             giving: plan.options.giving(),
-            settings: plan.options.settings.clone(),
+            settings: plan.options.settings.as_ref().clone(),
             listen: plan.options.listen.clone(),
             births: plan.listeners.iter().map(|listener| listener.born()).collect(),
             passed: names(&|listener| listener.passed),

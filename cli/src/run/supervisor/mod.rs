@@ -14,7 +14,7 @@ use super::control::{self, Client, Request};
 use super::listener::Listener;
 use super::machine::{self, AskerId, Event, Machine, ReadyRule, WorkerId};
 use super::options::{Options, Ready, Via};
-use super::readiness::{Observer, Pace, Served, Serves, Target};
+use super::readiness::{Command, Observer, Pace, Served, Serves, Target};
 use super::report::{Report, Reporter};
 use super::signals::SignalStream;
 use super::systemd::Manager;
@@ -290,7 +290,7 @@ impl Supervisor {
             let serves = match check {
                 Ready::Connect(address) => Serves::Address(address.clone()),
                 Ready::Http(check) => Serves::Http(listeners(), check.clone()),
-                Ready::Exec(command) => Serves::Exec(listeners(), command.clone()),
+                Ready::Exec(command) => Serves::Exec(listeners(), Command::new(command, &plan.options.settings)),
                 _ => Serves::Listeners(listeners()),
             };
             let generation = known.generation;

@@ -27,6 +27,7 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -139,7 +140,7 @@ fn build(
         }
     }
     // They change at a reload alone.
-    options.settings = handover.state.settings.clone();
+    options.settings = Arc::new(handover.state.settings.clone());
     let plan = Rc::new(Plan { options, listeners });
     let (events, events_out) = unbounded_channel();
     let context = WorkerContext { domain, folder, guard, reporter: reporter.clone(), events };
