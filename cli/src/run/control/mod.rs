@@ -6,8 +6,10 @@ pub(super) mod metrics;
 
 use crate::procfs::stat::Stat;
 use crate::status::Status;
+use crate::system::is_now;
 use anyhow::{Context, Result, bail};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use rustix::event::PollFlags;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream as StdStream;
@@ -90,6 +92,12 @@ impl std::fmt::Display for Failure {
 pub(crate) struct Client(pub(crate) UnixStream);
 
 impl Client {
+    /// Whether it waits still: who has given up was told that nothing was done.
+    pub(crate) fn waits(&self) -> bool {
+        // One that has said all that it says still hears.
+        !is_now(&self.0, PollFlags::empty())
+    }
+
     /// Says it without waiting: who does not read is not waited for.
     pub(crate) fn say(&self, answer: &Answer) {
         let line = serde_json::to_string(answer).unwrap_or_default() + "\n";

@@ -89,6 +89,9 @@ impl Supervisor {
     }
 
     pub(in crate::run) fn answer(&mut self, request: Request, client: Client) {
+        if !client.waits() {
+            return;
+        }
         match request {
             Request::Status { lines, brief: true } => client.end(Answer::Status(Box::new(self.status(lines)))),
             Request::Status { lines, brief: false } => self.tell_status(lines, client),
