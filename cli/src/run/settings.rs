@@ -1,11 +1,13 @@
 //! Settings of workers beside their command: directory, environment, user, umask and limits.
 
+use crate::procfs::machine::setting;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist, setgid, setgroups, setuid};
-use rustix::fs::Mode;
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit, umask};
 use serde::{Deserialize, Serialize};
 use std::ffi::CString;
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -101,6 +103,12 @@ impl SettingOptions {
             let most = resource(name).and_then(|resource| getrlimit(resource).maximum);
             let is_more = most.is_some_and(|most| number.is_none_or(|number| number > most));
             ensure!(!is_more || geteuid().is_root(), "--limit {name}: more than the hard limit needs root");
+            if resource(name) == Some(Resource::Nofile) {
+                let most = setting("fs/nr_open");
+                let is_more = most.is_some_and(|most| number.is_none_or(|number| number > most));
+                let most = most.unwrap_or_default();
+                ensure!(!is_more, "--limit {name}: no process may have more than {most} (the sysctl fs.nr_open)");
+            }
         }
         Ok(Settings { chdir, env, rights: Rights { identity, umask: self.umask, limits: self.limit.clone() } })
     }
@@ -178,9 +186,12 @@ fn resource(name: &str) -> Option<Resource> {
 /// The variables of a file.
 fn read(path: &Path) -> Result<Variables> {
     let mut text = String::new();
-    let file = std::fs::File::open(path);
-    let length = file.and_then(|file| file.take(LONGEST_FILE + 1).read_to_string(&mut text));
-    let length = length.with_context(|| format!("cannot read the variables in {}", path.display()))?;
+    let cannot = || format!("cannot read the variables in {}", path.display());
+    // Nobody may ever write to a FIFO.
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, OFlags::RDONLY | flags, Mode::empty()).with_context(cannot)?);
+    ensure!(file.metadata().with_context(cannot)?.is_file(), "{} is no regular file", path.display());
+    let length = file.take(LONGEST_FILE + 1).read_to_string(&mut text).with_context(cannot)?;
     if length as u64 > LONGEST_FILE {
         bail!("{} is longer than {LONGEST_FILE} bytes", path.display());
     }
@@ -248,6 +259,12 @@ mod tests {
             assert!(read(wrong).unwrap_err().contains("app.env:2: "), "{wrong}");
         }
         assert!(read(&"A=1\n".repeat(1 << 20)).unwrap_err().contains("longer than"));
+        for file in ["/dev/zero", "/dev/tty", "/"] {
+            assert!(super::read(Path::new(file)).is_err(), "{file}");
+        }
+        let fifo = folder.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, Mode::RWXU).unwrap();
+        assert!(super::read(&fifo).unwrap_err().to_string().ends_with("fifo is no regular file"));
         assert!(super::read(Path::new("/nowhere/env")).unwrap_err().to_string().contains("/nowhere/env"));
     }
 
