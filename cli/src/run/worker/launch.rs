@@ -28,6 +28,7 @@ use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::rc::Rc;
 
@@ -182,7 +183,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     if let Some(chdir) = &given.chdir {
-        std::env::set_current_dir(chdir).with_context(|| format!("going to --chdir {}", chdir.display()))?;
+        std::env::set_current_dir(chdir).with_context(|| format!("going to --chdir {}", Path::new(chdir).display()))?;
     }
     let Some((program, arguments)) = options.command.split_first() else { bail!("there is no command") };
     let mut command = Command::new(program);
