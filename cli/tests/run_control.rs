@@ -278,6 +278,37 @@ fn who_may_not_ask_is_told_so() {
 }
 
 #[test]
+fn root_may_ask_the_supervisor_of_any_user() {
+    use std::os::unix::{fs::PermissionsExt, process::CommandExt};
+    if !rustix::process::geteuid().is_root() {
+        return println!("skipped: this user is not root");
+    }
+    let programs = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(programs.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let program = programs.path().join("sharesock");
+    std::fs::copy(running::PROGRAM, &program).unwrap();
+    let mut process = Command::new(program);
+    process.uid(65_534).gid(65_534).env_remove("SHARESOCK_DOMAIN");
+    let setup = Setup::by(process, &["--ready", "time=0.01", "--name", "app"]);
+    std::os::unix::fs::chown(setup.path("."), Some(65_534), Some(65_534)).unwrap();
+    let mut theirs = setup.command(&["sleep", "1000"]).start();
+    theirs.do_it(&["status"]);
+    theirs.do_it(&["reload", "app"]);
+    // It is not led elsewhere.
+    let own = Setup::new(&WEB).start();
+    let (folder, control) = (theirs.path("domain/run-other"), own.path("domain/run-app/control"));
+    std::fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
+    std::os::unix::fs::chown(&folder, Some(65_534), Some(65_534)).unwrap();
+    std::os::unix::fs::symlink(control, folder.join("control")).unwrap();
+    assert!(theirs.fail(&["stop", "other"], 6).contains("user 0 answers in a folder of user 65534"));
+    assert_eq!(own.status()["state"], "running");
+    own.end();
+    std::fs::remove_dir_all(folder).unwrap();
+    theirs.do_it(&["stop", "app"]);
+    assert!(theirs.wait().success());
+}
+
+#[test]
 fn a_supervisor_of_another_namespace_of_processes_is_asked() {
     let apart = ["--pid", "--fork", "--kill-child", "--mount-proc"];
     let mut try_it = Command::new("unshare");

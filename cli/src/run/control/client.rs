@@ -187,7 +187,8 @@ pub(crate) fn status(options: &StatusOf) -> Result<ExitCode> {
 /// Brief status of the supervisor of this name, for one of its workers. Waits without holding up other tasks.
 pub(crate) async fn brief_status(name: String, within: Duration) -> Result<Status> {
     let asked = background::start(move || {
-        let stream = folder::call(&open_domain(None)?, Some(&name), within)?.context("the supervisor has ended")?;
+        let stream =
+            folder::call(open_domain(None)?.path(), Some(&name), within)?.context("the supervisor has ended")?;
         fetch(stream, &Request::Status { lines: 0, brief: true }, within)
     })?;
     // Connecting to a supervisor that is stopped may block for ever.
@@ -231,8 +232,8 @@ fn call(which: &Which) -> Result<UnixStream> {
     let (stream, place) = match &which.domain {
         Some(path) if !path.exists() => (None, path.clone()),
         path => {
-            let domain = open_domain(path.as_ref())?;
-            (folder::call(&domain, which.name.as_deref(), which.timeout)?, domain.path().to_owned())
+            let domain = folder::domain_to_ask(path.as_ref())?;
+            (folder::call(&domain, which.name.as_deref(), which.timeout)?, domain)
         }
     };
     let name = which.name.as_ref().map(|name| format!(" named {name}")).unwrap_or_default();

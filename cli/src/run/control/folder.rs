@@ -1,10 +1,13 @@
 //! The supervisor's folder in its domain, `run-NAME`: its control socket, and a few names for each worker.
 
 use super::Failure;
+use crate::domain::open_domain;
 use crate::procfs::descriptors::beneath;
 use crate::system::is_bound;
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::process::geteuid;
 use sharesock::Domain;
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
@@ -102,7 +105,7 @@ impl Folder {
             flock(&directory, FlockOperation::LockExclusive).context("locking the folder")?;
             let here = rustix::fs::fstat(&directory).context("looking at the folder")?;
             ensure!(
-                here.st_uid == rustix::process::geteuid().as_raw() && here.st_mode & 0o077 == 0,
+                here.st_uid == geteuid().as_raw() && here.st_mode & 0o077 == 0,
                 "{} is not this user's alone: remove it",
                 path.display()
             );
@@ -164,8 +167,26 @@ fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
     rustix::fs::open(path, flags, Mode::empty())
 }
 
+/// The domain in which a supervisor is to be asked. To root that may be any user's: it shares no sockets there.
+pub(crate) fn domain_to_ask(path: Option<&PathBuf>) -> Result<PathBuf> {
+    let why = match open_domain(path) {
+        Ok(domain) => return Ok(domain.path().to_owned()),
+        Err(why) => why,
+    };
+    let named = path
+        .cloned()
+        .or_else(|| std::env::var_os("SHARESOCK_DOMAIN").filter(|path| !path.is_empty()).map(PathBuf::from));
+    let Some(path) = named.filter(|_| geteuid().is_root()) else { return Err(why) };
+    let path = std::path::absolute(path).context("finding the domain")?;
+    // What belongs to root was refused for another reason.
+    match std::fs::symlink_metadata(&path) {
+        Ok(found) if found.is_dir() && found.uid() != 0 && found.mode() & 0o007 == 0 => Ok(path),
+        _ => Err(why),
+    }
+}
+
 /// Calls a supervisor: the named one, or the only one.
-pub(crate) fn call(domain: &Domain, name: Option<&str>, patience: Duration) -> Result<Option<UnixStream>> {
+pub(crate) fn call(domain: &Path, name: Option<&str>, patience: Duration) -> Result<Option<UnixStream>> {
     let names = match name {
         Some(name) => vec![name.to_owned()],
         None => names(domain)?,
@@ -187,24 +208,30 @@ pub(crate) fn call(domain: &Domain, name: Option<&str>, patience: Duration) -> R
         (0 | 1, _) => Ok(answered.pop().map(|(stream, _)| stream)),
         _ => {
             let names: Vec<_> = answered.into_iter().map(|(_, name)| name).collect();
-            bail!("several supervisors run in {}: name one of {}", domain.path().display(), names.join(", "))
+            bail!("several supervisors run in {}: name one of {}", domain.display(), names.join(", "))
         }
     }
 }
 
-fn connect(domain: &Domain, name: &str, patience: Duration) -> std::io::Result<UnixStream> {
-    let directory = open(&Folder::path_of(domain, name))?;
+fn connect(domain: &Path, name: &str, patience: Duration) -> std::io::Result<UnixStream> {
+    let directory = open(&domain.join(format!("{PREFIX}{name}")))?;
     let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
     // A supervisor that accepts nothing may have a full queue.
     socket.set_write_timeout(Some(patience))?;
     socket.connect(&socket2::SockAddr::unix(beneath(&directory, CONTROL))?)?;
+    let (owner, peer) = (rustix::fs::fstat(&directory)?.st_uid, getsockopt(&socket, PeerCredentials)?.uid());
+    // A user's folder may not lead root to what another's supervisor is to do.
+    if geteuid().is_root() && peer != owner {
+        let why = format!("user {peer} answers in a folder of user {owner}: refused");
+        return Err(std::io::Error::new(ErrorKind::PermissionDenied, why));
+    }
     Ok(OwnedFd::from(socket).into())
 }
 
 /// The supervisors that have a folder in the domain.
-fn names(domain: &Domain) -> Result<Vec<String>> {
+fn names(domain: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(domain.path()).context("reading the domain")? {
+    for entry in std::fs::read_dir(domain).context("reading the domain")? {
         let name = entry.context("reading the domain")?.file_name();
         names.extend(name.to_str().and_then(|name| name.strip_prefix(PREFIX)).map(str::to_owned));
     }
