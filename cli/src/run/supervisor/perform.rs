@@ -17,6 +17,11 @@ use crate::run::worker::plan::Plan;
 use anyhow::Result;
 use rustix::process::Signal;
 use std::rc::Rc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Time for a look at what is cut off by a kill.
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
 
 impl Supervisor {
     pub(super) fn perform(&mut self, action: Action) {
@@ -124,7 +129,8 @@ impl Supervisor {
         let events = self.context.events.clone();
         tokio::task::spawn_local(async move {
             let connections = match look {
-                Ok(look) => look.await.ok(),
+                // A look that hangs holds no kill up.
+                Ok(look) => timeout(LONGEST_LOOK, look).await.ok().and_then(Result::ok),
                 Err(_) => None,
             };
             let _ = events.send(WorkerEvent::Counted(id, why, connections));

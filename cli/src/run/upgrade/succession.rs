@@ -4,6 +4,7 @@ use super::candidate::own_path;
 use super::handover::{Handover, HandoverState, Label};
 use super::legacy::{Legacy, hold_pipes};
 use crate::domain::open_domain;
+use crate::run::background;
 use crate::run::control::Client;
 use crate::run::control::folder::Folder;
 use crate::run::listener::Listener;
@@ -20,7 +21,7 @@ use crate::run::worker::guard::Guard;
 use crate::run::worker::link::Link;
 use crate::run::worker::orphan::Orphan;
 use crate::run::worker::plan::Plan;
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use sharesock::{Endpoint, Process};
 use std::io::{Read, Write};
@@ -72,12 +73,12 @@ pub(crate) async fn stand_by(
     let _held = hold_pipes(&folder, &handover.state);
     let mut stream = answer.taken()?;
     stream.set_read_timeout(Some(SUCCESSION_TIMEOUT))?;
-    let has_successor = tokio::task::spawn_blocking(move || {
+    let has_successor = background::start(move || {
         // Its end: the old program is no more, in one way or the other.
         let _ = std::io::stdin().read(&mut [0]);
         stream.read(&mut [0]).is_ok_and(|length| length > 0)
     });
-    if has_successor.await? {
+    if has_successor.context("waiting for the successor")?.await? {
         return Ok(None);
     }
     let (begun, gone) = (Instant::now(), || Process::from_pid(old.pid()) != Ok(old));
