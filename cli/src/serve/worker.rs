@@ -1,7 +1,6 @@
 //! A worker: receives connections and serves them.
 
 use super::connection::{self, Guest, Outcome, Phase};
-use super::envelope::Envelope;
 use super::files::Site;
 use super::page::Stats;
 use super::successors::Successors;
@@ -9,7 +8,7 @@ use super::system::Link;
 use super::{Ending, Told, WorkerOptions};
 use crate::domain::open_domain;
 use anyhow::Result;
-use sharesock::{Endpoint, Parcel, ProtocolInfo};
+use sharesock::{Endpoint, Error, Parcel};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -20,6 +19,9 @@ const SUCCESSORS_POLL: Duration = Duration::from_millis(5);
 
 /// After an error in receiving, such as for lack of descriptors.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(250);
+
+/// Codes for a lack of descriptors, and of room.
+const SHORT: [i32; 2] = [10024, 10055];
 
 /// What tasks of connections report.
 type Done = (Option<Guest>, Rc<()>);
@@ -65,7 +67,8 @@ pub(super) async fn run(options: WorkerOptions) -> Result<()> {
     worker.say();
     loop {
         let wake = worker.deadline.map(|deadline| deadline.min(Instant::now() + SUCCESSORS_POLL));
-        let is_over = worker.deadline.is_some() && worker.open() == 0 && worker.successors.outstanding() == 0;
+        let is_over = worker.deadline.is_some() && worker.open() == 0;
+        let is_over = is_over && worker.successors.outstanding() == 0 && !(worker.takes && worker.link.is_behind());
         tokio::select! {
             biased;
             told = worker.link.next(), if worker.takes => worker.obey(told).await,
@@ -97,8 +100,14 @@ impl Worker {
     async fn obey(&mut self, told: Told) {
         match told {
             Told::Redeem { id, info, envelope } => {
+                let redeemed = match info.map(|info| (self.endpoint.redeem(&info), info)) {
+                    // Its source keeps it until it is counted, and what was delivered stays.
+                    Ok((Err(error), info)) if is_short(&error) && self.link.keep(&info) => return,
+                    Ok((redeemed, _)) => redeemed.map_err(Into::into),
+                    Err(error) => Err(error),
+                };
                 self.received += 1;
-                let redeemed = info.and_then(|info| self.redeem(&info, envelope)).map(|guest| self.start(guest));
+                let redeemed = redeemed.map(|socket| self.start(Guest::new(socket, envelope)));
                 self.link.answer(id, redeemed);
                 self.say();
             }
@@ -114,10 +123,6 @@ impl Worker {
         let phase = if successors.is_empty() { Phase::Draining } else { Phase::Retiring };
         self.successors.replace(&successors);
         self.phase.send_replace(phase);
-    }
-
-    fn redeem(&self, info: &ProtocolInfo, envelope: Envelope) -> Result<Guest> {
-        Ok(Guest::new(self.endpoint.redeem(info)?, envelope))
     }
 
     /// Takes a connection that was handed off; in retirement it goes on as soon as it is idle.
@@ -160,6 +165,7 @@ impl Worker {
         if let Some(guest) = moved {
             self.hand_over(guest).await;
         }
+        self.link.hurry();
         self.site.stats.open.set(self.open());
         self.say();
     }
@@ -189,6 +195,11 @@ impl Worker {
     fn say(&mut self) {
         self.link.say(self.open(), self.received);
     }
+}
+
+/// Whether an info can be redeemed later: descriptors, or memory, are short.
+fn is_short(error: &Error) -> bool {
+    SHORT.contains(&error.winsock_code())
 }
 
 pub(super) async fn sleep_until(time: Option<Instant>) {

@@ -6,7 +6,9 @@ use crate::serve::envelope::Envelope;
 use crate::serve::page::{Count, View};
 use crate::serve::{Ending, Told, WorkerOptions};
 use crate::status::{State, Status, WorkerState, WorkerStatus};
+use crate::system::is_now;
 use anyhow::{Context, Result};
+use rustix::event::PollFlags;
 use sharesock::{Process, ProtocolInfo};
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -20,6 +22,8 @@ use tokio::sync::Mutex;
 const INFO: usize = 628;
 /// Most of them that are read in one go.
 const INFOS_AT_ONCE: usize = 16;
+/// Pause after a connection could not be redeemed for lack of descriptors.
+const PAUSE_WHEN_SHORT: Duration = Duration::from_millis(250);
 /// Time for the supervisor's answer; one that does not give it is taken for dead.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for which an answer is shown to those who look at the page.
@@ -32,6 +36,10 @@ pub(crate) struct Link {
     /// Infos, with `--via info`, and what was read of the next ones.
     input: Option<UnixStream>,
     read: Vec<u8>,
+    /// An info for which there was no room, and when it is tried again; those behind it wait.
+    again: Option<(ProtocolInfo, Instant)>,
+    /// The end of the input was told, though not everything before it was read.
+    foresaw_end: bool,
     notify: UnixDatagram,
     /// A message for which there was no room.
     unsaid: Option<String>,
@@ -64,15 +72,35 @@ impl Link {
         };
         let figures = Rc::new(Figures { supervisor: options.supervisor.clone(), seen: Mutex::default() });
         let read = Vec::with_capacity(INFOS_AT_ONCE * INFO);
-        Ok(Link { terminate, input, read, notify, unsaid: None, accepts, figures })
+        let (again, foresaw_end) = (None, false);
+        Ok(Link { terminate, input, read, again, foresaw_end, notify, unsaid: None, accepts, figures })
     }
 
     /// The next message. Cancel safe.
     pub(crate) async fn next(&mut self) -> Told {
         loop {
+            if let Some((_, when)) = self.again {
+                tokio::select! {
+                    biased;
+                    Some(()) = self.terminate.recv() => return Told::End,
+                    () = tokio::time::sleep_until(when.into()) => {}
+                    _ = self.notify.writable(), if self.unsaid.is_some() => {
+                        self.say_again();
+                        continue;
+                    }
+                }
+                // Connections that are idle make room when they end, for which this has to be known.
+                if !self.foresaw_end && self.input.as_ref().is_some_and(|input| is_now(input, PollFlags::RDHUP)) {
+                    self.foresaw_end = true;
+                    return Told::End;
+                }
+                if let Some((info, _)) = self.again.take() {
+                    return self.redeem(Ok(info));
+                }
+            }
             if let Some(info) = self.read.get(..INFO).map(ProtocolInfo::from_bytes) {
                 self.read.drain(..INFO);
-                return Told::Redeem { id: 0, info: info.map_err(Into::into), envelope: Envelope::bare(self.accepts) };
+                return self.redeem(info.map_err(Into::into));
             }
             let input = async {
                 match &mut self.input {
@@ -90,6 +118,27 @@ impl Link {
                 _ = self.notify.writable(), if self.unsaid.is_some() => self.say_again(),
             }
         }
+    }
+
+    fn redeem(&self, info: Result<ProtocolInfo>) -> Told {
+        Told::Redeem { id: 0, info, envelope: Envelope::bare(self.accepts) }
+    }
+
+    /// Keeps an info for which there is no room now: it comes again, after a pause or when something was closed. Whether this
+    /// can be done.
+    pub(crate) fn keep(&mut self, info: &ProtocolInfo) -> bool {
+        self.again = Some((info.clone(), Instant::now() + PAUSE_WHEN_SHORT));
+        true
+    }
+
+    /// Whether an info is kept.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.again.is_some()
+    }
+
+    /// Something was closed: there may be room.
+    pub(crate) fn hurry(&mut self) {
+        self.again.iter_mut().for_each(|(_, when)| *when = Instant::now());
     }
 
     /// Tells what became of a connection that was to be redeemed. The supervisor hears of it by the counts.

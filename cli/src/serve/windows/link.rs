@@ -5,6 +5,7 @@ use crate::serve::page::{Count, View};
 use crate::serve::{Ending, Told, WorkerOptions};
 use crate::system::{Apart, keep_apart};
 use anyhow::Result;
+use sharesock::ProtocolInfo;
 use std::cell::RefCell;
 use std::io::Write;
 use std::rc::Rc;
@@ -56,6 +57,22 @@ impl Link {
             }
         }
     }
+
+    /// Keeps an info for which there is no room now; whether this can be done. Here it is not: the front gives it to another.
+    #[allow(clippy::unused_self)]
+    pub(crate) fn keep(&mut self, _: &ProtocolInfo) -> bool {
+        false
+    }
+
+    /// Whether an info is kept.
+    #[allow(clippy::unused_self)]
+    pub(crate) fn is_behind(&self) -> bool {
+        false
+    }
+
+    /// Something was closed.
+    #[allow(clippy::unused_self)]
+    pub(crate) fn hurry(&mut self) {}
 
     /// Tells what became of a connection that was to be redeemed.
     pub(crate) fn answer(&mut self, id: u64, redeemed: Result<()>) {
