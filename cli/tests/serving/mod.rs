@@ -26,12 +26,17 @@ impl Server {
 
     /// `prepare` puts files into the folder first.
     pub(crate) fn start_with(options: &[&str], prepare: impl FnOnce(&Path)) -> Self {
+        Self::start_as(Command::new(env!("CARGO_BIN_EXE_sharesock")), options, prepare)
+    }
+
+    /// `command` becomes the program, with the words that are appended.
+    pub(crate) fn start_as(mut command: Command, options: &[&str], prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("www")).unwrap();
         std::fs::write(folder.path().join("secret"), "secret").unwrap();
         std::fs::write(folder.path().join("www/hello.txt"), "hello\n").unwrap();
         prepare(&folder.path().join("www"));
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sharesock"))
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--json", "--status-page", "--worker-header", "--files"])
             .arg(folder.path().join("www"))
             .arg("--domain")

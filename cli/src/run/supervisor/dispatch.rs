@@ -1,6 +1,8 @@
 //! Giving accepted connections to workers.
 
 use super::policy::order;
+use super::reclaim::Left;
+use super::room::{MOST_WAITING, Room, most_kept};
 use crate::run::listener::Listener;
 use crate::run::machine::{Machine, WorkerId};
 use crate::run::options::Policy;
@@ -14,6 +16,7 @@ use sharesock::{Endpoint, Parcel, Socket};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, UnixListener};
@@ -22,11 +25,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// Most accepted connections that wait here for a worker; more wait in the kernel's backlog.
-const MOST_WAITING: usize = 64;
 /// Number of latencies from which the figures are computed.
 const REMEMBERED: usize = 1000;
-/// Pause after an accept that failed, such as for lack of descriptors.
+/// Pause after an accept that failed, or while there is no room.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts, and gives away.
@@ -36,7 +37,12 @@ pub(crate) struct Dispatcher {
     pub(crate) waiting: VecDeque<Waiting>,
     /// Those whose worker could not be started, until it is said what becomes of them.
     pub(crate) unserved: HashMap<WorkerId, Waiting>,
-    room: Arc<Semaphore>,
+    /// Queues that workers have left.
+    pub(super) left: Vec<Left>,
+    pub(super) room: Rc<Room>,
+    /// When it was last looked for clients that have left.
+    pub(super) looked: Option<Instant>,
+    permits: Arc<Semaphore>,
     accepting: Vec<JoinHandle<()>>,
     policy: Policy,
     turn: usize,
@@ -47,12 +53,14 @@ pub(crate) struct Dispatcher {
 
 impl Dispatcher {
     pub(crate) fn new(endpoint: Endpoint, total: u64) -> Self {
-        let room = Arc::new(Semaphore::new(MOST_WAITING));
         Dispatcher {
             endpoint,
             waiting: VecDeque::new(),
             unserved: HashMap::new(),
-            room,
+            left: Vec::new(),
+            room: Rc::default(),
+            looked: None,
+            permits: Arc::new(Semaphore::new(MOST_WAITING)),
             accepting: Vec::new(),
             policy: Policy::LeastOpen,
             turn: 0,
@@ -67,7 +75,8 @@ impl Dispatcher {
         self.policy = plan.options.policy;
         for listener in plan.listeners.iter().filter(|listener| listener.accepts()) {
             let acceptor = Acceptor::new(listener).context("accepting from a listener")?;
-            self.accepting.push(tokio::task::spawn_local(accept(acceptor, Arc::clone(&self.room), events.clone())));
+            let room = (Arc::clone(&self.permits), Rc::clone(&self.room));
+            self.accepting.push(tokio::task::spawn_local(accept(acceptor, room, events.clone())));
         }
         Ok(())
     }
@@ -87,16 +96,51 @@ impl Dispatcher {
         self.waiting.extend(std::iter::from_fn(|| accept().ok()).map(|socket| Waiting::new(Parcel::new(socket), None)));
     }
 
-    /// One that a predecessor had accepted, or that a worker did not take.
-    pub(crate) fn put_back(&mut self, parcel: Parcel) {
-        self.waiting.push_front(Waiting::new(parcel, None));
+    /// Whether nothing is to be given to anybody.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.left.is_empty()
     }
 
-    /// Gives what waits to workers that serve and have room, in the order of the policy.
+    /// Whether everything that is to be given to somebody is here.
+    pub(crate) fn has_all(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    /// Drops everything that waits.
+    pub(crate) fn clear(&mut self) {
+        self.waiting.clear();
+        self.left.clear();
+    }
+
+    /// Takes back what workers have left, as far as there is room, and gives what waits to workers that serve and have room.
     pub(crate) fn dispatch(&mut self, workers: &mut BTreeMap<WorkerId, Worker>, machine: &Machine) {
+        loop {
+            let before = self.total;
+            self.reclaim(workers);
+            self.give(workers, machine);
+            // What was given away has made room.
+            if self.left.is_empty() || !self.waiting.is_empty() || self.total == before {
+                break;
+            }
+        }
+        self.note_room(workers);
+        if !self.waiting.is_empty() {
+            self.drop_who_left();
+            self.note_room(workers);
+        }
+    }
+
+    fn note_room(&self, workers: &BTreeMap<WorkerId, Worker>) {
+        let holds = !self.left.is_empty() || workers.values().any(|worker| worker.link.keeps());
+        self.room.note(self.waiting.len(), holds);
+    }
+
+    /// Gives what waits, in the order of the policy.
+    fn give(&mut self, workers: &mut BTreeMap<WorkerId, Worker>, machine: &Machine) {
         if self.waiting.is_empty() {
             return;
         }
+        let most_kept = most_kept(workers.len());
         let takes = |id: &WorkerId| machine.takes_connections(*id);
         let mut ready: Vec<_> = workers.iter_mut().filter(|(id, _)| takes(id)).map(|(_, worker)| worker).collect();
         'next: while let Some(mut waiting) = self.waiting.pop_front() {
@@ -104,7 +148,7 @@ impl Dispatcher {
             let open: Vec<_> = ready.iter().map(|worker| worker.record.load()).collect();
             for at in order(self.policy, self.turn, &open) {
                 let Some(worker) = ready.get_mut(at) else { continue };
-                match worker.link.give(waiting.parcel, &worker.record, &self.endpoint) {
+                match worker.link.give(waiting.parcel, &worker.record, &self.endpoint, most_kept) {
                     Ok(()) => {
                         worker.record.handed_off += 1;
                         self.total += 1;
@@ -138,7 +182,7 @@ impl Dispatcher {
 
     /// Notes what was taken, and writes what was not whole; whether anything is still on its way.
     pub(crate) fn settle(&mut self, workers: &mut BTreeMap<WorkerId, Worker>) -> bool {
-        let mut busy = !self.waiting.is_empty();
+        let mut busy = !self.is_idle();
         for worker in workers.values_mut() {
             worker.link.write();
             let outstanding = worker.link.outstanding();
@@ -203,14 +247,18 @@ impl Acceptor {
     }
 }
 
-async fn accept(acceptor: Acceptor, room: Arc<Semaphore>, events: UnboundedSender<WorkerEvent>) {
+async fn accept(acceptor: Acceptor, (permits, room): (Arc<Semaphore>, Rc<Room>), events: UnboundedSender<WorkerEvent>) {
     loop {
-        let Ok(room) = Arc::clone(&room).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+        while !room.is_there() {
+            sleep(ACCEPT_PAUSE).await;
+        }
         // Between the accept and what follows nothing is awaited: this task may be stopped, and must not lose one.
         match acceptor.accept().await {
             Ok(connection) => {
                 let parcel = Parcel::new(connection);
-                let _ = events.send(WorkerEvent::Accepted(Waiting::new(parcel, Some(room))));
+                room.note_one_more();
+                let _ = events.send(WorkerEvent::Accepted(Waiting::new(parcel, Some(permit))));
             }
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(_) => sleep(ACCEPT_PAUSE).await,

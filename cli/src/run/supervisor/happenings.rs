@@ -150,7 +150,8 @@ impl Supervisor {
     async fn ended(&mut self, id: WorkerId, how: End) {
         let Some(mut worker) = self.workers.remove(&id) else { return };
         if let Some(dispatcher) = &mut self.dispatcher {
-            worker.take_back(true).into_iter().for_each(|parcel| dispatcher.put_back(parcel));
+            dispatcher.take_back(id, &mut worker, true);
+            dispatcher.reclaim(&mut self.workers);
         }
         // Whoever keeps the pipe open is in its group, or is none of the worker's.
         let _ = timeout(LAST_OUTPUT, worker.output.finish()).await;

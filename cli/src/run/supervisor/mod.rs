@@ -7,7 +7,9 @@ mod happenings;
 mod listening;
 mod perform;
 mod policy;
+mod reclaim;
 mod restore;
+mod room;
 
 use super::clock::Moment;
 use super::control::{self, Client, Request};
@@ -220,7 +222,7 @@ impl Supervisor {
             pause = pause.min(LISTENER_POLL);
         }
         // Nothing tells that a group has ended, that a receiver was opened, or that a worker has room again.
-        let waiting = self.dispatcher.as_ref().is_some_and(|dispatcher| !dispatcher.waiting.is_empty());
+        let waiting = self.dispatcher.as_ref().is_some_and(|dispatcher| !dispatcher.is_idle());
         if !self.orphans.is_empty() || waiting || self.workers.iter().any(awaited) {
             pause = pause.min(POLL);
         }
@@ -327,7 +329,7 @@ impl Supervisor {
 
     /// Whether a worker that drains has taken everything that it was given, and is to be given nothing more.
     fn has_settled(&self, id: WorkerId) -> bool {
-        let waiting = self.dispatcher.as_ref().is_some_and(|dispatcher| !dispatcher.waiting.is_empty());
+        let waiting = self.dispatcher.as_ref().is_some_and(|dispatcher| !dispatcher.is_idle());
         let may_be_given = self.machine.takes_connections(id) && (waiting || !self.events.is_empty());
         let settled = |worker: &Worker| worker.is_settling && worker.link.outstanding() == 0;
         !may_be_given && self.workers.get(&id).is_some_and(settled)

@@ -66,7 +66,7 @@ impl Supervisor {
             // Whoever tries it looks at the machine's state.
             Action::CancelUpgrade => self.upgrade.is_due = false,
             Action::CloseDoor => self.close_door(),
-            Action::DropWaiting => self.dispatcher.iter_mut().for_each(|dispatcher| dispatcher.waiting.clear()),
+            Action::DropWaiting => self.dispatcher.iter_mut().for_each(|dispatcher| dispatcher.clear()),
             Action::Answer { asker, reply } => self.reply(asker, reply),
             Action::Say(report) => self.reporter.say(&report),
             Action::Tell(notice) => self.tell_notice(&notice),
@@ -110,9 +110,8 @@ impl Supervisor {
         worker.is_settling = false;
         worker.ask_to_end();
         if worker.link.outstanding() > 0 {
-            let parcels = worker.take_back(false);
             if let Some(dispatcher) = &mut self.dispatcher {
-                parcels.into_iter().for_each(|parcel| dispatcher.put_back(parcel));
+                dispatcher.take_back(id, worker, false);
                 dispatcher.dispatch(&mut self.workers, &self.machine);
             }
         }

@@ -145,9 +145,14 @@ impl Supervisor {
         self.orphans.values_mut().for_each(|orphan| orphan.output.pause());
         self.note_what_came();
         let Some(dispatcher) = &mut self.dispatcher else { return Ok(()) };
-        for worker in self.workers.values_mut().filter(|worker| worker.link.outstanding() > 0) {
-            worker.take_back(false).into_iter().for_each(|parcel| dispatcher.put_back(parcel));
+        for (id, worker) in self.workers.iter_mut().filter(|(_, worker)| worker.link.outstanding() > 0) {
+            dispatcher.take_back(*id, worker, false);
         }
+        dispatcher.reclaim(&mut self.workers);
+        ensure!(
+            dispatcher.has_all(),
+            "workers have not taken what they were given, and there is no room for it here: ask again when they have"
+        );
         let unread = self
             .workers
             .values()

@@ -195,7 +195,7 @@ fn build(
     }
     while let Some(connection) = handover.take(&Label::Connection) {
         if let Some(dispatcher) = &mut supervisor.dispatcher {
-            dispatcher.put_back(connection.into());
+            dispatcher.put_back([connection.into()]);
         }
     }
     if let Some(client) = handover.take(&Label::Client) {

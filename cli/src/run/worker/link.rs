@@ -49,23 +49,21 @@ impl Link {
         }
     }
 
-    /// Takes back what was given and not taken; afterwards it is to be opened anew. An info that was written stays with a
-    /// worker that lives.
-    pub(crate) fn take_back(&mut self) -> Vec<Parcel> {
-        match self {
-            Link::HandOff { .. } => match std::mem::replace(self, Link::Awaited) {
-                Link::HandOff { sender, .. } => sender.reclaim(),
-                _ => Vec::new(),
-            },
-            _ => Vec::new(),
-        }
+    /// Whether connections are kept that it was given.
+    pub(crate) fn keeps(&self) -> bool {
+        matches!(self, Link::Info { kept, .. } if !kept.is_empty())
     }
 
-    /// Takes back what a worker that has ended was given and did not take.
-    pub(crate) fn reclaim(&mut self) -> Vec<Parcel> {
+    /// Takes back what was given and not taken: a queue, which is to be emptied and opened anew, or what was kept. An info that
+    /// was written stays with a worker that lives.
+    pub(crate) fn take_back(&mut self, has_ended: bool) -> (Option<Box<Sender>>, VecDeque<Parcel>) {
         match self {
-            Link::Info { kept, .. } => kept.drain(..).collect(),
-            _ => self.take_back(),
+            Link::HandOff { .. } => match std::mem::replace(self, Link::Awaited) {
+                Link::HandOff { sender, .. } => (Some(sender), VecDeque::new()),
+                _ => (None, VecDeque::new()),
+            },
+            Link::Info { kept, .. } if has_ended => (None, std::mem::take(kept)),
+            _ => (None, VecDeque::new()),
         }
     }
 
@@ -99,13 +97,22 @@ impl Link {
         true
     }
 
-    pub(crate) fn give(&mut self, parcel: Parcel, to: &Record, endpoint: &Endpoint) -> Result<(), Box<Parcel>> {
+    /// Gives one, unless `most_kept` are kept that it has not received.
+    pub(crate) fn give(
+        &mut self,
+        parcel: Parcel,
+        to: &Record,
+        endpoint: &Endpoint,
+        most_kept: usize,
+    ) -> Result<(), Box<Parcel>> {
         match self {
             Link::HandOff { sender, .. } => {
                 sender.try_hand_off(parcel).map_err(|refused| Box::new(refused.parcel))?;
                 Ok(())
             }
-            Link::Info { stream: Some(stream), rest, kept } if rest.is_empty() && !has_ended(stream) => {
+            Link::Info { stream: Some(stream), rest, kept }
+                if rest.is_empty() && kept.len() < most_kept && !has_ended(stream) =>
+            {
                 let Ok(info) = with_signals_blocked(|| endpoint.duplicate(parcel.socket(), to.pid.unsigned_abs()))
                 else {
                     return Err(Box::new(parcel));

@@ -27,7 +27,7 @@ use plan::Plan;
 use record::Record;
 use rustix::event::PollFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
-use sharesock::{Parcel, Process, Socket};
+use sharesock::{Process, Socket};
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram as StdDatagram;
@@ -221,13 +221,6 @@ impl Worker {
     /// Whether it serves one connection and ends.
     pub(crate) fn is_single(&self) -> bool {
         self.plan.options.giving() == Some(Via::Stdio)
-    }
-
-    /// Connections that it was given and did not take, once it has ended or is to take nothing more.
-    pub(crate) fn take_back(&mut self, has_ended: bool) -> Vec<Parcel> {
-        let parcels = if has_ended { self.link.reclaim() } else { self.link.take_back() };
-        self.record.handed_off = self.record.handed_off.saturating_sub(parcels.len() as u64);
-        parcels
     }
 
     /// Takes note of its own counts.

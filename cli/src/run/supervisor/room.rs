@@ -1,0 +1,104 @@
+//! Room for connections: how many may be held here, so that descriptors stay free for starting workers.
+
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::process::{Resource, getrlimit};
+use std::cell::Cell;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Most accepted connections that wait here for a worker; more wait in the kernel's backlog.
+pub(super) const MOST_WAITING: usize = 64;
+/// Most connections of which infos were written to one worker, and which it has not received.
+const MOST_KEPT: usize = 64;
+/// Descriptors that it takes to start a worker, and to open a way to it.
+const FOR_A_WORKER: usize = 16;
+/// Most descriptors that are left free: enough for several workers, and for those who ask how it goes.
+const MOST_FREE: usize = 64;
+
+/// Room for one more connection.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// How many wait, as far as is known.
+    waiting: Cell<usize>,
+    /// Whether others are held that were given away.
+    holds: Cell<bool>,
+}
+
+impl Room {
+    pub(super) fn note(&self, waiting: usize, holds: bool) {
+        self.waiting.set(waiting);
+        self.holds.set(holds);
+    }
+
+    pub(super) fn note_one_more(&self) {
+        self.waiting.set(self.waiting.get() + 1);
+    }
+
+    /// Whether one more may be accepted.
+    pub(super) fn is_there(&self) -> bool {
+        match self.waiting.get() {
+            // Whatever the limit is, something is to be served.
+            0 if !self.holds.get() => true,
+            waiting => waiting < MOST_WAITING && free() > to_leave(waiting),
+        }
+    }
+}
+
+/// How many descriptors are left free by what is taken in while so many connections wait.
+///
+/// A single one may have most of what is free: else connections that a worker does not receive would keep all others waiting.
+fn to_leave(waiting: usize) -> usize {
+    if waiting == 0 { FOR_A_WORKER } else { (limit() / 4).clamp(FOR_A_WORKER, MOST_FREE) }
+}
+
+/// Most connections that are kept for one of so many workers until it has received them.
+pub(super) fn most_kept(workers: usize) -> usize {
+    (limit() / 4 / workers.max(1)).clamp(1, MOST_KEPT)
+}
+
+/// Descriptors that nothing else can take; none when fewer are free than are to be left.
+pub(super) fn set_aside(waiting: usize, any: impl AsFd) -> Option<Vec<OwnedFd>> {
+    (0..to_leave(waiting)).map(|_| fcntl_dupfd_cloexec(&any, 0).ok()).collect()
+}
+
+fn limit() -> usize {
+    getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
+}
+
+fn free() -> usize {
+    limit().saturating_sub(used())
+}
+
+/// How many descriptors are open; none where the system does not tell.
+fn used() -> usize {
+    const OWN: &str = "/proc/self/fd";
+    match std::fs::metadata(OWN).map(|folder| folder.len()) {
+        // Linux tells since 6.2; before, they are counted, which takes one.
+        Ok(0) => std::fs::read_dir(OWN).map_or(usize::MAX, Iterator::count),
+        Ok(count) => usize::try_from(count).unwrap_or(usize::MAX),
+        Err(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_for_one_and_for_no_more_than_may_wait() {
+        let room = Room::default();
+        assert!(room.is_there());
+        room.note(MOST_WAITING - 1, true);
+        assert!(room.is_there());
+        room.note_one_more();
+        assert!(!room.is_there());
+    }
+
+    #[test]
+    fn what_is_set_aside_counts_as_used() {
+        let (file, before) = (std::fs::File::open("/dev/null").unwrap(), used());
+        let aside = set_aside(1, &file).unwrap();
+        assert!(aside.len() >= FOR_A_WORKER && before > 0);
+        // Other tests open and close descriptors meanwhile.
+        assert!(used() > aside.len());
+    }
+}
