@@ -65,22 +65,27 @@ pub(super) async fn run(options: WorkerOptions) -> Result<()> {
         takes: true,
     };
     worker.say();
+    // Until when nothing is received.
+    let mut pause: Option<Instant> = None;
     loop {
+        pause = pause.filter(|until| *until > Instant::now());
         let wake = worker.deadline.map(|deadline| deadline.min(Instant::now() + SUCCESSORS_POLL));
-        let is_over = worker.deadline.is_some() && worker.open() == 0;
+        let wake = wake.into_iter().chain(pause).min();
+        let is_over = worker.deadline.is_some() && worker.open() == 0 && pause.is_none();
         let is_over = is_over && worker.successors.outstanding() == 0 && !(worker.takes && worker.link.is_behind());
         tokio::select! {
             biased;
             told = worker.link.next(), if worker.takes => worker.obey(told).await,
             Some((moved, open)) = ended.recv() => {
                 drop(open);
+                pause = None;
                 worker.close(moved).await;
             }
-            parcel = parcels.receive(), if worker.takes => match parcel {
+            parcel = parcels.receive(), if worker.takes && pause.is_none() => match parcel {
                 Ok(parcel) => worker.receive(parcel),
                 Err(error) => {
                     eprintln!("sharesock: worker {}: {error}", std::process::id());
-                    tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+                    pause = Some(Instant::now() + PAUSE_AFTER_ERROR);
                 }
             },
             // Last: a message or a connection that has arrived comes first.

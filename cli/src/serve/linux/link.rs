@@ -127,7 +127,7 @@ impl Link {
     /// Keeps an info for which there is no room now: it comes again, after a pause or when something was closed. Whether this
     /// can be done.
     pub(crate) fn keep(&mut self, info: &ProtocolInfo) -> bool {
-        self.again = Some((info.clone(), Instant::now() + PAUSE_WHEN_SHORT));
+        self.again = Some((*info, Instant::now() + PAUSE_WHEN_SHORT));
         true
     }
 
