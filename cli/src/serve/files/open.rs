@@ -85,7 +85,7 @@ pub(super) fn status_of(error: &io::Error) -> StatusCode {
     use io::ErrorKind as Kind;
     match error.kind() {
         Kind::PermissionDenied => StatusCode::FORBIDDEN,
-        Kind::NotFound | Kind::NotADirectory | Kind::InvalidInput | Kind::InvalidFilename => StatusCode::NOT_FOUND,
+        Kind::NotFound | Kind::NotADirectory | Kind::InvalidInput => StatusCode::NOT_FOUND,
         _ if look::is_no_name(error) => StatusCode::NOT_FOUND,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     }
@@ -205,7 +205,9 @@ mod look {
         std::os::windows::fs::MetadataExt::creation_time(metadata)
     }
 
-    pub(super) fn is_no_name(_: &io::Error) -> bool {
-        false
+    /// Whether nothing can have this name.
+    pub(super) fn is_no_name(error: &io::Error) -> bool {
+        // ERROR_INVALID_NAME, ERROR_FILENAME_EXCED_RANGE.
+        matches!(error.raw_os_error(), Some(123 | 206))
     }
 }
