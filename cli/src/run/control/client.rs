@@ -177,7 +177,7 @@ pub(crate) fn status(options: &StatusOf) -> Result<ExitCode> {
             crate::views::text(&status, std::io::stdout().is_terminal())
         };
         match std::io::stdout().write_all(text.as_bytes()) {
-            // Whoever wanted the first lines alone has them.
+            // A reader of the first lines alone, such as `head`, has them.
             Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("printing"),
             _ => Ok(ExitCode::from(if status.serves() { 0 } else { OLD_GOES_ON })),
         }

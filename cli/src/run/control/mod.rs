@@ -185,7 +185,7 @@ pub(crate) fn ask(
             Ok(_) => heard = Instant::now(),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 let Some((progress, lives)) = &mut meanwhile else { return Err(no_answer(patience, pid)) };
-                // What is done at once needs no word about how it goes.
+                // Progress is not told of a request that is done at once.
                 slow = true;
                 latest.take().into_iter().for_each(|text: String| progress(&text));
                 if heard.elapsed() >= patience {

@@ -137,7 +137,7 @@ impl Start {
         match sign {
             Sign::Said => self.said = true,
             Sign::Serves => self.serves = true,
-            // What was seen last holds.
+            // The last look holds.
             Sign::ServesSome | Sign::Unseen | Sign::Hidden | Sign::Nothing => {
                 self.serves_some = sign == Sign::ServesSome;
                 self.unseen = matches!(sign, Sign::Unseen | Sign::Hidden);

@@ -166,7 +166,7 @@ fn complete(status: &mut Status, listeners: &[Option<u64>]) {
     let (processes, connections) = (Processes::look(), Connections::look(&addresses));
     for (listener, inode) in status.listeners.iter_mut().zip(listeners) {
         listener.queued = inode.and_then(|inode| connections.queued(inode));
-        // What is in force: whoever has the listener may have changed it.
+        // The values in force: any holder of the listener may have changed them.
         listener.backlog =
             listener.backlog.map(|asked| inode.and_then(|inode| connections.backlog(inode)).unwrap_or(asked));
     }

@@ -118,7 +118,7 @@ impl Dispatcher {
             let before = self.total;
             self.reclaim(workers);
             self.give(workers, machine);
-            // What was given away has made room.
+            // Connections that were given away have made room.
             if self.left.is_empty() || !self.waiting.is_empty() || self.total == before {
                 break;
             }

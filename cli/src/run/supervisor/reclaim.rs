@@ -52,7 +52,7 @@ impl Dispatcher {
     /// Whether something may be left in it still.
     fn reclaim_from(&mut self, left: &mut Left, workers: &mut BTreeMap<WorkerId, Worker>) -> bool {
         while left.due <= Instant::now() {
-            // What comes back takes all that is free, and a worker that is started for it needs some.
+            // Connections that come back would take all free descriptors; starting a worker for them needs some.
             let Some(_aside) = room::set_aside(self.waiting.len(), &left.sender) else { return true };
             match left.sender.reclaim_some() {
                 Ok(parcels) if parcels.is_empty() => return false,

@@ -135,7 +135,7 @@ impl Supervisor {
     /// From here on nothing changes that the state tells of.
     async fn freeze(&mut self) -> Result<()> {
         self.stop_requests();
-        // Whoever has asked is answered here: a successor does not know of them.
+        // All askers are answered here: a successor does not know of them.
         self.answer_what_came();
         self.settle_links().await;
         for worker in self.workers.values_mut() {

@@ -11,7 +11,7 @@ const KEPT_BYTES: usize = 64 << 10;
 /// Largest line, in bytes; a longer one is broken between two letters.
 pub(super) const LONGEST_LINE: usize = 8 << 10;
 
-/// What is known of a worker's output; it goes from a supervisor to its successor.
+/// State of reading a worker's output; it goes from a supervisor to its successor.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Kept {
     lines: VecDeque<String>,
