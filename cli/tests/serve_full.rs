@@ -56,6 +56,15 @@ fn wait_until_full(server: &Server) {
     until("workers that are full", || given_and_waiting(server).0 > 380);
 }
 
+/// Waits until it has taken in all that it does while its workers stand still.
+fn wait_until_settled(server: &Server) {
+    let mut last = (0, 0);
+    until("it to take in no more", || {
+        let now = given_and_waiting(server);
+        now != (0, 0) && std::mem::replace(&mut last, now) == now
+    });
+}
+
 /// Whether it is one: a worker that is full may have no descriptor for the file.
 fn is_answer(response: &Response) -> bool {
     response.status == 503 || response.status == 200 && response.text() == "hello\n"
@@ -92,6 +101,7 @@ fn what_workers_that_stood_still_were_given_is_answered_by_others_when_they_are_
         let stopped = workers(&server);
         stopped.iter().for_each(|pid| signal_process(*pid, Signal::STOP));
         let mut clients = asking(&server);
+        wait_until_settled(&server);
         stopped.iter().for_each(|pid| signal_process(*pid, Signal::KILL));
         for client in &mut clients {
             let response = client.response().unwrap();
@@ -108,7 +118,9 @@ fn workers_are_replaced_when_clients_have_left_those_that_stood_still() {
         let server = limited(&["--via", via]);
         let stopped = workers(&server);
         stopped.iter().for_each(|pid| signal_process(*pid, Signal::STOP));
-        drop(asking(&server));
+        let clients = asking(&server);
+        wait_until_settled(&server);
+        drop(clients);
         stopped.iter().for_each(|pid| signal_process(*pid, Signal::KILL));
         assert_eq!(server.get("/hello.txt").text(), "hello\n", "{via}");
         assert_ends(server);
