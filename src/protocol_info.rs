@@ -21,6 +21,34 @@ const DELIVERED: u32 = u32::from_le_bytes(*b"SHS\x01");
 /// The same when the source holds the duplicate until it is claimed.
 const HELD: u32 = u32::from_le_bytes(*b"SHS\x02");
 const TEXT_PREFIX: &str = "sharesock1:";
+/// The members before and after `ProviderId`, a word each.
+const MEMBERS: [&str; 25] = [
+    "dwServiceFlags1",
+    "dwServiceFlags2",
+    "dwServiceFlags3",
+    "dwServiceFlags4",
+    "dwProviderFlags",
+    "dwCatalogEntryId",
+    "ProtocolChain.ChainLen",
+    "ProtocolChain.ChainEntries[0]",
+    "ProtocolChain.ChainEntries[1]",
+    "ProtocolChain.ChainEntries[2]",
+    "ProtocolChain.ChainEntries[3]",
+    "ProtocolChain.ChainEntries[4]",
+    "ProtocolChain.ChainEntries[5]",
+    "ProtocolChain.ChainEntries[6]",
+    "iVersion",
+    "iAddressFamily",
+    "iMaxSockAddr",
+    "iMinSockAddr",
+    "iSocketType",
+    "iProtocol",
+    "iProtocolMaxOffset",
+    "iNetworkByteOrder",
+    "iSecurityScheme",
+    "dwMessageSize",
+    "dwProviderReserved",
+];
 
 /// A protocol info: what a source process gets for a duplicated socket, and a target process redeems (R1–R3).
 ///
@@ -70,7 +98,7 @@ impl Delivery {
     fn checksum(&self, entry: u32) -> u32 {
         let numbers =
             [self.way(), entry, self.target_pid, self.target_tag, self.source_pid, self.source_tag, self.domain];
-        digest32(&[&self.token, &numbers.map(u32::to_le_bytes).concat()])
+        digest32(&[&self.token, numbers.map(u32::to_le_bytes).as_flattened()])
     }
 }
 
@@ -127,39 +155,49 @@ impl ProtocolInfo {
         }
     }
 
-    /// The words before and after `ProviderId`, each with the name of its member.
-    fn words(&self) -> [(&'static str, u32); 25] {
+    /// The words before and after `ProviderId`; [`MEMBERS`] has their names.
+    fn words(&self) -> [u32; MEMBERS.len()] {
         let entry = self.entry;
-        let delivery = self.delivery.as_ref();
-        let token = delivery.map_or([0; 16], |delivery| delivery.token);
-        let [t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, ta, tb, tc, td, te, tf] = token;
-        let of = |member: fn(&Delivery) -> u32| delivery.map_or(0, member);
+        let none = Delivery {
+            token: [0; 16],
+            target_pid: 0,
+            target_tag: 0,
+            source_pid: 0,
+            source_tag: 0,
+            domain: 0,
+            held: false,
+        };
+        let (way, checksum, delivery) = match &self.delivery {
+            Some(delivery) => (delivery.way(), delivery.checksum(entry.id), delivery),
+            None => (0, 0, &none),
+        };
+        let [t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, ta, tb, tc, td, te, tf] = delivery.token;
         [
-            ("dwServiceFlags1", entry.service_flags),
-            ("dwServiceFlags2", of(Delivery::way)),
-            ("dwServiceFlags3", of(|delivery| delivery.domain)),
-            ("dwServiceFlags4", delivery.map_or(0, |delivery| delivery.checksum(entry.id))),
-            ("dwProviderFlags", entry.provider_flags),
-            ("dwCatalogEntryId", entry.id),
-            ("ProtocolChain.ChainLen", 1),
-            ("ProtocolChain.ChainEntries[0]", u32::from_le_bytes([t0, t1, t2, t3])),
-            ("ProtocolChain.ChainEntries[1]", u32::from_le_bytes([t4, t5, t6, t7])),
-            ("ProtocolChain.ChainEntries[2]", u32::from_le_bytes([t8, t9, ta, tb])),
-            ("ProtocolChain.ChainEntries[3]", u32::from_le_bytes([tc, td, te, tf])),
-            ("ProtocolChain.ChainEntries[4]", of(|delivery| delivery.target_tag)),
-            ("ProtocolChain.ChainEntries[5]", of(|delivery| delivery.source_pid)),
-            ("ProtocolChain.ChainEntries[6]", of(|delivery| delivery.source_tag)),
-            ("iVersion", 2),
-            ("iAddressFamily", entry.address_family),
-            ("iMaxSockAddr", entry.max_address),
-            ("iMinSockAddr", entry.min_address),
-            ("iSocketType", entry.socket_type),
-            ("iProtocol", entry.protocol),
-            ("iProtocolMaxOffset", entry.protocol_max_offset),
-            ("iNetworkByteOrder", 0),
-            ("iSecurityScheme", 0),
-            ("dwMessageSize", entry.message_size),
-            ("dwProviderReserved", of(|delivery| delivery.target_pid)),
+            entry.service_flags,
+            way,
+            delivery.domain,
+            checksum,
+            entry.provider_flags,
+            entry.id,
+            1,
+            u32::from_le_bytes([t0, t1, t2, t3]),
+            u32::from_le_bytes([t4, t5, t6, t7]),
+            u32::from_le_bytes([t8, t9, ta, tb]),
+            u32::from_le_bytes([tc, td, te, tf]),
+            delivery.target_tag,
+            delivery.source_pid,
+            delivery.source_tag,
+            2,
+            entry.address_family,
+            entry.max_address,
+            entry.min_address,
+            entry.socket_type,
+            entry.protocol,
+            entry.protocol_max_offset,
+            0,
+            0,
+            entry.message_size,
+            delivery.target_pid,
         ]
     }
 
@@ -169,7 +207,7 @@ impl ProtocolInfo {
         let (provider, after) = rest.split_at_mut(16);
         provider.copy_from_slice(&self.entry.provider);
         let places = before.chunks_exact_mut(4).chain(after.chunks_exact_mut(4));
-        for (place, (_, word)) in places.zip(self.words()) {
+        for (place, word) in places.zip(self.words()) {
             place.copy_from_slice(&word.to_le_bytes());
         }
         head
@@ -178,7 +216,7 @@ impl ProtocolInfo {
     fn from_head(head: &[u8; HEAD]) -> Result<Self, InfoError> {
         let (before, rest) = head.split_at(20);
         let (provider, after) = rest.split_at(16);
-        let mut found = [0; 25];
+        let mut found = [0; MEMBERS.len()];
         for (word, place) in found.iter_mut().zip(before.chunks_exact(4).chain(after.chunks_exact(4))) {
             *word = place.try_into().map_or(0, u32::from_le_bytes);
         }
@@ -199,8 +237,10 @@ impl ProtocolInfo {
         };
         let info = ProtocolInfo { entry, delivery };
         // What we would have written is the only thing that we accept.
-        for ((member, written), found) in info.words().into_iter().zip(found) {
-            if written != found {
+        let written = info.words();
+        if written != found {
+            let mut members = MEMBERS.into_iter().zip(written).zip(found);
+            if let Some(((member, _), found)) = members.find(|((_, written), found)| written != found) {
                 return Err(altered(member, found));
             }
         }

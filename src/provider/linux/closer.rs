@@ -7,8 +7,8 @@
 //! answer; then others go on.
 
 use super::sys::{
-    Bury, Entrusted, ForkMark, Headroom, Look, MOST_RIGHTS, descriptors_in_queue, is_gate, keep_only, lingers,
-    receive_rights, spawn_deaf,
+    Bury, Entrusted, ForkMark, Headroom, Look, MOST_RIGHTS, descriptors_in_queue, is_empty, is_gate, keep_only,
+    lingers, receive_rights, spawn_deaf,
 };
 use crate::error::{Error, Result};
 use rustix::io::Errno;
@@ -230,6 +230,9 @@ impl Bury for LinkCloser {
         if self.0.0.mark.is_mine() {
             // From now on nothing comes in, so that what is seen to be empty stays empty.
             let _ = shutdown(&link, Shutdown::Both);
+            if is_empty(&link) {
+                return drop(link);
+            }
             self.0.empty(&link);
             for left in (0..BATCH).rev() {
                 match next(&link) {

@@ -4,7 +4,7 @@ use super::Revoker;
 use crate::domain::Domain;
 use crate::duplicate::DuplicateOptions;
 use crate::error::{Error, Result};
-use crate::process::{Process, Target};
+use crate::process::{Process, Target, Who};
 use crate::protocol_info::{Delivery, ProtocolInfo};
 use crate::provider::linux::closer::Link;
 use crate::provider::linux::mail::{
@@ -40,6 +40,8 @@ pub(crate) struct Live {
     mark: ForkMark,
     pub(crate) domain: Domain,
     pub(crate) me: Process,
+    /// Its id and tag.
+    who: Who,
     inbox: Mutex<Inbox>,
     links: Arc<Links>,
     held: Mutex<Option<Arc<Held>>>,
@@ -131,6 +133,7 @@ impl Live {
             mark: ForkMark::new().map_err(Error::system("marking an endpoint"))?,
             domain: domain.clone(),
             me,
+            who: me.who(),
             inbox: Mutex::new(Inbox::open(domain, &me, clock_shift)?),
             links: Arc::default(),
             held: Mutex::default(),
@@ -165,12 +168,13 @@ impl Live {
             }
             Err(error) => return Err(error),
         };
+        let ((target_pid, target_tag), (source_pid, source_tag)) = (target.who(), self.who);
         let delivery = Delivery {
             token: mail.token.to_bytes(),
-            target_pid: target.who().0,
-            target_tag: target.who().1,
-            source_pid: self.me.who().0,
-            source_tag: self.me.who().1,
+            target_pid,
+            target_tag,
+            source_pid,
+            source_tag,
             domain: self.domain.digest(),
             held: held.is_some(),
         };
@@ -197,7 +201,7 @@ impl Live {
     }
 
     fn redeem(&self, delivery: &Delivery) -> Result<Socket> {
-        if (delivery.target_pid, delivery.target_tag) != self.me.who() {
+        if (delivery.target_pid, delivery.target_tag) != self.who {
             return Err(Error::WrongProcess { meant_for: delivery.target_pid, here: self.me.pid() });
         }
         if delivery.domain != self.domain.digest() {
@@ -205,7 +209,7 @@ impl Live {
         }
         let token = Token::from_bytes(delivery.token);
         let key = Key { source: (delivery.source_pid, delivery.source_tag), token };
-        let (started, mut backlog) = (Instant::now(), Backlog::new());
+        let (mut claimed, mut backlog) = (None, Backlog::new());
         loop {
             let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
             match inbox.take(&key, &mut backlog)? {
@@ -237,7 +241,7 @@ impl Live {
                 continue;
             };
             drop(inbox);
-            let left = ANSWER_WITHIN.saturating_sub(started.elapsed());
+            let left = ANSWER_WITHIN.saturating_sub(claimed.get_or_insert_with(Instant::now).elapsed());
             if left.is_zero() {
                 return Err(Error::SourceSilent { source_pid: delivery.source_pid });
             }

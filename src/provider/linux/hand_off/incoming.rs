@@ -1,5 +1,6 @@
 //! The receiving end of one sender's queue.
 
+use super::eager::Eager;
 use super::greeting::Greeted;
 use super::queue::{Read, Reader, drop_first, first_count, is_readable};
 use crate::error::{Error, Result};
@@ -25,6 +26,7 @@ pub(super) struct Incoming {
     most_told: usize,
     /// The first message in the queue, of which the program has taken some.
     begun: Option<Begun>,
+    pub(super) eager: Eager,
 }
 
 #[derive(Debug)]
@@ -54,6 +56,7 @@ impl Incoming {
             told: 1,
             most_told: 1,
             begun: None,
+            eager: Eager::default(),
         }
     }
 

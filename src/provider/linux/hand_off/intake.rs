@@ -221,7 +221,8 @@ impl State {
     ) -> Result<()> {
         self.hear_again(epoll);
         loop {
-            let Some((id, left)) = self.current.take().or_else(|| self.due.pop_front().map(|id| (id, RUN))) else {
+            let current = self.current.take();
+            let Some((id, left)) = current.or_else(|| self.due.pop_front().map(|id| (id, RUN))) else {
                 return Ok(());
             };
             if id == LISTENER {
@@ -238,14 +239,21 @@ impl State {
                 // Others first; the epoll instance knows whether there is more.
                 continue;
             }
-            match queue.take(wanted, split, &mut self.reader, taken)? {
+            let came = queue.take(wanted, split, &mut self.reader, taken)?;
+            if current.is_some() {
+                queue.eager.learn(came != Taken::Nothing);
+            }
+            match came {
                 Taken::Some => {
                     if wanted == 1 && queue.has_begun() {
                         // The program takes one at a time after all.
                         self.appetite = 1;
                     }
                     queue.tell(self.appetite);
-                    self.current = Some((id, left - 1));
+                    // The epoll instance knows whether there is more.
+                    if wanted > 1 || queue.has_begun() || queue.eager.reads_on() {
+                        self.current = Some((id, left - 1));
+                    }
                     return Ok(());
                 }
                 Taken::TooMany => {

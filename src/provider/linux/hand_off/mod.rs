@@ -4,6 +4,7 @@
 //! descriptor of that end and none of what it hands off: when the target has ended, what it did not take still lies there,
 //! and its sender takes it back. Since both can take, but only one message at a time, the kernel settles who has what.
 
+mod eager;
 mod greeting;
 mod incoming;
 mod intake;

@@ -1,22 +1,19 @@
 //! Duplicates that were taken from the kernel, and what became of them.
 
+use super::fates::{Fate, Fates};
 use super::{Token, since_boot};
 use crate::error::{Error, Result};
 use crate::process::Who;
 use crate::provider::linux::closer::Foreign;
 use crate::provider::linux::sys::{Headroom, take_gate};
-use foldhash::fast::RandomState;
 use foldhash::{HashMap, HashMapExt};
 use rustix::process::{Resource, getrlimit};
-use std::hash::BuildHasher;
 use std::os::fd::OwnedFd;
 
 /// The most duplicates that wait here for their infos, whatever the limit of descriptors.
 const MOST_READY: usize = 16_384;
 /// So many may wait in any case.
 const FEWEST: usize = 16;
-/// At least so many fates are remembered, to tell a second use from an unknown info.
-const REMEMBERED: usize = 8192;
 
 /// What identifies a duplicate at its target: who sent it, by the kernel's word, and its token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,34 +42,12 @@ struct Source {
     number: u64,
 }
 
-/// What became of the last duplicates, in two halves: when one is full, the other is forgotten.
-///
-/// They are found by a hash of 64 bits that nobody outside can predict: small tables stay in the processor's cache.
-#[derive(Debug, Default)]
-struct Fates {
-    hash: RandomState,
-    young: HashMap<u64, Fate>,
-    old: HashMap<u64, Fate>,
-}
-
 /// A duplicate that waits for its info.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) descriptor: Foreign,
     pub(super) expires: u64,
     pub(super) gate: Option<Foreign>,
-}
-
-/// What became of a duplicate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Redeemed,
-    Expired,
-    Revoked,
-    /// Its source does not hold it, or no longer: it may have delivered it meanwhile.
-    NotHeld,
-    /// Its source ended before it answered a claim.
-    SourceGone,
 }
 
 impl Arrived {
@@ -185,52 +160,8 @@ impl Arrived {
     }
 }
 
-impl Fates {
-    fn of(&self, key: &Key) -> Option<Fate> {
-        let print = self.hash.hash_one(key);
-        self.young.get(&print).or_else(|| self.old.get(&print)).copied()
-    }
-
-    fn consult(&mut self, key: &Key) -> Option<Fate> {
-        let fate = self.of(key)?;
-        if fate.may_change() {
-            let print = self.hash.hash_one(key);
-            self.young.remove(&print);
-            self.old.remove(&print);
-        }
-        Some(fate)
-    }
-
-    fn note(&mut self, key: Key, fate: Fate) {
-        if fate.may_change() && self.of(&key).is_some() {
-            return;
-        }
-        if self.young.len() >= REMEMBERED {
-            std::mem::swap(&mut self.young, &mut self.old);
-            self.young.clear();
-        }
-        self.young.insert(self.hash.hash_one(key), fate);
-    }
-}
-
 impl Waiting {
     fn expired_at(&self, now: u64) -> bool {
         self.expires != 0 && self.expires <= now
-    }
-}
-
-impl Fate {
-    fn may_change(self) -> bool {
-        matches!(self, Fate::NotHeld | Fate::SourceGone)
-    }
-
-    pub(super) fn error(self) -> Error {
-        match self {
-            Fate::Redeemed => Error::AlreadyRedeemed,
-            Fate::Expired => Error::Expired,
-            Fate::Revoked => Error::Revoked,
-            Fate::NotHeld => Error::UnknownDelivery,
-            Fate::SourceGone => Error::SourceGone,
-        }
     }
 }

@@ -66,8 +66,15 @@ impl Refusal {
 impl Frame {
     pub(crate) fn to_bytes(self) -> [u8; SIZE] {
         let mut bytes = [0; SIZE];
-        let mut rest = bytes.iter_mut();
-        let mut put = |part: &[u8]| part.iter().zip(&mut rest).for_each(|(byte, place)| *place = *byte);
+        let mut at = 0;
+        let mut put = |part: &[u8]| {
+            let end = at + part.len();
+            // Every part fits: the longest frame has as many bytes.
+            if let Some(place) = bytes.get_mut(at..end) {
+                place.copy_from_slice(part);
+            }
+            at = end;
+        };
         let kind = |kind| [b'S', b'S', VERSION, kind];
         match self {
             Frame::Hello(process) => {

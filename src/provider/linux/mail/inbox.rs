@@ -1,7 +1,8 @@
 //! Where one process receives duplicates: the links over which others deliver, and what is read from them.
 
-use super::arrived::{Arrived, Fate, Key, Waiting};
+use super::arrived::{Arrived, Key, Waiting};
 use super::birth::inherited;
+use super::fates::Fate;
 use super::{FEW_LINKS, Frame, Listener, MOST_LINKS, Purpose, Quota, Refusal, Token, at_end, hung_up};
 use super::{is_passing, read_frame};
 use crate::domain::Domain;

@@ -4,6 +4,7 @@
 mod arrived;
 mod birth;
 mod claimants;
+mod fates;
 mod frame;
 mod held;
 mod holding;
@@ -13,8 +14,9 @@ mod listener;
 mod quota;
 mod token;
 
-pub(crate) use arrived::{Fate, Key};
+pub(crate) use arrived::Key;
 pub(crate) use birth::{BIRTH_VARIABLE, Unborn};
+pub(crate) use fates::Fate;
 pub(crate) use frame::{Frame, Refusal, SIZE};
 pub(crate) use held::Held;
 pub(crate) use inbox::{Backlog, Found, Inbox};

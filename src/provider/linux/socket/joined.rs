@@ -132,7 +132,7 @@ impl Socket {
     /// The socket's slot in the table of its domain, if it has one. When it has none, that costs a few loads.
     #[inline]
     pub(crate) fn slot(&self) -> Option<Slot<'_>> {
-        let table = Table::if_any(self.domain()?)?;
+        let table = Table::if_any(self.domain()?).filter(|table| table.inserted() > 0)?;
         if let Some(joined) = self.shared.joined.get() {
             let (index, looked) = (joined.slot.load(Ordering::Relaxed), joined.looked.load(Ordering::Relaxed));
             if index == NONE && looked == table.inserted() {

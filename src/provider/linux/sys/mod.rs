@@ -27,7 +27,7 @@ pub(crate) use memory::ForkMark;
 pub(crate) use peer::{Credentials, descriptors_in_queue, lingers, peer_credentials, peer_pidfd, refuse_descriptors};
 pub(crate) use receive::receive_from;
 pub(crate) use rights::{
-    Look, MOST_RIGHTS, Message, peek_first, receive_bytes, receive_few, receive_rights, send_rights,
+    Look, MOST_RIGHTS, Message, is_empty, peek_first, receive_bytes, receive_few, receive_rights, send_rights,
 };
 pub(crate) use segment::{Segment, remove_abandoned_segments};
 pub(crate) use thread::{keep_only, spawn_deaf};

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use rustix::io::{Errno, IoSlice};
+use rustix::net::sockopt;
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -141,6 +142,20 @@ pub(crate) fn peek_first(link: impl AsFd) -> Option<OwnedFd> {
     first
 }
 
+/// Whether nothing is in the queue of a link whose receiving was shut down; `false` when the kernel does not tell.
+///
+/// It is told by credentials, which the kernel adds to every message, also to one without bytes, and which find no room.
+pub(crate) fn is_empty(link: impl AsFd) -> bool {
+    let link = link.as_fd();
+    if sockopt::set_socket_passcred(link, true).is_err() {
+        return false;
+    }
+    let mut message = empty_message();
+    // SAFETY: `link` is open while it is borrowed; the message has room for nothing, and outlives the call.
+    let length = unsafe { libc::recvmsg(link.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT | libc::MSG_PEEK) };
+    length == 0 && message.msg_flags & libc::MSG_CTRUNC == 0
+}
+
 fn receive(
     link: BorrowedFd<'_>,
     buffer: &mut [u8],
@@ -219,7 +234,7 @@ fn last_error() -> Errno {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
+    use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 
     fn pair() -> (OwnedFd, OwnedFd) {
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap()
@@ -272,6 +287,32 @@ mod tests {
         send_rights(&one, &[IoSlice::new(b"x")], &[one.as_fd(), two.as_fd(), two.as_fd()]).unwrap();
         let first = peek_first(&two).unwrap();
         assert_eq!(sockopt::socket_cookie(first), sockopt::socket_cookie(&one));
+    }
+
+    #[test]
+    fn an_empty_link_is_told_from_one_with_messages_of_no_bytes() {
+        let empty = |messages: &[(&[u8], bool)], open: bool| {
+            let (one, two) = pair();
+            for (bytes, with) in messages {
+                let descriptors: &[BorrowedFd<'_>] = if *with { &[one.as_fd()] } else { &[] };
+                send_rights(&one, &[IoSlice::new(bytes)], descriptors).unwrap();
+            }
+            let one = open.then_some(one);
+            shutdown(&two, Shutdown::Both).unwrap();
+            drop(one);
+            is_empty(&two)
+        };
+        for open in [true, false] {
+            assert!(empty(&[], open));
+            for first in [(&b""[..], false), (b"", true), (b"x", false), (b"x", true)] {
+                assert!(!empty(&[first], open), "{first:?}");
+                assert!(!empty(&[first, (b"", true)], open), "{first:?}");
+            }
+        }
+        let (one, two) = pair();
+        assert!(!is_empty(&one), "more may come");
+        drop(two);
+        assert!(!is_empty(std::net::TcpListener::bind("127.0.0.1:0").unwrap()));
     }
 
     #[test]
