@@ -8,7 +8,7 @@ mod stranger;
 
 use peer::{Peer, Place, at_end, pair, wait_for_end};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use sharesock::{Error, Parcel, Process};
+use sharesock::{Error, Parcel, Process, ProtocolInfo};
 use std::net::TcpStream;
 use std::time::Duration;
 use stranger::{
@@ -226,6 +226,43 @@ fn a_flood_of_links_does_not_keep_a_search_from_ending() {
         },
     );
     victim.is_well();
+}
+
+#[test]
+fn what_a_source_holds_is_asked_for_before_all_that_waits_is_read() {
+    let mut victim = Victim::new("flood-held");
+    let path = name_of(&victim.place, victim.peer.pid(), "");
+    let fill = || std::iter::repeat_with(|| connect_and_close(&path)).take_while(|connected| *connected).count();
+    let waiting = fill();
+    let (_client, socket) = pair();
+    let info = victim.endpoint.duplicate(&socket, victim.peer.pid()).unwrap();
+    assert!(info.delivery().unwrap().held);
+    assert!(victim.peer.ask(&format!("redeem {info}")).starts_with("ok"));
+    // Its target has read as much as is fair, and not all.
+    let accepted = fill();
+    assert!(accepted > 0 && accepted <= waiting / 4, "{accepted} of {waiting}");
+    victim.is_well();
+}
+
+#[test]
+fn what_was_held_and_delivered_behind_others_outlives_its_source() {
+    let place = Place::new("held-behind");
+    let (mut source, mut target) = (Peer::start(&place), Peer::start_without_endpoint(&place));
+    let (mut client, socket) = pair();
+    let inward = place.endpoint().duplicate(&socket, source.pid()).unwrap();
+    drop(socket);
+    source.ask(&format!("redeem {inward}"));
+    let text = source.ask(&format!("duplicate {}", target.pid()));
+    let info = text.strip_prefix("ok ").unwrap();
+    assert!(info.parse::<ProtocolInfo>().unwrap().delivery().unwrap().held);
+    assert_eq!(target.ask("open"), "ok");
+    let path = name_of(&place, target.pid(), "");
+    assert!((0..1000).all(|_| connect_and_close(&path)));
+    assert_eq!(source.ask("flush 60"), "ok");
+    source.kill();
+    assert!(target.ask(&format!("redeem {info}")).starts_with("ok"));
+    assert_eq!(target.ask("close"), "ok");
+    wait_for_end(&mut client);
 }
 
 #[test]

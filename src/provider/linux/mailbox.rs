@@ -209,7 +209,8 @@ impl Live {
         }
         let token = Token::from_bytes(delivery.token);
         let key = Key { source: (delivery.source_pid, delivery.source_tag), token };
-        let (mut claimed, mut backlog) = (None, Backlog::new());
+        let mut backlog = if delivery.held { Backlog::first() } else { Backlog::whole() };
+        let (mut claimed, mut silent) = (None, false);
         loop {
             let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
             match inbox.take(&key, &mut backlog)? {
@@ -236,14 +237,17 @@ impl Live {
                     Err(Error::NoEndpoint { .. }) => inbox.note(&key, Fate::SourceGone),
                     Err(error) => return Err(error),
                 }
-                // Its source may just have delivered it.
-                backlog = Backlog::new();
                 continue;
             };
             drop(inbox);
             let left = ANSWER_WITHIN.saturating_sub(claimed.get_or_insert_with(Instant::now).elapsed());
             if left.is_zero() {
-                return Err(Error::SourceSilent { source_pid: delivery.source_pid });
+                if silent {
+                    return Err(Error::SourceSilent { source_pid: delivery.source_pid });
+                }
+                // It may have delivered it before it was stopped.
+                (silent, backlog) = (true, Backlog::whole());
+                continue;
             }
             wait_for(&*link, left)?;
         }

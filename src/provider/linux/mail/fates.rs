@@ -6,9 +6,9 @@ use foldhash::fast::RandomState;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 
-/// So many tables of so many fates: when one is full, the oldest is forgotten. At least 8,192 are remembered.
+/// So many tables of so many fates: when one is full, the oldest is forgotten. At least 16,384 are remembered.
 const TABLES: usize = 5;
-const EACH: usize = 2048;
+const EACH: usize = 4096;
 
 /// What became of a duplicate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,9 +168,9 @@ mod tests {
     fn so_many_are_remembered_each_with_its_fate_and_no_others() {
         let mut fates = Fates::default();
         let remembered = u32::try_from((TABLES - 1) * EACH).unwrap();
-        assert_eq!(remembered, 8192);
+        assert_eq!(remembered, 16_384);
         let fate = |number: u32| Fate::ALL[number as usize % 3];
-        for number in 0..5 * remembered {
+        for number in 0..3 * remembered {
             assert_eq!(fates.of(&key(number)), None);
             fates.note(key(number), fate(number));
             let oldest = number.saturating_sub(remembered - 1);

@@ -59,12 +59,28 @@ struct Incoming {
 ///
 /// What is looked for came over one of these: so a search ends, however fast others open links.
 #[derive(Debug)]
-pub(crate) struct Backlog(usize);
+pub(crate) struct Backlog {
+    left: usize,
+    answered: bool,
+}
 
 impl Backlog {
-    pub(crate) fn new() -> Self {
+    /// All that may wait.
+    pub(crate) fn whole() -> Self {
         // The kernel lets one more wait than it is told.
-        Backlog(MOST_LINKS + 1)
+        Backlog { left: MOST_LINKS + 1, answered: false }
+    }
+
+    /// As many as there are when nobody opens links for their own sake: for what is rather had by asking its source.
+    pub(crate) fn first() -> Self {
+        Backlog { left: BUDGET, answered: false }
+    }
+
+    /// Its source has said that it does not hold it any longer: it may have delivered it just before.
+    fn answered(&mut self) {
+        if !self.answered {
+            *self = Backlog { answered: true, ..Backlog::whole() };
+        }
     }
 }
 
@@ -117,8 +133,8 @@ impl Inbox {
         }
         let mut found = self.look_for(key, backlog)?;
         if matches!(found, Ok(None)) && self.arrived.fate(key).is_some() {
-            // What its source does not hold any longer may have been delivered just before it said so.
-            found = self.look_for(key, &mut Backlog(BUDGET))?;
+            backlog.answered();
+            found = self.look_for(key, backlog)?;
         }
         match found {
             Err(TooMuch) => Ok(Found::Perhaps),
@@ -228,11 +244,11 @@ impl Inbox {
                 return Err(Error::TooManyLinks { limit: most });
             }
             let Some(listener) = &self.listener else { return Ok(true) };
-            if backlog.0 == 0 {
+            if backlog.left == 0 {
                 return Ok(true);
             }
             let Some(link) = listener.accept()? else { return Ok(true) };
-            backlog.0 -= 1;
+            backlog.left -= 1;
             let link = self.closer.guard_link(link);
             if at_end(&link) {
                 continue;
@@ -240,7 +256,7 @@ impl Inbox {
             self.links.push(Incoming::new(link));
             self.hush();
         }
-        Ok(backlog.0 == 0)
+        Ok(backlog.left == 0)
     }
 
     /// Closes links that have not said for too long whose they are, and the oldest of too many such.
