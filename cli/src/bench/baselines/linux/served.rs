@@ -7,8 +7,7 @@ use crate::bench::roles::{Actor, Role};
 use anyhow::{Context, Result};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
-use rustix::net::sockopt::{socket_cookie, socket_linger};
-use rustix::process::{Resource, getrlimit};
+use rustix::net::sockopt::socket_linger;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Stdio;
@@ -95,25 +94,20 @@ pub(super) fn play(role: Role, count: u32, say: impl Fn(&str) -> Result<()>) -> 
     Ok(())
 }
 
-/// Waits for all fronts at once; asks whether descriptors find a place, and what arrived.
+/// Waits for all fronts at once.
 fn serve_asking(link: &OwnedFd) -> Result<()> {
     fcntl_setfl(link, OFlags::NONBLOCK)?;
     let watch = Watch::new()?;
     watch.add(link)?;
-    let mut served = Ok(());
-    while served.is_ok() {
-        getrlimit(Resource::Nofile);
-        let received = receive_each(link, &mut [0; 64], |one| {
-            served = socket_cookie(&one).map_err(Into::into).and_then(|_| serve(one.into()));
-        });
-        match received {
-            Ok(0) => break,
-            Ok(_) => {}
-            Err(error) if error.downcast_ref() == Some(&Errno::AGAIN) => watch.wait()?,
-            Err(error) => return Err(error),
+    loop {
+        watch.wait()?;
+        let mut served = Ok(());
+        match receive_each(link, &mut [0; 64], |one| served = serve(one.into())) {
+            Ok(0) => return Ok(()),
+            Err(error) if error.downcast_ref() != Some(&Errno::AGAIN) => return Err(error),
+            _ => served?,
         }
     }
-    served
 }
 
 fn serve(connection: TcpStream) -> Result<()> {
