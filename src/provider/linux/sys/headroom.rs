@@ -11,7 +11,7 @@ const SPARE: u64 = 64;
 const PATIENCE: Duration = Duration::from_millis(1);
 
 /// The limit is asked again after this: it may have been lowered.
-const LIMIT_FOR: Duration = Duration::from_millis(1);
+const LIMIT_FOR: Duration = Duration::from_micros(50);
 
 /// What was counted, and when.
 #[derive(Debug)]
