@@ -25,7 +25,7 @@ const TARGET_POLL: Duration = Duration::from_millis(50);
 #[command(after_help = "Examples:\n  \
     sharesock listen 127.0.0.1:7000 --accept --as 0 -- sharesock give | sharesock take -- tr a-z A-Z\n  \
     sharesock listen 127.0.0.1:7000 --accept --as 3 -- sharesock give --fd 3 --to 4711 > info\n  \
-    sharesock give --fd 3 --to 4711 --revocable --expires 30 > info & sharesock revoke \"$(cat info)\"\n\n\
+    sharesock give --fd 3 --to 4711 --revocable | { read -r info; sharesock revoke \"$info\"; }\n\n\
     It prints the protocol info, one line, at once. When the target has its endpoint, the socket lies with it then, and \
     this ends. Until then this holds it, and stays until it was claimed or delivered. With --revocable it stays until it \
     was redeemed, has expired or was revoked. It does not stay when the target has ended.\n\
