@@ -39,7 +39,7 @@ const BUDGET: usize = 16;
 
 /// That a target receives is asked again after this: one that ended within it could as well have ended after. Asking
 /// delays the parcel; a target that was killed is not reaped faster.
-const SURE_FOR: Duration = Duration::from_micros(250);
+const SURE_FOR: Duration = Duration::from_micros(800);
 const STOPPED: &str = "reclaiming what was handed off (its target was stopped while it took something; try again)";
 
 /// The sending end of a queue for parcels.

@@ -70,8 +70,8 @@ pub(crate) fn enum_network_events(socket: &Socket, event: Option<&EventObject>) 
         // The owner may not have looked yet. If it is in this process, it looks now.
         let watcher = table.and_then(|table| table.watcher(record.owner));
         if !watcher.is_some_and(|watcher| watcher.gather(slot.index())) {
-            let observed = look(socket.as_fd(), &record, is_datagram(socket.as_fd()));
-            slot.keep(&observed);
+            let mut observed = look(socket.as_fd(), &record, is_datagram(socket.as_fd()));
+            slot.keep(&mut observed, socket.as_fd());
             slot.update(|record| Some(record.see(&observed.seen, false)));
         }
     }

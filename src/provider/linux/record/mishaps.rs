@@ -3,12 +3,14 @@
 
 use super::cell::Cell;
 use super::claim::cookie_in;
+use super::observe::{Observed, remains};
 use super::table::{CODE, COOKIE, INSERTED, SLOTS, Table, WORD};
-use super::word::Record;
+use super::word::{Record, Seen};
 use crate::domain::Domain;
 use crate::{Event, Message, MessageQueue, NetworkEvents, Socket};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -132,6 +134,26 @@ fn data_that_arrives_while_urgent_data_is_received_does_not_hide_the_next() {
     socket.recv(&mut [0; 99]).unwrap();
     client.send_out_of_band(b"?").unwrap();
     all_told(&socket, &event, OOB);
+}
+
+#[test]
+fn urgent_data_is_none_to_receive_also_when_the_kernel_says_so_for_want_of_memory() {
+    let place = Place::new("urgent-pressure");
+    let (client, socket) = connection();
+    let slot = Table::of(&place.0).unwrap().insert(socket.id().unwrap().as_u64()).unwrap();
+    let told = || {
+        let seen = Seen { holds: READ | WRITE, ..Seen::default() };
+        let mut observed = Observed { seen, failure: None, urgent: true };
+        slot.keep(&mut observed, socket.as_fd());
+        observed.seen.holds
+    };
+    let client = socket2::Socket::from(client);
+    client.send_out_of_band(b"!").unwrap();
+    while !remains(socket.as_fd(), OOB) {}
+    assert_eq!(told(), WRITE);
+    client.send(b"data").unwrap();
+    while !remains(socket.as_fd(), READ) {}
+    assert_eq!(told(), READ | WRITE);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::provider::linux::sys::{queue_memory, tcp_connection, waiting_connecti
 use rustix::event::epoll::EventFlags;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionread};
-use rustix::net::{AddressFamily, SocketType, getpeername, getsockname, sockopt};
+use rustix::net::{AddressFamily, RecvFlags, SocketType, getpeername, getsockname, sockopt};
 use std::os::fd::BorrowedFd;
 
 /// What can be found out beyond readiness.
@@ -61,6 +61,12 @@ fn polled(socket: BorrowedFd<'_>, flags: PollFlags) -> PollFlags {
     let mut polled = [PollFd::from_borrowed_fd(socket, flags)];
     let _ = poll(&mut polled, Some(&Timespec::default()));
     polled.iter().fold(PollFlags::empty(), |all, one| all | one.revents())
+}
+
+/// Whether something can be received that is not urgent; it stays.
+pub(super) fn peeks(socket: BorrowedFd<'_>) -> bool {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    rustix::net::recv(socket, &mut [0_u8; 1], flags).map(drop) != Err(Errno::AGAIN)
 }
 
 fn has_data(socket: BorrowedFd<'_>) -> bool {

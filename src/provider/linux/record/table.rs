@@ -2,13 +2,15 @@
 
 use super::cell::update;
 use super::claim::{Row, claim, cookie_in, find};
-use super::observe::Observed;
+use super::observe::{Observed, peeks};
 use super::owners;
 use super::word::{Record, Seen};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
+use crate::network_events::NetworkEvents;
 use crate::provider::linux::commons::{Commons, HEADER, Watcher};
 use rustix::io::Errno;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
@@ -181,14 +183,23 @@ impl<'a> Slot<'a> {
         self.field(CODE).store(u64::try_from(errno.raw_os_error()).unwrap_or(0), Ordering::SeqCst);
     }
 
-    /// Keeps what must be known before what was observed is recorded.
-    pub(crate) fn keep(&self, observed: &Observed) {
+    /// Keeps what must be known before what was observed is recorded, and takes back what the kernel said too early.
+    pub(crate) fn keep(&self, observed: &mut Observed, socket: BorrowedFd<'_>) {
         if let Some(errno) = observed.failure {
             self.keep_code(errno);
         }
         if observed.urgent {
             self.note_urgent();
         }
+        if observed.seen.holds.contains(NetworkEvents::READ) && !self.receives(socket) {
+            observed.seen.holds -= NetworkEvents::READ;
+        }
+    }
+
+    /// Whether a socket that the kernel says is readable is so. Short of memory, the kernel counts the byte of urgent data,
+    /// which is received otherwise.
+    pub(crate) fn receives(&self, socket: BorrowedFd<'_>) -> bool {
+        !self.had_urgent() || peeks(socket)
     }
 
     /// Urgent data was seen, or somebody tries to receive some.

@@ -62,7 +62,9 @@ fn took(socket: &Socket, event: NetworkEvents, slot: &Slot<'_>) {
             return;
         }
         // Whoever registers next looks for itself.
-        let remains = looked.is_registered() && (attempt + 1 == ATTEMPTS || remains(socket.as_fd(), event));
+        let remains =
+            || remains(socket.as_fd(), event) && (event != NetworkEvents::READ || slot.receives(socket.as_fd()));
+        let remains = looked.is_registered() && (attempt + 1 == ATTEMPTS || remains());
         let taken = slot.update(|record| record.take(event, &looked, remains).map(|due| (due, record.owner)));
         if let Some((due, owner)) = taken {
             if !due.is_empty() {

@@ -102,8 +102,8 @@ impl<S: Sink> WatchSet<S> {
         })?;
         let socket = socket.id()?;
         let mut entry = Entry { interest, socket, number, epoch: 0, datagrams, known: Some(arrived), id };
-        let observed = look(descriptor, &known, datagrams);
-        slot.keep(&observed);
+        let mut observed = look(descriptor, &known, datagrams);
+        slot.keep(&mut observed, descriptor);
         let registered = slot.update(|record| {
             let former = record.owner;
             let due = record.register(owner, mask, S::MESSAGES, &observed.seen, !exact);

@@ -291,8 +291,8 @@ impl<S: Sink> WatchSet<S> {
             false => UNKNOWN,
         };
         let record = slot.load().unwrap_or_default();
-        let observed = observe(entry.interest.socket(), &record, flags, entry.datagrams);
-        slot.keep(&observed);
+        let mut observed = observe(entry.interest.socket(), &record, flags, entry.datagrams);
+        slot.keep(&mut observed, entry.interest.socket());
         let recorded =
             slot.update(|record| entry.is_mine(record, owner).then(|| (record.see(&observed.seen, arrived), *record)));
         match recorded {
