@@ -10,7 +10,9 @@ use peer::{Peer, Place, pair, wait_for_end};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::net::{RecvFlags, SocketAddrUnix, recv};
 use sharesock::{Error, Parcel, Process, ProtocolInfo, Socket};
-use stranger::{SUFFIXES, Victim, frame, hello, is_closed, load, name_of, queue, receive, send, seqpacket};
+use stranger::{
+    SUFFIXES, TARGET_TAG, Victim, frame, hello, is_closed, load, name_of, queue, receive, send, seqpacket, token, with,
+};
 
 #[test]
 fn noise_closes_the_link_and_nothing_else() {
@@ -60,9 +62,11 @@ fn a_delivery_must_hold_what_it_promises() {
     let (mut client, socket) = pair();
     let cookie = socket.id().unwrap().as_u64().to_le_bytes();
     let file = std::fs::File::open("/dev/null").unwrap();
-    let token = [7; 16];
-    let attempts: [(&str, [u8; 40], Vec<BorrowedFd<'_>>); 6] = [
+    let token = token(7, &socket);
+    let (_other_client, other) = pair();
+    let attempts: [(&str, [u8; 40], Vec<BorrowedFd<'_>>); 7] = [
         ("wrong cookie", frame(2, &[&token, &[1; 8], &[0; 8], &[0]]), vec![socket.as_fd()]),
+        ("another socket", frame(2, &[&token, &cookie, &[0; 8], &[0]]), vec![other.as_fd()]),
         ("no socket", frame(2, &[&token, &cookie, &[0; 8], &[0]]), vec![file.as_fd()]),
         ("no descriptor", frame(2, &[&token, &cookie, &[0; 8], &[0]]), vec![]),
         ("no gate", frame(2, &[&token, &cookie, &[0; 8], &[1]]), vec![socket.as_fd()]),
@@ -270,6 +274,9 @@ fn altered_truncated_foreign_and_replayed_infos_are_told_apart() {
         altered[bit / 8] ^= 1 << (bit % 8);
         assert!(ProtocolInfo::from_bytes(&altered).is_err());
     }
+    // For a process that had the same id.
+    let earlier = with(&info, TARGET_TAG, &[1; 4]);
+    assert!(matches!(endpoint.redeem(&earlier), Err(Error::WrongProcess { .. })));
     assert_eq!(endpoint.redeem(&info).unwrap(), socket);
     assert_eq!(endpoint.redeem(&info), Err(Error::AlreadyRedeemed));
     let catalog = ProtocolInfo::from(info.catalog_entry());

@@ -13,7 +13,8 @@ use sharesock::{Endpoint, Error, Process, ProtocolInfo};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
 use stranger::{
-    Victim, claim, connect, deliver, hello, is_closed, name_of, queue, receive, send, seqpacket, token, twin,
+    TOKEN, Victim, claim, connect, deliver, hello, is_closed, name_of, queue, receive, send, seqpacket, token, twin,
+    with,
 };
 
 /// Whether what follows can be done here. It says so when it cannot.
@@ -223,6 +224,51 @@ fn who_listens_under_the_name_of_another_gets_nothing() {
     }
     drop(socket);
     wait_for_end(&mut client);
+}
+
+#[test]
+fn who_listens_under_the_name_of_a_source_is_not_asked() {
+    let place = Place::new("listens-as-source");
+    let (mut source, mut target) = (Peer::start(&place), Peer::start_without_endpoint(&place));
+    give(&place.endpoint(), &mut source);
+    let info = info(&source.ask(&format!("duplicate {}", target.pid())));
+    let path = name_of(&place, source.pid(), "-claims");
+    // It lives, so that only who answers is wrong.
+    std::fs::remove_file(&path).unwrap();
+    let listener = seqpacket();
+    rustix::net::bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+    rustix::net::listen(&listener, 8).unwrap();
+    assert_eq!(target.ask("open"), "ok");
+    let refused = target.ask(&format!("redeem {info}"));
+    let expected = Error::Impostor { pid: source.pid(), answered: std::process::id() };
+    assert_eq!(refused, format!("error {expected}"));
+    let link = rustix::net::accept(&listener).unwrap();
+    assert!(is_closed(&link), "it said nothing");
+}
+
+#[test]
+fn a_process_outside_of_a_pid_namespace_poses_as_nobody_inside() {
+    if !can("posing from outside", "a PID namespace", has_namespaces()) {
+        return;
+    }
+    let place = Place::new("poses-from-outside");
+    let unshare = ["--pid", "--fork", "--mount-proc", "--kill-child"];
+    let mut victim = Peer::from_command(&mut Peer::command_by(&place, "unshare", &unshare), Command::spawn);
+    let process: Process = victim.ask("process").parse().unwrap();
+    let (_client, socket) = pair();
+    let inward = place.endpoint().duplicate(&socket, process).unwrap();
+    assert!(victim.ask(&format!("redeem {inward}")).starts_with("ok"));
+    let own = info(&victim.ask(&format!("duplicate {}", process.pid())));
+    // Another socket, delivered as if by the victim itself.
+    let (_other_client, other) = pair();
+    let link = connect(&name_of(&place, process.pid(), ""));
+    send(&link, &hello(&process), &[]);
+    let chosen = token(7, &other);
+    send(&link, &deliver(chosen, &other), &[other.as_fd()]);
+    let answer = victim.ask(&format!("redeem {}", with(&own, TOKEN, &chosen)));
+    assert!(answer.contains("no duplicate waits"), "{answer}");
+    assert!(victim.ask(&format!("redeem {own}")).starts_with("ok"));
+    assert!(is_closed(&link));
 }
 
 #[test]

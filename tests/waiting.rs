@@ -12,8 +12,8 @@ use sharesock::{Error, Parcel, Process, ProtocolInfo};
 use std::net::TcpStream;
 use std::time::Duration;
 use stranger::{
-    SUFFIXES, Victim, claim, deliver, during, forged, hello, is_closed_in_order, load, name_of, queue, send, sticky,
-    token, without_waiting,
+    SUFFIXES, Victim, claim, connect, deliver, during, forged, hello, is_closed_in_order, load, name_of, queue, send,
+    sticky, token, without_waiting,
 };
 
 fn me() -> Process {
@@ -263,6 +263,74 @@ fn what_was_held_and_delivered_behind_others_outlives_its_source() {
     assert!(target.ask(&format!("redeem {info}")).starts_with("ok"));
     assert_eq!(target.ask("close"), "ok");
     wait_for_end(&mut client);
+}
+
+#[test]
+fn what_was_held_and_delivered_behind_others_is_had_though_its_source_cannot_be_asked() {
+    let place = Place::new("held-squatted");
+    let (mut source, mut target) = (Peer::start(&place), Peer::start_without_endpoint(&place));
+    let (_client, socket) = pair();
+    let inward = place.endpoint().duplicate(&socket, source.pid()).unwrap();
+    source.ask(&format!("redeem {inward}"));
+    let text = source.ask(&format!("duplicate {}", target.pid()));
+    let claims = name_of(&place, source.pid(), "-claims");
+    assert_eq!(target.ask("open"), "ok");
+    let path = name_of(&place, target.pid(), "");
+    assert!((0..1000).all(|_| connect_and_close(&path)));
+    assert_eq!(source.ask("flush 60"), "ok");
+    // It holds nothing any more, and somebody takes the name under which it was asked.
+    while claims.exists() {
+        std::thread::yield_now();
+    }
+    let squatter = stranger::seqpacket();
+    rustix::net::bind(&squatter, &rustix::net::SocketAddrUnix::new(&claims).unwrap()).unwrap();
+    rustix::net::listen(&squatter, 8).unwrap();
+    let answer = target.ask(&format!("redeem {}", &text[3..]));
+    assert!(answer.starts_with("ok"), "{answer}");
+}
+
+#[test]
+fn links_that_say_nothing_do_not_keep_a_claim_from_its_answer() {
+    let place = Place::new("silent-claim");
+    let (source, mut target) = (place.endpoint(), Peer::start_without_endpoint(&place));
+    let (_client, socket) = pair();
+    let infos = [0; 2].map(|_| source.duplicate(&socket, target.pid()).unwrap());
+    assert_eq!(target.ask("open"), "ok");
+    let path = name_of(&place, target.pid(), "");
+    let _silent: Vec<_> = (0..300).map(|_| connect(&path)).collect();
+    for info in infos {
+        let answer = target.ask(&format!("redeem {info}"));
+        assert!(answer.starts_with("ok"), "{answer}");
+    }
+}
+
+#[test]
+fn a_flood_of_links_hides_no_parcel_from_who_is_told_of_changes_alone() {
+    use rustix::event::epoll;
+    let place = Place::new("flood-edge");
+    let endpoint = place.endpoint();
+    let receiver = endpoint.receiver().unwrap();
+    let changes = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+    let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+    epoll::add(&changes, &receiver, epoll::EventData::new_u64(0), flags).unwrap();
+    let path = name_of(&place, std::process::id(), "-hand-off");
+    assert!((0..3000).all(|_| connect_and_close(&path)));
+    let mut sender = Peer::start(&place);
+    let (_client, socket) = pair();
+    let inward = endpoint.duplicate(&socket, sender.pid()).unwrap();
+    assert!(sender.ask(&format!("redeem {inward}")).starts_with("ok"));
+    assert_eq!(sender.ask(&format!("hand-off {} x", std::process::id())), "ok");
+    sender.finish();
+    let timeout = rustix::event::Timespec { tv_sec: 60, tv_nsec: 0 };
+    loop {
+        let mut events = [const { std::mem::MaybeUninit::uninit() }; 4];
+        let (told, _) = epoll::wait(&changes, &mut events[..], Some(&timeout)).unwrap();
+        assert!(!told.is_empty(), "nothing was told, and a parcel waits");
+        if let Some(parcel) = std::iter::from_fn(|| receiver.try_receive().unwrap()).last() {
+            assert_eq!(parcel.source().map(|source| source.pid()), Some(sender.pid()));
+            return;
+        }
+    }
 }
 
 #[test]

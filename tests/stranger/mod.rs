@@ -92,10 +92,21 @@ pub(crate) fn connect(path: &std::path::Path) -> OwnedFd {
     link
 }
 
-/// An info that differs from `info` in its token, so that nothing waits under it. Its checksum is no secret.
+/// An info that differs from `info` in its token, so that nothing waits under it.
 pub(crate) fn forged(info: &ProtocolInfo) -> ProtocolInfo {
+    let mut token = info.delivery().unwrap().token;
+    token[0] ^= 1;
+    with(info, TOKEN, &token)
+}
+
+/// Where an info has its token, and what tells its target from others that had the same id.
+pub(crate) const TOKEN: usize = 44;
+pub(crate) const TARGET_TAG: usize = 60;
+
+/// The same info with something else in this place. Its checksum is no secret.
+pub(crate) fn with(info: &ProtocolInfo, place: usize, part: &[u8]) -> ProtocolInfo {
     let mut bytes = info.to_wide_bytes();
-    bytes[44] ^= 1;
+    bytes[place..place + part.len()].copy_from_slice(part);
     let word = |at: usize| bytes[at..at + 4].to_vec();
     let summed = [bytes[44..60].to_vec(), word(4), word(36), word(112), word(60), word(64), word(68), word(8)];
     let checksum = summed.concat().iter().fold(0x811C_9DC5, fold);

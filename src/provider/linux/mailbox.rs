@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// How long a source may take to answer a claim.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// So long after a source was asked, all that waits is read: a source that lives answers sooner; and once more at the end.
+const READ_ALL_AFTER: [Duration; 2] = [Duration::from_millis(10), ANSWER_WITHIN];
 
 /// An endpoint, and those of the processes that were forked while they held it.
 #[derive(Debug, Clone)]
@@ -210,7 +212,8 @@ impl Live {
         let token = Token::from_bytes(delivery.token);
         let key = Key { source: (delivery.source_pid, delivery.source_tag), token };
         let mut backlog = if delivery.held { Backlog::first() } else { Backlog::whole() };
-        let (mut claimed, mut silent) = (None, false);
+        // When its source was asked, how often all that waits was read since, and why it could not be asked.
+        let (mut claimed, mut reads, mut refused) = (None, 0, None);
         loop {
             let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
             match inbox.take(&key, &mut backlog)? {
@@ -227,6 +230,9 @@ impl Live {
                 Found::Nothing if delivery.held => {}
                 Found::Nothing => return Err(Error::UnknownDelivery),
             }
+            if let Some(error) = refused {
+                return Err(error);
+            }
             let Some(link) = inbox.claim_of(&key) else {
                 match self.claim(&key) {
                     Ok(link) => inbox.await_claim(&key, link),
@@ -235,21 +241,22 @@ impl Live {
                         inbox.note(&key, Fate::NotHeld);
                     }
                     Err(Error::NoEndpoint { .. }) => inbox.note(&key, Fate::SourceGone),
-                    Err(error) => return Err(error),
+                    // It may have delivered it before.
+                    Err(error) => (refused, backlog) = (Some(error), Backlog::whole()),
                 }
                 continue;
             };
             drop(inbox);
-            let left = ANSWER_WITHIN.saturating_sub(claimed.get_or_insert_with(Instant::now).elapsed());
+            let Some(due) = READ_ALL_AFTER.get(reads) else {
+                return Err(Error::SourceSilent { source_pid: delivery.source_pid });
+            };
+            let left = due.saturating_sub(claimed.get_or_insert_with(Instant::now).elapsed());
             if left.is_zero() {
-                if silent {
-                    return Err(Error::SourceSilent { source_pid: delivery.source_pid });
-                }
                 // It may have delivered it before it was stopped.
-                (silent, backlog) = (true, Backlog::whole());
-                continue;
+                (reads, backlog) = (reads + 1, Backlog::whole());
+            } else {
+                wait_for(&*link, left)?;
             }
-            wait_for(&*link, left)?;
         }
     }
 

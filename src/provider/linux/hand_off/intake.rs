@@ -115,15 +115,24 @@ impl Intake {
 
     pub(crate) fn try_receive(&self) -> Result<Option<Parcel>> {
         let mut state = self.lock()?;
-        for _ in 0..LOOKS {
+        // Each queue may have come to its end.
+        for _ in 0..LOOKS + state.queues.len() / EVENTS {
             if let Some(parcel) = self.take_one(&mut state)? {
                 return Ok(Some(parcel));
             }
             if !self.poll(&mut state)? {
-                break;
+                return self.take_one(&mut state);
             }
         }
-        self.take_one(&mut state)
+        let parcel = self.take_one(&mut state)?;
+        if parcel.is_none() && !state.is_full {
+            // More links wait, and who is told of changes alone is to hear of them again: that is a change only once the
+            // epoll instance has noticed that nothing was to be told of them.
+            state.hear_listener(&self.epoll, EventFlags::empty());
+            self.poll(&mut state)?;
+            state.hear_listener(&self.epoll, EventFlags::IN);
+        }
+        Ok(parcel)
     }
 
     pub(crate) fn receive_many(&self, most: usize) -> Result<Vec<Parcel>> {

@@ -154,7 +154,7 @@ impl Inbox {
         let asks = |incoming: &&Incoming| incoming.claim.is_some() && incoming.source == Some(key.source);
         if self.links.iter().filter(asks).count() >= OF_A_PROCESS {
             if let Some(oldest) = self.links.iter().position(|incoming| asks(&incoming)) {
-                self.links.remove(oldest);
+                self.links.remove(oldest).close();
             }
         }
         let incoming = Incoming { source: Some(key.source), claim: Some(key.token), ..Incoming::new(link) };
@@ -187,34 +187,54 @@ impl Inbox {
         Ok(if all || !matches!(found, Ok(None)) { found } else { Err(TooMuch) })
     }
 
-    /// Reads the links of `key`'s source, and those that did not say whose they are, until `key` turns up.
+    /// Reads the links of `key`'s source, then those that did not say whose they are, until `key` turns up.
     fn read_links(&mut self, key: &Key) -> Result<Result<Option<Waiting>, TooMuch>> {
-        let (mut at, mut left) = (0, BUDGET);
+        let mut left = BUDGET;
+        for source in [Some(key.source), None] {
+            match self.read_links_of(source, key, &mut left)? {
+                Ok(None) => {}
+                found => return Ok(found),
+            }
+        }
+        Ok(Ok(None))
+    }
+
+    fn read_links_of(
+        &mut self,
+        source: Option<Who>,
+        key: &Key,
+        left: &mut usize,
+    ) -> Result<Result<Option<Waiting>, TooMuch>> {
+        let mut at = 0;
         while let Some(incoming) = self.links.get(at) {
-            if incoming.source.is_some_and(|source| source != key.source) {
+            // One that has just said that it is the source's is read to its end.
+            let wanted = incoming.source == source || incoming.source == Some(key.source);
+            if !wanted {
                 at += 1;
                 continue;
             }
             let has_more = |source| self.links.iter().any(|other| other.source == Some(source));
             self.arrived.make_room(key.source, has_more)?;
             let Some(incoming) = self.links.get_mut(at) else { break };
-            if left == 0 {
+            if *left == 0 {
                 return Ok(Err(TooMuch));
             }
-            left -= 1;
             let greets = incoming.source.is_none();
-            match incoming.read(&self.me, &self.closer, &mut self.arrived)? {
+            let read = incoming.read(&self.me, &self.closer, &mut self.arrived)?;
+            // A link on which nothing is costs others no turn.
+            *left -= usize::from(!matches!(read, Read::Drained));
+            match read {
                 Read::Duplicate(arrived, waiting) if arrived == *key => return Ok(Ok(Some(waiting))),
                 // A token that comes twice is no honest source's.
                 Read::Duplicate(arrived, waiting) => {
                     if !self.arrived.keep(arrived, waiting) {
-                        self.links.swap_remove(at);
+                        self.links.swap_remove(at).close();
                     }
                 }
-                Read::Frame if greets && !self.may_stay(at) => drop(self.links.swap_remove(at)),
+                Read::Frame if greets && !self.may_stay(at) => self.links.swap_remove(at).close(),
                 Read::Frame => {}
                 Read::Drained => at += 1,
-                Read::Closed => drop(self.links.swap_remove(at)),
+                Read::Closed => self.links.swap_remove(at).close(),
             }
         }
         Ok(Ok(None))
@@ -231,6 +251,7 @@ impl Inbox {
     /// Accepts links that others opened; `false` when there may be more of the backlog than is fair at once.
     fn accept(&mut self, backlog: &mut Backlog) -> Result<bool> {
         let most = Quota::here(OF_A_PROCESS).links;
+        self.hush();
         for accepted in 0..BUDGET {
             if self.links.len() >= self.tidy_at {
                 self.tidy();
@@ -254,7 +275,10 @@ impl Inbox {
                 continue;
             }
             self.links.push(Incoming::new(link));
-            self.hush();
+            // Each leaves room for the next.
+            if accepted % FEW_LINKS == FEW_LINKS - 1 {
+                self.hush();
+            }
         }
         Ok(backlog.left == 0)
     }
@@ -263,7 +287,7 @@ impl Inbox {
     fn hush(&mut self) {
         let silent = self.links.iter().filter(|incoming| incoming.source.is_none()).count();
         let most = Quota::here(OF_A_PROCESS).silent(MOST_SILENT);
-        if silent <= FEW_LINKS.min(most) {
+        if silent == 0 {
             return;
         }
         let (now, mut surplus) = (Instant::now(), silent.saturating_sub(most));
@@ -302,6 +326,13 @@ impl Incoming {
     fn new(link: Link) -> Self {
         let since = Instant::now();
         Incoming { link: Arc::new(link), source: None, opener: None, since, greeting: None, claim: None }
+    }
+
+    /// Wakes those who wait for the answer to a claim of theirs on it: nothing comes.
+    fn close(self) {
+        if self.claim.is_some() {
+            let _ = shutdown(&*self.link, Shutdown::Both);
+        }
     }
 
     fn claims(&self, key: &Key) -> bool {
@@ -401,6 +432,25 @@ mod tests {
         let asked: Vec<_> = (0..70).map(|number| inbox.claim_of(&key(1, number)).is_some()).collect();
         assert_eq!(asked, (0..70).map(|number| number >= 70 - OF_A_PROCESS).collect::<Vec<_>>());
         assert!(inbox.claim_of(&key(2, 0)).is_some());
+        std::fs::remove_dir_all(&path).unwrap();
+    }
+
+    #[test]
+    fn whoever_waits_for_an_answer_that_another_thread_read_is_woken() {
+        let path = std::env::temp_dir().join(format!("sharesock-inbox-woken-{}", std::process::id()));
+        let domain = Domain::at(&path).unwrap();
+        let mut inbox = Inbox::open(&domain, &Process::current().unwrap(), 0).unwrap();
+        let key = |number: u8| Key { source: (1, 1), token: Token::from_bytes([number; 16]) };
+        for answer in [Frame::Refuse(key(1).token, Refusal::Revoked).to_bytes().to_vec(), b"noise".to_vec()] {
+            let (link, other) = link();
+            rustix::io::ioctl_fionbio(&link, true).unwrap();
+            inbox.await_claim(&key(1), domain.closer().guard_link(link));
+            let awaited = inbox.claim_of(&key(1)).unwrap();
+            assert!(!hung_up(&*awaited));
+            rustix::net::send(&other, &answer, rustix::net::SendFlags::empty()).unwrap();
+            assert!(matches!(inbox.take(&key(2), &mut Backlog::whole()), Ok(Found::Nothing)));
+            assert!(hung_up(&*awaited));
+        }
         std::fs::remove_dir_all(&path).unwrap();
     }
 }
