@@ -4,6 +4,7 @@ use crate::run::background;
 use crate::run::settings::Settings;
 use crate::run::worker::launch::Launch;
 use anyhow::{Context, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Signal, kill_process_group};
@@ -15,8 +16,6 @@ use std::time::{Duration, Instant};
 
 /// How long a command may take before it is killed, and has failed.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Poll interval of its end.
-const POLL: Duration = Duration::from_millis(10);
 /// Pause before it is run again after it failed.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -75,13 +74,13 @@ impl Command {
         let (group, mut go) = background::alone(|| launch.start())?;
         // If it has ended meanwhile, its output has, too.
         let _ = go.write_all(b"!");
-        rustix::io::ioctl_fionbio(&output, true)?;
         let (mut said, until) = ([0; 8], Instant::now() + TIMEOUT);
         loop {
-            match rustix::io::read(&output, &mut said) {
-                Ok(length) => return Ok(length > 0),
-                Err(Errno::AGAIN | Errno::INTR) if Instant::now() < until => std::thread::sleep(POLL),
-                Err(_) => {
+            let left = Timespec::try_from(until.saturating_duration_since(Instant::now())).ok();
+            match poll(&mut [PollFd::new(&output, PollFlags::IN)], left.as_ref()) {
+                Err(Errno::INTR) => {}
+                Ok(1..) => return Ok(rustix::io::read(&output, &mut said).is_ok_and(|length| length > 0)),
+                _ => {
                     let _ = kill_process_group(group, Signal::KILL);
                     return Ok(false);
                 }

@@ -29,6 +29,9 @@ use tokio::time::sleep;
 const REMEMBERED: usize = 1000;
 /// Pause after an accept that failed, or while there is no room.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Poll interval of connections on their way to workers, at first and at last.
+const SHORTEST_POLL: Duration = Duration::from_millis(1);
+const LONGEST_POLL: Duration = Duration::from_millis(250);
 
 /// Accepts, and gives away.
 #[derive(Debug)]
@@ -49,6 +52,8 @@ pub(crate) struct Dispatcher {
     pub(crate) total: u64,
     /// In microseconds.
     latencies: VecDeque<u64>,
+    /// When something was given or taken last.
+    moved: Instant,
 }
 
 impl Dispatcher {
@@ -66,6 +71,7 @@ impl Dispatcher {
             turn: 0,
             total,
             latencies: VecDeque::new(),
+            moved: Instant::now(),
         }
     }
 
@@ -99,6 +105,14 @@ impl Dispatcher {
     /// Whether nothing is to be given to anybody.
     pub(crate) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.left.is_empty()
+    }
+
+    /// Poll interval of what is on its way, or has none: nothing tells that a worker has taken something, or has room
+    /// again. The longer nothing has moved, the longer it is.
+    pub(crate) fn next_look(&self, workers: &BTreeMap<WorkerId, Worker>) -> Option<Duration> {
+        let outstanding = workers.values().any(|worker| worker.link.outstanding() > 0);
+        let pause = self.moved.elapsed() / 8;
+        (outstanding || !self.is_idle()).then(|| pause.clamp(SHORTEST_POLL, LONGEST_POLL))
     }
 
     /// Whether everything that is to be given to somebody is here.
@@ -152,6 +166,7 @@ impl Dispatcher {
                     Ok(()) => {
                         worker.record.handed_off += 1;
                         self.total += 1;
+                        self.moved = Instant::now();
                         match &mut worker.link {
                             Link::HandOff { given, .. } => given.push_back(waiting.since),
                             _ => self.remember(waiting.since),
@@ -190,6 +205,9 @@ impl Dispatcher {
             if let Link::HandOff { given, .. } = &mut worker.link {
                 let taken = given.len().saturating_sub(outstanding);
                 let taken: Vec<_> = given.drain(..taken).collect();
+                if !taken.is_empty() {
+                    self.moved = Instant::now();
+                }
                 taken.into_iter().for_each(|since| self.remember(since));
             }
         }

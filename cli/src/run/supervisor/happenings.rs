@@ -10,18 +10,15 @@ use crate::run::worker::link::Link;
 use crate::run::worker::orphan::Orphan;
 use crate::run::worker::{Worker, context::echo};
 use rustix::process::{Pid, WaitOptions, test_kill_process_group, wait, waitpid};
-use std::time::Duration;
-use tokio::time::timeout;
+use sharesock::Error;
 
-/// How long to drain a dead worker's output; a descendant may keep the pipe open.
-const LAST_OUTPUT: Duration = Duration::from_millis(100);
-/// How many of its last lines explain why a worker failed.
+/// Number of its last lines that explain why a worker failed.
 const EXPLAINING: usize = 10;
 
 impl Supervisor {
-    pub(in crate::run) async fn handle_signal(&mut self, event: SignalEvent) {
+    pub(in crate::run) fn handle_signal(&mut self, event: SignalEvent) {
         match event {
-            SignalEvent::Child => self.reap().await,
+            SignalEvent::Child => self.reap(),
             SignalEvent::End => self.handle(Event::Stop { asker: None }),
             SignalEvent::Reload => self.handle(Event::Reload { asker: None }),
             SignalEvent::Forward(signal) => {
@@ -125,20 +122,20 @@ impl Supervisor {
     }
 
     /// Takes note of all children that have ended, those among them that workers left.
-    pub(in crate::run) async fn reap(&mut self) {
+    pub(in crate::run) fn reap(&mut self) {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             if let Some(id) = self.worker_with(pid) {
-                self.ended(id, end_of(status)).await;
+                self.ended(id, end_of(status));
             }
         }
     }
 
     /// The same for workers alone: another child is waited for by whoever started it.
-    pub(in crate::run) async fn reap_workers(&mut self) {
+    pub(in crate::run) fn reap_workers(&mut self) {
         let pids: Vec<_> = self.workers.iter().filter_map(|(id, worker)| Some((*id, worker.pid()?))).collect();
         for (id, pid) in pids {
             if let Ok(Some((_, status))) = waitpid(Some(pid), WaitOptions::NOHANG) {
-                self.ended(id, end_of(status)).await;
+                self.ended(id, end_of(status));
             }
         }
     }
@@ -147,14 +144,13 @@ impl Supervisor {
         self.workers.iter().find(|(_, worker)| worker.pid() == Some(pid)).map(|(id, _)| *id)
     }
 
-    async fn ended(&mut self, id: WorkerId, how: End) {
+    fn ended(&mut self, id: WorkerId, how: End) {
         let Some(mut worker) = self.workers.remove(&id) else { return };
         if let Some(dispatcher) = &mut self.dispatcher {
             dispatcher.take_back(id, &mut worker, true);
             dispatcher.reclaim(&mut self.workers);
         }
-        // Whoever keeps the pipe open is in its group, or is none of the worker's.
-        let _ = timeout(LAST_OUTPUT, worker.output.finish()).await;
+        worker.output.drain();
         let printed = worker.output.kept.borrow().last(EXPLAINING);
         worker.ignore();
         let leaves_orphans = self.keep_orphans(id, &mut worker);
@@ -168,21 +164,19 @@ impl Supervisor {
         let echo = echo(&self.context, &worker.plan, &worker.record);
         let output = std::mem::take(&mut worker.output);
         let (stop_signal, left) = (worker.plan.options.stop_signal, test_kill_process_group(group).is_ok());
-        self.orphans.insert(id, Orphan { group, number: id, output, echo, stop_signal });
+        let is_foreign = worker.record.adopted;
+        self.orphans.insert(id, Orphan { group, number: id, output, echo, stop_signal, is_foreign });
         left
     }
 
     /// Notices workers that have ended and are no children of this process, and groups in which nothing is left.
-    pub(super) async fn look_at_orphans(&mut self) {
+    pub(super) fn look_at_orphans(&mut self) {
         for id in std::mem::take(&mut self.gone) {
-            self.ended(id, End::Untold).await;
+            self.ended(id, End::Untold);
         }
         let over = |orphan: &Orphan| test_kill_process_group(orphan.group).is_err();
         let over: Vec<_> = self.orphans.iter().filter(|(_, orphan)| over(orphan)).map(|(id, _)| *id).collect();
         for worker in over {
-            if let Some(orphan) = self.orphans.get_mut(&worker) {
-                let _ = timeout(LAST_OUTPUT, orphan.output.finish()).await;
-            }
             self.handle(Event::OrphansGone { worker });
         }
     }
@@ -190,14 +184,19 @@ impl Supervisor {
     /// Tries to find the receivers of workers that connections are to be handed off to.
     pub(super) fn link(&mut self) {
         let Some(dispatcher) = &self.dispatcher else { return };
+        self.links_refused = false;
         let mut linked = Vec::new();
         for (id, worker) in &mut self.workers {
             let is_wanted = self.machine.workers().get(id).is_some_and(|worker| worker.is_wanted());
             if matches!(worker.link, Link::Awaited) && is_wanted {
                 let sender = with_signals_blocked(|| dispatcher.endpoint.sender(worker.record.pid.unsigned_abs()));
-                if let Ok(sender) = sender {
-                    worker.link = Link::hand_off(sender);
-                    linked.push(*id);
+                match sender {
+                    Ok(sender) => {
+                        worker.link = Link::hand_off(sender);
+                        linked.push(*id);
+                    }
+                    Err(Error::NoEndpoint { .. } | Error::NoSuchProcess { .. }) => {}
+                    Err(_) => self.links_refused = true,
                 }
             }
         }

@@ -44,6 +44,7 @@ impl Supervisor {
             }
         }
         if replaced {
+            self.watch();
             self.accept();
         }
     }

@@ -10,6 +10,7 @@ mod policy;
 mod reclaim;
 mod restore;
 mod room;
+mod watch;
 
 use super::clock::Moment;
 use super::control::{self, Client, Request};
@@ -37,15 +38,12 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+use watch::{Changes, Watch};
 
 /// Poll interval, when something is to be looked for that nothing tells.
 pub(super) const POLL: Duration = Duration::from_millis(20);
-/// Poll interval while connections are on their way to workers.
-const DISPATCH_POLL: Duration = Duration::from_millis(1);
-/// Poll interval of the listeners while workers drain: many close what they share with others.
-const LISTENER_POLL: Duration = Duration::from_millis(100);
-/// Longest pause, and so the poll interval of the supervisor's names in its domain.
-const IDLE_POLL: Duration = Duration::from_secs(2);
+/// Poll interval of names that could not be made again, and of all names and listeners where the kernel tells of no changes.
+const NAMES_POLL: Duration = Duration::from_secs(2);
 
 /// The supervisor.
 #[derive(Debug)]
@@ -83,6 +81,12 @@ pub(super) struct Supervisor {
     pub(super) signals: SignalStream,
     /// Workers that have ended, and are no children of this process.
     gone: Vec<WorkerId>,
+    /// Where the kernel tells of changes.
+    watch: Option<Watch>,
+    /// When the names in the domain are looked at next.
+    look_at_names: Option<Moment>,
+    /// Receivers of workers that are there, but could not be reached: for lack of descriptors, or of room.
+    links_refused: bool,
     /// Message about the folder, when it was removed last.
     lost: Option<String>,
     finished: Option<Option<String>>,
@@ -152,6 +156,9 @@ impl Supervisor {
             events,
             signals,
             gone: Vec::new(),
+            watch: None,
+            look_at_names: None,
+            links_refused: false,
             lost: None,
             finished: None,
         })
@@ -165,9 +172,10 @@ impl Supervisor {
 
     /// Goes on until everything has ended.
     pub(super) async fn go(mut self) -> Result<ExitCode> {
-        self.reap().await;
+        self.watch();
+        self.reap();
         loop {
-            self.look().await;
+            self.look();
             if let Some(failure) = self.finished.take() {
                 return Ok(self.finish(failure).await);
             }
@@ -178,10 +186,11 @@ impl Supervisor {
             }
             let pause = self.pause();
             tokio::select! {
-                event = self.signals.next() => self.handle_signal(event).await,
+                event = self.signals.next() => self.handle_signal(event),
                 Some(event) = self.events.recv() => self.note_all(event),
                 Some((request, client)) = self.requests.recv() => self.answer(request, client),
-                () = sleep(pause) => {}
+                changes = changed(self.watch.as_ref()) => self.note_changes(changes),
+                () = pass(pause) => {}
             }
         }
     }
@@ -197,39 +206,37 @@ impl Supervisor {
     }
 
     /// Does what is due.
-    pub(super) async fn look(&mut self) {
+    pub(super) fn look(&mut self) {
         if self.watchdog.is_some_and(|due| due <= Moment::now()) {
             self.tell_manager(Manager::watchdog);
             self.watchdog = self.manager.watchdog_period().map(|period| Moment::now().after(period));
         }
-        self.restore_folder();
-        if self.may_be_closing_listeners() {
+        if self.look_at_names.is_some_and(|due| due <= Moment::now()) {
+            self.restore_folder();
+            let is_told = self.watch.is_some() && self.context.folder.is_there();
+            self.look_at_names = (!is_told).then(|| Moment::now().after(NAMES_POLL));
+        }
+        if self.watch.is_none() && self.may_be_closing_listeners() {
             self.mend_listeners(false);
         }
         self.link();
         self.dispatch();
-        self.look_at_orphans().await;
+        self.look_at_orphans();
         self.handle(Event::Tick);
         self.observe();
     }
 
-    /// How long nothing is due.
-    fn pause(&self) -> Duration {
-        let due = self.machine.due().into_iter().chain(self.watchdog).min();
-        let mut pause = due.map_or(IDLE_POLL, Moment::remaining);
+    /// Time in which nothing is due, if anything is.
+    fn pause(&self) -> Option<Duration> {
+        let due = self.machine.due().into_iter().chain(self.watchdog).chain(self.look_at_names).min();
+        let closing = (self.watch.is_none() && self.may_be_closing_listeners()).then_some(NAMES_POLL);
+        // Nothing tells of the end of a group whose processes are not adopted here.
+        let foreign = self.orphans.values().any(|orphan| orphan.is_foreign);
         let awaited = |(id, worker): (&WorkerId, &Worker)| matches!(worker.link, Link::Awaited) && self.is_wanted(*id);
-        if self.may_be_closing_listeners() {
-            pause = pause.min(LISTENER_POLL);
-        }
-        // Nothing tells that a group has ended, that a receiver was opened, or that a worker has room again.
-        let waiting = self.dispatcher.as_ref().is_some_and(|dispatcher| !dispatcher.is_idle());
-        if !self.orphans.is_empty() || waiting || self.workers.iter().any(awaited) {
-            pause = pause.min(POLL);
-        }
-        if self.dispatcher.is_some() && self.workers.values().any(|worker| worker.link.outstanding() > 0) {
-            pause = pause.min(DISPATCH_POLL);
-        }
-        pause
+        let refused = (self.links_refused || self.watch.is_none()) && self.workers.iter().any(awaited);
+        let looking = (foreign || refused).then_some(POLL);
+        let dispatching = self.dispatcher.as_ref().and_then(|dispatcher| dispatcher.next_look(&self.workers));
+        due.map(Moment::remaining).into_iter().chain(closing).chain(looking).chain(dispatching).min()
     }
 
     pub(super) fn is_wanted(&self, id: WorkerId) -> bool {
@@ -354,5 +361,21 @@ impl Supervisor {
         self.reporter.say(&Report::Ended);
         self.reporter.printer.flush();
         if failure.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
+}
+
+/// Waits for the next change that is told of.
+async fn changed(watch: Option<&Watch>) -> Changes {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits as long as this, or for ever.
+async fn pass(time: Option<Duration>) {
+    match time {
+        Some(time) => sleep(time).await,
+        None => std::future::pending().await,
     }
 }

@@ -138,7 +138,7 @@ impl Supervisor {
 
     fn bury(&mut self, id: WorkerId) {
         let worker = self.workers.remove(&id).and_then(|worker| worker.pid());
-        let orphan = self.orphans.remove(&id).map(|orphan| orphan.group);
+        let orphan = self.orphans.remove(&id).inspect(|orphan| orphan.output.finish()).map(|orphan| orphan.group);
         worker.into_iter().chain(orphan).for_each(|group| self.context.guard.group(group, false));
         self.context.folder.forget(id);
     }
@@ -180,6 +180,7 @@ impl Supervisor {
         }
         let rules = plan.rules();
         self.plans.insert(generation, Rc::new(plan));
+        self.watch();
         Ok(rules)
     }
 
@@ -189,6 +190,7 @@ impl Supervisor {
             self.forget_listeners(&old, &serving);
         }
         self.plans.insert(generation, serving);
+        self.watch();
         self.accept();
     }
 

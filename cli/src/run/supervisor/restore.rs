@@ -2,7 +2,7 @@
 
 use super::{Supervisor, serve_requests};
 use crate::run::control::folder::Folder;
-use crate::run::machine::Event;
+use crate::run::machine::{Event, WorkerId};
 use crate::run::options::Via;
 use crate::run::signals::with_signals_blocked;
 use anyhow::{Context, Result, ensure};
@@ -13,7 +13,8 @@ use tokio::net::UnixListener;
 impl Supervisor {
     /// Makes the folder and what is in it again: the user's log-out, or a cleaner of files, removes it.
     pub(super) fn restore_folder(&mut self) {
-        if self.context.folder.is_there() {
+        let notify = |worker: &WorkerId| self.context.folder.notify(*worker).exists();
+        if self.context.folder.is_there() && self.workers.keys().all(notify) {
             return;
         }
         let path = self.context.folder.path().display().to_string();
@@ -49,6 +50,7 @@ impl Supervisor {
         self.stop_requests();
         self.request_task = serve_requests(&control, &self.requests_in);
         (self.control, self.context.folder) = (control, folder);
+        self.watch();
         self.workers.values_mut().try_for_each(|worker| worker.restore_notify(&self.context))
     }
 

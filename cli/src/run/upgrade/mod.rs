@@ -35,7 +35,7 @@ impl Supervisor {
     pub(super) async fn try_upgrade(&mut self) -> String {
         let Err(error) = self.try_program().await;
         // What ended meanwhile was not waited for.
-        self.reap().await;
+        self.reap();
         format!("{error:#}")
     }
 
@@ -50,9 +50,9 @@ impl Supervisor {
                 () = self.note_next() => {}
                 () = tokio::time::sleep(POLL) => {}
             }
-            self.look().await;
+            self.look();
             // Until it is frozen, what happens to workers is answered.
-            self.reap_workers().await;
+            self.reap_workers();
             self.goes_on().await?;
         }
     }
@@ -62,7 +62,7 @@ impl Supervisor {
         while let Some(event) = self.signals.now().await {
             // Children are waited for afterwards; the candidate is one, too.
             if event != SignalEvent::Child {
-                self.handle_signal(event).await;
+                self.handle_signal(event);
             }
         }
         ensure!(self.machine.is_upgrading(), "the supervisor was asked to end, or to reload, meanwhile");

@@ -191,7 +191,7 @@ fn build(
         supervisor.workers.insert(number, worker);
     }
     for record in orphans {
-        supervisor.orphans.insert(record.number, Orphan::take_over(&supervisor.context, record)?);
+        supervisor.orphans.insert(record.number, Orphan::take_over(&supervisor.context, record, adopts)?);
     }
     while let Some(connection) = handover.take(&Label::Connection) {
         if let Some(dispatcher) = &mut supervisor.dispatcher {

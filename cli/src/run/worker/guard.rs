@@ -5,21 +5,18 @@
 //! hands over to its successor. It says nothing, and does nothing, before.
 
 use super::event::WorkerEvent;
-use super::launch;
+use super::{launch, readable};
 use crate::address::Address;
 use crate::procfs::processes::pids;
 use crate::procfs::stat::Stat;
-use crate::run::background;
 use crate::run::control::folder::Folder;
 use crate::run::signals;
 use crate::run::spec::Spec;
-use crate::system::is_now;
 use anyhow::{Context, Result};
-use rustix::event::PollFlags;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,8 +25,6 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// Poll interval of groups that were asked to end.
 const GUARD_POLL: Duration = Duration::from_millis(50);
-/// Poll interval of the end of a guard that no thread waits for.
-const LINE_POLL: Duration = Duration::from_millis(500);
 /// Write timeout of the guard: one that does not read is of no use, and is replaced.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -89,25 +84,10 @@ impl Guard {
 
     /// Tells of its end, though it be the child of a predecessor: nothing else is ever to be read from its line.
     pub(crate) fn watch(&self, events: &UnboundedSender<WorkerEvent>) -> Result<()> {
-        let clone = || self.line.try_clone().context("watching the guard");
-        let (line, mut same) = (clone()?, clone()?);
-        let end =
-            background::start(
-                move || {
-                    while same.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::Interrupted) {}
-                },
-            );
+        let line = self.line.try_clone().context("watching the guard")?;
         let (pid, events) = (self.pid, events.clone());
         tokio::task::spawn_local(async move {
-            match end {
-                Ok(end) => _ = end.await,
-                // There is no thread to be had.
-                Err(_) => {
-                    while !is_now(&line, PollFlags::IN) {
-                        tokio::time::sleep(LINE_POLL).await;
-                    }
-                }
-            }
+            readable(line.into()).await;
             let _ = events.send(WorkerEvent::GuardGone(pid));
         });
         Ok(())

@@ -14,7 +14,7 @@ pub(super) mod record;
 
 use super::machine::WorkerId;
 use super::options::{Pass, Via};
-use crate::system::is_now;
+use crate::system::polled;
 use anyhow::{Context, Result};
 use context::{WorkerContext, echo};
 use event::WorkerEvent;
@@ -25,7 +25,6 @@ use notify::NotifyMessage;
 use output::Output;
 use plan::Plan;
 use record::Record;
-use rustix::event::PollFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
 use sharesock::{Process, Socket};
 use std::io::Write;
@@ -38,8 +37,6 @@ use std::time::Duration;
 use tokio::net::UnixDatagram;
 use tokio::task::JoinHandle;
 
-/// Poll interval of a process that is no child.
-const WORKER_POLL: Duration = Duration::from_millis(50);
 /// Time in which a worker should take what it was given before it is asked to end.
 pub(crate) const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -183,9 +180,7 @@ impl Worker {
         let (number, events) = (self.record.number, context.events.clone());
         self.tasks.push(tokio::task::spawn_local(async move {
             if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::NONBLOCK) {
-                while !is_now(&pidfd, PollFlags::IN) {
-                    tokio::time::sleep(WORKER_POLL).await;
-                }
+                readable(pidfd).await;
             }
             let _ = events.send(WorkerEvent::Gone(number));
         }));
@@ -257,6 +252,13 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.ignore();
+    }
+}
+
+/// Waits until a descriptor can be read from, or has ended.
+pub(super) async fn readable(descriptor: OwnedFd) {
+    if let Ok(descriptor) = polled(descriptor) {
+        let _ = descriptor.readable().await;
     }
 }
 

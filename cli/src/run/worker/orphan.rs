@@ -16,6 +16,8 @@ pub(crate) struct Orphan {
     pub(crate) output: Output,
     pub(crate) echo: Echo,
     pub(crate) stop_signal: Signal,
+    /// Its processes do not become children of this one.
+    pub(crate) is_foreign: bool,
 }
 
 /// What of it goes to a successor of the supervisor.
@@ -43,14 +45,14 @@ impl Orphan {
     }
 
     /// One that a predecessor had.
-    pub(crate) fn take_over(context: &WorkerContext, record: OrphanRecord) -> Result<Self> {
+    pub(crate) fn take_over(context: &WorkerContext, record: OrphanRecord, is_foreign: bool) -> Result<Self> {
         let source = Source { prefix: record.prefix, pid: record.group, place: record.slot };
         let echo = Echo { source, reporter: context.reporter.clone() };
         let paths = [false, true].map(|error| context.folder.output(record.number, error));
         let output = Output::take_over(paths, record.kept, &echo)?;
         let group = Pid::from_raw(record.group).context("a process group is missing")?;
         let stop_signal = Signal::from_named_raw(record.stop_signal).unwrap_or(Signal::TERM);
-        Ok(Orphan { group, number: record.number, output, echo, stop_signal })
+        Ok(Orphan { group, number: record.number, output, echo, stop_signal, is_foreign })
     }
 
     pub(crate) fn ask_to_end(&self) {

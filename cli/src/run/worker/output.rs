@@ -15,14 +15,27 @@ use std::rc::Rc;
 use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
 
+/// Most reads of a pipe when its worker has ended: as much as the largest pipe holds.
+const LAST_READS: usize = 16;
+const BUFFER: usize = 64 << 10;
+
 /// Reads what one worker prints.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     pub(crate) kept: Rc<RefCell<Kept>>,
     paths: [PathBuf; 2],
-    readers: Vec<JoinHandle<()>>,
+    readers: Vec<(Rc<Reader>, JoinHandle<()>)>,
     /// While it is paused.
     held: Vec<OwnedFd>,
+}
+
+/// Reads one of its pipes.
+#[derive(Debug)]
+struct Reader {
+    receiver: pipe::Receiver,
+    kept: Rc<RefCell<Kept>>,
+    stream: Stream,
+    echo: Echo,
 }
 
 /// Holds pipes open: who writes to one that nobody has open to read is ended by that.
@@ -72,7 +85,9 @@ impl Output {
             let receiver = pipe::OpenOptions::new().open_receiver(path);
             let receiver = receiver.with_context(|| format!("opening the pipe {}", path.display()))?;
             let (kept, echo) = (Rc::clone(&self.kept), echo.clone());
-            self.readers.push(tokio::task::spawn_local(read(receiver, kept, stream, echo)));
+            let reader = Rc::new(Reader { receiver, kept, stream, echo });
+            let task = tokio::task::spawn_local(read(Rc::clone(&reader)));
+            self.readers.push((reader, task));
         }
         self.held.clear();
         Ok(())
@@ -90,16 +105,28 @@ impl Output {
     }
 
     fn stop(&mut self) {
-        self.readers.drain(..).for_each(|reader| reader.abort());
+        self.readers.drain(..).for_each(|(_, task)| task.abort());
     }
 
-    /// Waits until everything is read: all who could write have ended.
-    pub(crate) async fn finish(&mut self) {
-        // One that has ended must not be awaited again, also if whoever awaits this gives up and comes back.
-        while let Some(reader) = self.readers.last_mut() {
-            let _ = reader.await;
-            self.readers.pop();
+    /// Reads what is in the pipes: all that a worker printed, when it has ended. Nothing waits for descendants that keep
+    /// the pipes open.
+    pub(crate) fn drain(&self) {
+        let mut buffer = vec![0; BUFFER];
+        for (reader, _) in &self.readers {
+            for _ in 0..LAST_READS {
+                // Tokio would not know yet that something has come.
+                let read = rustix::io::retry_on_intr(|| rustix::io::read(&reader.receiver, &mut buffer));
+                if !reader.note(&buffer, read.map_err(Into::into)) {
+                    break;
+                }
+            }
         }
+    }
+
+    /// The same, when nothing more is to come; a line that was begun ends here.
+    pub(crate) fn finish(&self) {
+        self.drain();
+        self.readers.iter().for_each(|(reader, _)| reader.end());
     }
 }
 
@@ -109,50 +136,80 @@ impl Drop for Output {
     }
 }
 
-async fn read(receiver: pipe::Receiver, kept: Rc<RefCell<Kept>>, stream: Stream, echo: Echo) {
-    let is_raw = echo.reporter.format.output == OutputFormat::Raw;
-    let print = |lines: Vec<String>| {
-        for line in lines.into_iter().filter(|_| !is_raw) {
-            echo.reporter.line(&echo.source, stream, line);
+impl Reader {
+    /// Takes note of what was read; whether there may be more.
+    fn note(&self, buffer: &[u8], read: std::io::Result<usize>) -> bool {
+        let bytes = match &read {
+            Ok(length) => buffer.get(..*length).unwrap_or_default(),
+            Err(_) => return false,
+        };
+        if bytes.is_empty() {
+            self.end();
+            return false;
         }
-    };
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        if receiver.readable().await.is_err() {
-            break;
+        let lines = self.kept.borrow_mut().take(self.stream, bytes);
+        self.print(lines);
+        if self.is_raw() {
+            // The printer counts pieces; each is to be small.
+            bytes.chunks(LONGEST_LINE).for_each(|piece| self.echo.reporter.raw(self.stream, piece));
         }
+        true
+    }
+
+    fn end(&self) {
+        let lines = self.kept.borrow_mut().end(self.stream);
+        self.print(lines);
+    }
+
+    fn print(&self, lines: Vec<String>) {
+        for line in lines.into_iter().filter(|_| !self.is_raw()) {
+            self.echo.reporter.line(&self.echo.source, self.stream, line);
+        }
+    }
+
+    fn is_raw(&self) -> bool {
+        self.echo.reporter.format.output == OutputFormat::Raw
+    }
+}
+
+async fn read(reader: Rc<Reader>) {
+    let mut buffer = vec![0; BUFFER];
+    while reader.receiver.readable().await.is_ok() {
         // What was read is kept before anything else can happen: this task may be stopped when it waits.
-        match receiver.try_read(&mut buffer) {
-            Ok(0) => break,
-            Ok(length) => {
-                let bytes = buffer.get(..length).unwrap_or_default();
-                print(kept.borrow_mut().take(stream, bytes));
-                // The printer counts pieces; each is to be small.
-                bytes.chunks(LONGEST_LINE).filter(|_| is_raw).for_each(|piece| echo.reporter.raw(stream, piece));
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => break,
+        let read = reader.receiver.try_read(&mut buffer);
+        let is_empty = read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        if !is_empty && !reader.note(&buffer, read) {
+            break;
         }
         tokio::task::yield_now().await;
     }
-    print(kept.borrow_mut().end(stream));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::report::printer::Printer;
+    use crate::run::report::{Format, Reporter, Source};
+    use std::io::Write;
 
     #[tokio::test]
-    async fn what_is_finished_can_be_finished_again() {
-        let ended = tokio::spawn(async {});
-        let endless = tokio::spawn(std::future::pending());
-        let mut output = Output::default();
-        output.readers.extend([endless, ended]);
-        for _ in 0..2 {
-            assert!(tokio::time::timeout(std::time::Duration::from_millis(10), output.finish()).await.is_err());
-        }
-        output.pause();
-        output.finish().await;
-        output.finish().await;
+    async fn all_that_is_in_a_pipe_is_read_though_somebody_keeps_it_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut output, [mut out, _err]) =
+            Output::open(["out", "err"].map(|name| folder.path().join(name)), None).unwrap();
+        let reporter = Reporter {
+            format: Format { json: true, output: OutputFormat::Json, time: false },
+            printer: Printer::start(),
+        };
+        let echo = Echo { source: Source { prefix: String::new(), pid: 1, place: 0 }, reporter };
+        let local = tokio::task::LocalSet::new();
+        let _entered = local.enter();
+        output.resume(&echo).unwrap();
+        out.write_all(b"one\ntwo\nthr").unwrap();
+        output.drain();
+        assert_eq!(output.kept.borrow().last(9), ["one", "two"]);
+        out.write_all(b"ee").unwrap();
+        output.finish();
+        assert_eq!(output.kept.borrow().last(9), ["one", "two", "three"]);
     }
 }

@@ -8,6 +8,7 @@ use crate::procfs::connections::holders_of_path;
 use anyhow::{Context, Result, bail};
 use sharesock::Socket;
 use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
@@ -16,6 +17,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::OnceLock;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The folder for what lives as long as this program.
@@ -30,6 +33,13 @@ pub(crate) fn raise_limit_of_descriptors() {
     let _ = FORMER_LIMIT.set(former(current));
     // What is refused stays as it was.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+/// A descriptor that the runtime polls for what can be read.
+pub(crate) fn polled(descriptor: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    // The objection to it is that a descriptor might change under tokio: one that is owned does not.
+    #[allow(deprecated)]
+    AsyncFd::with_interest(descriptor, Interest::READABLE)
 }
 
 /// What this process was started with, or what the one was that replaced itself by this.
