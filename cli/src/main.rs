@@ -115,6 +115,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    system::name_process();
     system::raise_limit_of_descriptors();
     let done = match Command::parse() {
         #[cfg(target_os = "linux")]

@@ -181,6 +181,93 @@ fn what_a_worker_left_before_an_upgrade_is_ended_after_it() {
     supervisor.end();
 }
 
+/// A worker whose daemon has a session of its own, and no parent.
+fn daemon(options: &[&str], script: &str) -> Setup {
+    let setup = Setup::new(&[&WEB[..], options].concat());
+    setup.shell(&format!("sleep 0.1; setsid sh -c '{script} & echo daemon $!'; exec \"$@\""))
+}
+
+fn daemon_of(supervisor: &Supervisor) -> u32 {
+    supervisor.wait_for_line("daemon ").rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_daemon_that_a_worker_left_is_named_and_ended() {
+    let stubborn = "(trap \"\" TERM; while :; do sleep 0.1; done)";
+    for script in ["sleep 1000", "env -i sleep 1000", stubborn] {
+        let supervisor = daemon(&["--stop-timeout", "0.3"], script).start();
+        let daemon = daemon_of(&supervisor);
+        let worker = supervisor.workers()[0];
+        kill(worker);
+        until("its end", || !lives(daemon));
+        supervisor.wait_for_line(&format!("worker {worker} left "));
+        supervisor.wait_for_line(&format!("(process {daemon}) outside of its process group"));
+        supervisor.until_served_by(1);
+        supervisor.end();
+    }
+}
+
+#[test]
+fn a_daemon_ends_at_its_workers_stop_deadline() {
+    let setup = daemon(&["--stop-timeout", "0.3"], "(trap \"\" TERM; while :; do sleep 0.1; done)");
+    let mut supervisor = setup.play("ready stubborn").start();
+    let daemon = daemon_of(&supervisor);
+    supervisor.play("ready");
+    supervisor.do_it(&["reload"]);
+    supervisor.wait_for("killed");
+    until("its end", || !lives(daemon));
+    supervisor.end();
+}
+
+#[test]
+fn a_daemon_ends_with_its_supervisor_however_that_ends() {
+    for script in ["sleep 1000", "env -i sleep 1000"] {
+        let mut supervisor = daemon(&[], script).start();
+        let daemon = daemon_of(&supervisor);
+        signal(supervisor.pid(), Signal::TERM);
+        assert!(supervisor.wait().success());
+        assert!(!lives(daemon), "{script}");
+    }
+    let mut supervisor = daemon(&[], "sleep 1000").start();
+    let daemon = daemon_of(&supervisor);
+    supervisor.do_it(&["upgrade"]);
+    killed(&mut supervisor);
+    until("its end", || !lives(daemon));
+}
+
+/// A process that was there before the supervisor is none of its workers'.
+#[test]
+fn a_sidecar_of_a_supervisor_is_let_be() {
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "sleep 1000 & echo $! >&2; sleep 0.1; exec \"$0\" \"$@\"", running::PROGRAM]);
+    let supervisor = Setup::by(shell, &WEB).start();
+    let sidecar: u32 = supervisor.errors.all()[0].parse().unwrap();
+    kill(supervisor.workers()[0]);
+    supervisor.signal(Signal::TERM);
+    let mut supervisor = supervisor;
+    assert!(supervisor.wait().success());
+    assert!(lives(sidecar));
+    kill(sidecar);
+}
+
+#[test]
+fn a_check_ends_with_its_supervisor_however_that_ends() {
+    for how in [Signal::KILL, Signal::TERM] {
+        let setup = Setup::new(&WEB);
+        let told = setup.path("told");
+        let check = format!("exec=sleep 1000 & echo $! > {}; wait", told.display());
+        let mut supervisor = setup.option("--ready").option(check).spawn();
+        let mut check = 0;
+        until("a check", || {
+            check = std::fs::read_to_string(&told).ok().and_then(|text| text.trim().parse().ok()).unwrap_or_default();
+            check != 0
+        });
+        supervisor.signal(how);
+        supervisor.wait();
+        until("its end", || !lives(check));
+    }
+}
+
 #[test]
 fn an_end_in_order_leaves_nothing_of_families() {
     let mut supervisor = setup_with("0.3").play("ready stubborn-child").start();

@@ -5,7 +5,9 @@ use super::machine;
 use super::stat::Stat;
 use rustix::process::Pid;
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 /// Processes, and who started whom.
@@ -75,6 +77,19 @@ impl Processes {
 /// The ids of all processes.
 pub(crate) fn pids() -> io::Result<impl Iterator<Item = i32>> {
     Ok(std::fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()))
+}
+
+/// The processes that one has as children, zombies not among them.
+pub(crate) fn children(of: i32) -> Vec<(i32, Stat)> {
+    let stats = pids().into_iter().flatten().filter_map(|pid| Some((pid, Stat::of(pid)?)));
+    stats.filter(|(_, stat)| stat.parent == of && stat.lives()).collect()
+}
+
+/// A variable that a process was started with, if it may be looked at and has not written over it.
+pub(crate) fn variable(pid: i32, name: &str) -> Option<OsString> {
+    let text = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let value = |word: &[u8]| word.strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec);
+    text.split(|byte| *byte == 0).find_map(value).map(OsString::from_vec)
 }
 
 /// What a process is called.

@@ -1,5 +1,7 @@
 //! `/proc/PID/stat`: what the kernel tells of a process in one line.
 
+use rustix::process::Pid;
+
 /// A process, as its line says. What is no number there counts as nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stat {
@@ -9,9 +11,14 @@ pub(crate) struct Stat {
     /// Time on a processor, in ticks.
     pub(super) used: u64,
     /// When it began, in ticks since the machine was started.
-    pub(super) started: u64,
+    pub(crate) started: u64,
     /// Resident memory, in pages.
     pub(super) pages: u64,
+}
+
+/// The process group of this process, unless that is of another PID namespace.
+pub(crate) fn own_group() -> Option<Pid> {
+    Stat::of(rustix::process::getpid().as_raw_pid())?.group()
 }
 
 impl Stat {
@@ -23,6 +30,11 @@ impl Stat {
     /// The same of one of its threads.
     pub(super) fn of_thread(pid: i32, thread: u32) -> Option<Self> {
         Stat::parse(&std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat")).ok()?)
+    }
+
+    /// Its process group, unless that is of another PID namespace.
+    pub(crate) fn group(&self) -> Option<Pid> {
+        Pid::from_raw(self.group).filter(|_| self.group > 0)
     }
 
     /// Whether it was stopped, by a signal or by a debugger.

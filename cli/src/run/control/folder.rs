@@ -145,6 +145,12 @@ impl Folder {
         self.path.join(format!("notify-{worker}"))
     }
 
+    /// The worker that says there how it is.
+    pub(crate) fn worker_at(&self, notify: &Path) -> Option<u64> {
+        let name = notify.strip_prefix(&self.path).ok()?.to_str()?;
+        name.strip_prefix("notify-")?.parse().ok()
+    }
+
     /// Where a worker prints: a pipe with a name, so that a successor can open it, too.
     pub(crate) fn output(&self, worker: u64, error: bool) -> PathBuf {
         self.path.join(format!("{}-{worker}", if error { "err" } else { "out" }))

@@ -25,8 +25,14 @@ impl Machine {
     pub(super) fn ended(&mut self, id: WorkerId, how: &End, printed: &[String], leaves_orphans: bool, now: Moment) {
         let Some(worker) = self.workers.remove(&id) else { return };
         if leaves_orphans {
-            self.orphans.insert(id, Orphans { due: now.after(worker.stop_timeout), kills: 0 });
-            self.act(Action::EndOrphans { worker: id });
+            // What a worker that was killed has started is killed with it.
+            let is_killed = matches!(worker.phase, WorkerPhase::Killed(_));
+            let due = if is_killed { now } else { now.after(worker.stop_timeout) };
+            self.orphans.insert(id, Orphans { due, kills: 0 });
+            match is_killed {
+                true => self.tick_orphans(now),
+                false => self.act(Action::EndOrphans { worker: id }),
+            }
         } else {
             self.act(Action::Bury { worker: id });
         }

@@ -7,11 +7,13 @@ use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
-use rustix::process::{Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
+use sharesock::Process;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a command may take before it is killed, and has failed.
@@ -64,7 +66,10 @@ impl Command {
         let launch = Launch {
             command: &words(&self.text),
             listeners: Vec::new(),
-            environment: vec![("SHARESOCK_WORKER_PID", worker.to_string().into())],
+            environment: vec![
+                ("SHARESOCK_WORKER_PID", worker.to_string().into()),
+                ("SHARESOCK_SUPERVISOR", Process::current()?.to_string().into()),
+            ],
             settings: &self.settings,
             stdin: Stdio::null(),
             stdout: theirs.into(),
@@ -72,6 +77,7 @@ impl Command {
             death_signal: Signal::KILL,
         };
         let (group, mut go) = background::alone(|| launch.start())?;
+        let _running = Running::note(group);
         // If it has ended meanwhile, its output has, too.
         let _ = go.write_all(b"!");
         let (mut said, until) = ([0; 8], Instant::now() + TIMEOUT);
@@ -80,12 +86,33 @@ impl Command {
             match poll(&mut [PollFd::new(&output, PollFlags::IN)], left.as_ref()) {
                 Err(Errno::INTR) => {}
                 Ok(1..) => return Ok(rustix::io::read(&output, &mut said).is_ok_and(|length| length > 0)),
-                _ => {
-                    let _ = kill_process_group(group, Signal::KILL);
-                    return Ok(false);
-                }
+                _ => return Ok(false),
             }
         }
+    }
+}
+
+/// The process groups of commands that run now.
+static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+pub(in crate::run) fn running_checks() -> Vec<Pid> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().filter_map(Pid::from_raw).collect()
+}
+
+/// Ends a command with all that it has started, however it is given up.
+struct Running(Pid);
+
+impl Running {
+    fn note(group: Pid) -> Self {
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).insert(group.as_raw_pid());
+        Running(group)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = kill_process_group(self.0, Signal::KILL);
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0.as_raw_pid());
     }
 }
 

@@ -14,7 +14,7 @@ mod woken;
 use super::background;
 use super::machine::{Sign, WorkerId};
 use super::worker::event::WorkerEvent;
-pub(super) use exec::Command;
+pub(super) use exec::{Command, running_checks};
 pub(super) use http::Check;
 use judge::Evidence;
 pub(super) use live::Pace;

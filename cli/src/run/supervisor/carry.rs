@@ -31,6 +31,7 @@ impl Supervisor {
             last_asker: _,
             upgrade: _,
             gone: _,
+            look_for_strays: _,
             links_refused: _,
             lost: _,
             finished: _,

@@ -9,7 +9,7 @@ use crate::run::worker::guard::Guard;
 use crate::run::worker::link::Link;
 use crate::run::worker::orphan::Orphan;
 use crate::run::worker::{Worker, context::echo};
-use rustix::process::{Pid, WaitOptions, test_kill_process_group, wait, waitpid};
+use rustix::process::{Pid, WaitOptions, wait, waitpid};
 use sharesock::Error;
 
 /// Number of its last lines that explain why a worker failed.
@@ -158,26 +158,32 @@ impl Supervisor {
         self.mend_listeners(true);
     }
 
-    /// Keeps what is left of a worker's group, if anything is.
+    /// Keeps what is left of a worker. Whether anything is, and outside of its group, is seen later.
     fn keep_orphans(&mut self, id: WorkerId, worker: &mut Worker) -> bool {
         let Some(group) = worker.pid() else { return false };
         let echo = echo(&self.context, &worker.plan, &worker.record);
         let output = std::mem::take(&mut worker.output);
-        let (stop_signal, left) = (worker.plan.options.stop_signal, test_kill_process_group(group).is_ok());
-        let is_foreign = worker.record.adopted;
-        self.orphans.insert(id, Orphan { group, number: id, output, echo, stop_signal, is_foreign });
-        left
+        let (stop_signal, started, is_foreign) =
+            (worker.plan.options.stop_signal, worker.started, worker.record.adopted);
+        let orphan = Orphan {
+            group,
+            strays: Vec::new(),
+            number: id,
+            started,
+            output,
+            echo,
+            stop_signal,
+            sent: None,
+            is_foreign,
+        };
+        self.orphans.insert(id, orphan);
+        true
     }
 
-    /// Notices workers that have ended and are no children of this process, and groups in which nothing is left.
-    pub(super) fn look_at_orphans(&mut self) {
+    /// Notices workers that have ended and are no children of this process.
+    pub(super) fn look_at_foreign(&mut self) {
         for id in std::mem::take(&mut self.gone) {
             self.ended(id, End::Untold);
-        }
-        let over = |orphan: &Orphan| test_kill_process_group(orphan.group).is_err();
-        let over: Vec<_> = self.orphans.iter().filter(|(_, orphan)| over(orphan)).map(|(id, _)| *id).collect();
-        for worker in over {
-            self.handle(Event::OrphansGone { worker });
         }
     }
 
@@ -216,7 +222,7 @@ impl Supervisor {
                 self.context.guard = guard;
                 let guard = &self.context.guard;
                 self.workers.values().filter_map(Worker::pid).for_each(|pid| guard.group(pid, true));
-                self.orphans.values().for_each(|orphan| guard.group(orphan.group, true));
+                self.orphans.values().flat_map(Orphan::groups).for_each(|group| guard.group(group, true));
                 let listeners = self.plan().listeners.iter();
                 listeners.filter_map(|listener| listener.path()).for_each(|path| guard.path(path, true));
             }

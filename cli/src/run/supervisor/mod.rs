@@ -10,6 +10,7 @@ mod policy;
 mod reclaim;
 mod restore;
 mod room;
+mod strays;
 mod watch;
 
 use super::clock::Moment;
@@ -17,7 +18,7 @@ use super::control::{self, Client, Request};
 use super::listener::Listener;
 use super::machine::{self, AskerId, Event, Machine, ReadyRule, WorkerId};
 use super::options::{Options, Ready, Via};
-use super::readiness::{Command, Observer, Pace, Served, Serves, Target};
+use super::readiness::{Command, Observer, Pace, Served, Serves, Target, running_checks};
 use super::report::{Report, Reporter};
 use super::signals::SignalStream;
 use super::systemd::Manager;
@@ -29,6 +30,7 @@ use super::worker::orphan::Orphan;
 use super::worker::plan::Plan;
 use anyhow::{Context, Result};
 use dispatch::Dispatcher;
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -85,6 +87,8 @@ pub(super) struct Supervisor {
     watch: Option<Watch>,
     /// When the names in the domain are looked at next.
     look_at_names: Option<Moment>,
+    /// When it is looked for what workers left that have ended.
+    look_for_strays: Option<Moment>,
     /// Receivers of workers that are there, but could not be reached: for lack of descriptors, or of room.
     links_refused: bool,
     /// Message about the folder, when it was removed last.
@@ -101,6 +105,8 @@ pub(super) struct Upgrade {
     /// Version and file of the program that this one has replaced.
     pub(super) from: Option<(String, PathBuf)>,
     is_due: bool,
+    /// The program that is being tried.
+    pub(super) candidate: Option<Pid>,
 }
 
 /// Parts of a supervisor.
@@ -158,6 +164,7 @@ impl Supervisor {
             gone: Vec::new(),
             watch: None,
             look_at_names: None,
+            look_for_strays: None,
             links_refused: false,
             lost: None,
             finished: None,
@@ -221,6 +228,7 @@ impl Supervisor {
         }
         self.link();
         self.dispatch();
+        self.look_at_foreign();
         self.look_at_orphans();
         self.handle(Event::Tick);
         self.observe();
@@ -228,7 +236,8 @@ impl Supervisor {
 
     /// Time in which nothing is due, if anything is.
     fn pause(&self) -> Option<Duration> {
-        let due = self.machine.due().into_iter().chain(self.watchdog).chain(self.look_at_names).min();
+        let due = self.machine.due().into_iter().chain(self.watchdog).chain(self.look_at_names);
+        let due = due.chain(self.look_for_strays).min();
         let closing = (self.watch.is_none() && self.may_be_closing_listeners()).then_some(NAMES_POLL);
         // Nothing tells of the end of a group whose processes are not adopted here.
         let foreign = self.orphans.values().any(|orphan| orphan.is_foreign);
@@ -347,6 +356,7 @@ impl Supervisor {
         self.request_task.abort();
         // It has the control socket until it is gone.
         let _ = (&mut self.request_task).await;
+        running_checks().into_iter().for_each(|group| _ = kill_process_group(group, Signal::KILL));
         self.context.guard.dismiss();
         // What a service manager keeps can be reached for as long as its path is there.
         let left = |listener: &&Rc<Listener>| !self.stored.iter().any(|kept| Rc::ptr_eq(kept, listener));

@@ -48,9 +48,9 @@ impl Supervisor {
             Action::AskToEnd { worker } => self.ask_to_end(worker),
             Action::Kill { worker } => self.workers.get(&worker).into_iter().for_each(Worker::kill),
             Action::Cut { worker, why } => self.cut(worker, why),
-            Action::EndOrphans { worker } => self.orphans.get(&worker).into_iter().for_each(Orphan::ask_to_end),
+            Action::EndOrphans { worker } => self.orphans.get_mut(&worker).into_iter().for_each(Orphan::ask_to_end),
             Action::KillOrphans { worker } => {
-                self.orphans.get(&worker).into_iter().for_each(|orphan| orphan.signal(Signal::KILL));
+                self.orphans.get_mut(&worker).into_iter().for_each(|orphan| orphan.signal(Signal::KILL));
             }
             Action::Bury { worker } => self.bury(worker),
             Action::Plan { generation } => self.read_options(generation),
@@ -138,8 +138,9 @@ impl Supervisor {
 
     fn bury(&mut self, id: WorkerId) {
         let worker = self.workers.remove(&id).and_then(|worker| worker.pid());
-        let orphan = self.orphans.remove(&id).inspect(|orphan| orphan.output.finish()).map(|orphan| orphan.group);
-        worker.into_iter().chain(orphan).for_each(|group| self.context.guard.group(group, false));
+        let orphan = self.orphans.remove(&id).inspect(|orphan| orphan.output.finish());
+        let groups = orphan.iter().flat_map(Orphan::groups);
+        worker.into_iter().chain(groups).for_each(|group| self.context.guard.group(group, false));
         self.context.folder.forget(id);
     }
 

@@ -19,7 +19,7 @@ use std::process::{Command, Stdio};
 
 /// The new program, being tried.
 pub(crate) struct Candidate {
-    pid: Pid,
+    pub(super) pid: Pid,
     /// There unless it ended at once.
     process: Option<Process>,
     /// On which it says why it fails.

@@ -34,6 +34,7 @@ impl Supervisor {
     /// Becomes another program; returns only if that failed, and why.
     pub(super) async fn try_upgrade(&mut self) -> String {
         let Err(error) = self.try_program().await;
+        self.upgrade.candidate = None;
         // What ended meanwhile was not waited for.
         self.reap();
         format!("{error:#}")
@@ -77,6 +78,7 @@ impl Supervisor {
         };
         self.endpoint = Some(endpoint.clone());
         let mut candidate = Candidate::start(&program, &self.context.domain)?;
+        self.upgrade.candidate = Some(candidate.pid);
         let sender = self.await_candidate(&endpoint, &mut candidate).await;
         let sender = sender.with_context(|| format!("{} cannot take over", program.path.display()))?;
         self.has_pipes()?;

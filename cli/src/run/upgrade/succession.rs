@@ -132,6 +132,7 @@ fn build(
     let line = handover.take(&Label::Guard).ok_or_else(|| missing("the line to the guard"))?;
     let guard_pid = Pid::from_raw(handover.state.guard).ok_or_else(|| missing("the guard"))?;
     let guard = Guard::take_over(guard_pid, UnixStream::from(line));
+    guard.supervisor()?;
     let (mut listeners, mut births) = (Vec::new(), handover.state.births.clone().into_iter());
     for spec in &handover.state.listen.clone() {
         // Several may have been passed under one name.

@@ -7,14 +7,15 @@
 use super::event::WorkerEvent;
 use super::{launch, readable};
 use crate::address::Address;
-use crate::procfs::processes::pids;
-use crate::procfs::stat::Stat;
+use crate::procfs::processes::{pids, variable};
+use crate::procfs::stat::{Stat, own_group};
 use crate::run::control::folder::Folder;
 use crate::run::signals;
 use crate::run::spec::Spec;
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 use serde::{Deserialize, Serialize};
+use sharesock::Process;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
@@ -42,6 +43,8 @@ enum GuardCommand {
     /// The path of a socket that must go.
     Path(PathBuf),
     NoPath(PathBuf),
+    /// The supervisor, as its processes find it in their environment.
+    Supervisor(String),
     /// The supervisor ends, and leaves nothing to do.
     Bye,
 }
@@ -74,7 +77,15 @@ impl Guard {
         let options = ["--stop-signal", &signal, "--stop-timeout", &timeout, "--folder"].map(std::ffi::OsStr::new);
         let options = [&options[..], &[folder.as_os_str()]].concat();
         let pid = launch::start_helper("guard", &options, other.into())?;
-        Ok(Guard { pid, line })
+        let guard = Guard { pid, line };
+        guard.supervisor()?;
+        Ok(guard)
+    }
+
+    /// Names this process as one whose workers must end with it.
+    pub(crate) fn supervisor(&self) -> Result<()> {
+        self.send(&GuardCommand::Supervisor(Process::current()?.to_string()));
+        Ok(())
     }
 
     /// The one that a predecessor started.
@@ -133,6 +144,17 @@ fn lives(group: Pid) -> bool {
     test_kill_process_group(group).is_ok() && pids().into_iter().flatten().any(of_it)
 }
 
+/// The process groups of all that these supervisors have started, daemons that have left the groups of workers and
+/// commands that check workers among them.
+fn groups_of(supervisors: &BTreeSet<String>) -> impl Iterator<Item = i32> {
+    let is_named = |pid: &i32| {
+        let named = variable(*pid, "SHARESOCK_SUPERVISOR");
+        named.and_then(|named| named.into_string().ok()).is_some_and(|named| supervisors.contains(&named))
+    };
+    let groups = pids().into_iter().flatten().filter(is_named).filter_map(|pid| Stat::of(pid)?.group());
+    groups.filter(|group| Some(*group) != own_group()).map(Pid::as_raw_pid)
+}
+
 /// Removes the path of a socket, unless somebody goes on to listen there.
 pub(crate) fn remove_path(path: &Path) {
     // Whoever had the listener, too, such as a candidate, or a worker that was just started, may be about to end.
@@ -146,17 +168,19 @@ pub(crate) fn remove_path(path: &Path) {
 
 /// What a guard does.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let (mut groups, mut paths) = (BTreeSet::new(), BTreeSet::new());
+    let (mut groups, mut paths, mut supervisors) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for line in BufReader::new(std::io::stdin()).lines() {
         match line.ok().and_then(|line| serde_json::from_str(&line).ok()) {
             Some(GuardCommand::Group(group)) => _ = groups.insert(group),
             Some(GuardCommand::NoGroup(group)) => _ = groups.remove(&group),
             Some(GuardCommand::Path(path)) => _ = paths.insert(path),
             Some(GuardCommand::NoPath(path)) => _ = paths.remove(&path),
+            Some(GuardCommand::Supervisor(process)) => _ = supervisors.insert(process),
             Some(GuardCommand::Bye) => return Ok(ExitCode::SUCCESS),
             None => {}
         }
     }
+    groups.extend(groups_of(&supervisors));
     let mut groups: Vec<_> = groups.into_iter().filter_map(Pid::from_raw).collect();
     let deadline = Instant::now() + Duration::try_from_secs_f64(options.stop_timeout).unwrap_or_default();
     groups.iter().for_each(|group| _ = kill_process_group(*group, options.stop_signal));
@@ -168,6 +192,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         }
         std::thread::sleep(GUARD_POLL);
     }
+    // Some may have been made meanwhile.
+    groups.extend(groups_of(&supervisors).filter_map(Pid::from_raw));
     groups.iter().for_each(|group| _ = kill_process_group(*group, Signal::KILL));
     for path in paths {
         remove_path(&path);

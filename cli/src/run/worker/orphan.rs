@@ -1,4 +1,4 @@
-//! The process group of a worker that has ended, with what it had started in it.
+//! What a worker that has ended had started: its process group, and groups of daemons that have left it.
 
 use super::context::WorkerContext;
 use super::lines::Kept;
@@ -8,10 +8,16 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
-/// A process group that has lost its worker.
+/// Process groups that have lost their worker.
 #[derive(Debug)]
 pub(crate) struct Orphan {
     pub(crate) group: Pid,
+    /// Other groups that its processes have made.
+    pub(crate) strays: Vec<Pid>,
+    /// When the worker began, in ticks.
+    pub(crate) started: u64,
+    /// The signal that they were sent last.
+    pub(crate) sent: Option<Signal>,
     pub(crate) number: u64,
     pub(crate) output: Output,
     pub(crate) echo: Echo,
@@ -24,6 +30,10 @@ pub(crate) struct Orphan {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct OrphanRecord {
     group: i32,
+    #[serde(default)]
+    strays: Vec<i32>,
+    #[serde(default)]
+    started: u64,
     pub(crate) number: u64,
     stop_signal: i32,
     prefix: String,
@@ -36,6 +46,8 @@ impl Orphan {
     pub(crate) fn record(&self) -> OrphanRecord {
         OrphanRecord {
             group: self.group.as_raw_pid(),
+            strays: self.strays.iter().map(|group| group.as_raw_pid()).collect(),
+            started: self.started,
             number: self.number,
             stop_signal: self.stop_signal.as_raw(),
             prefix: self.echo.source.prefix.clone(),
@@ -52,14 +64,31 @@ impl Orphan {
         let output = Output::take_over(paths, record.kept, &echo)?;
         let group = Pid::from_raw(record.group).context("a process group is missing")?;
         let stop_signal = Signal::from_named_raw(record.stop_signal).unwrap_or(Signal::TERM);
-        Ok(Orphan { group, number: record.number, output, echo, stop_signal, is_foreign })
+        let strays = record.strays.into_iter().filter_map(Pid::from_raw).collect();
+        let (number, started) = (record.number, record.started);
+        Ok(Orphan { group, strays, number, started, output, echo, stop_signal, sent: None, is_foreign })
     }
 
-    pub(crate) fn ask_to_end(&self) {
+    pub(crate) fn groups(&self) -> impl Iterator<Item = Pid> {
+        self.strays.iter().copied().chain([self.group])
+    }
+
+    /// Counts a group among them, and signals it as these were; whether it was not yet.
+    pub(crate) fn adopt(&mut self, group: Pid) -> bool {
+        let is_new = !self.groups().any(|known| known == group);
+        if is_new {
+            self.strays.push(group);
+            let _ = kill_process_group(group, self.sent.unwrap_or(self.stop_signal));
+        }
+        is_new
+    }
+
+    pub(crate) fn ask_to_end(&mut self) {
         self.signal(self.stop_signal);
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
-        let _ = kill_process_group(self.group, signal);
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.sent = Some(signal);
+        self.groups().for_each(|group| _ = kill_process_group(group, signal));
     }
 }

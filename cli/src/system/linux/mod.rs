@@ -26,6 +26,15 @@ pub(crate) fn folder_in_memory() -> PathBuf {
     if Path::new("/dev/shm").is_dir() { "/dev/shm".into() } else { "/tmp".into() }
 }
 
+/// Gives this process, when it was started as `/proc/self/exe`, the name by which `ps` and `top` show it.
+pub(crate) fn name_process() {
+    const NAME: &str = "/proc/self/comm";
+    if std::fs::read_to_string(NAME).is_ok_and(|name| name.trim_end() == "exe") {
+        let is_guard = std::env::args_os().nth(1).is_some_and(|role| role == "guard");
+        let _ = std::fs::write(NAME, if is_guard { "sharesock-guard" } else { "sharesock" });
+    }
+}
+
 /// Lets this process open as many descriptors as it may: each connection, and each shared socket, is one.
 pub(crate) fn raise_limit_of_descriptors() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
