@@ -17,7 +17,12 @@ use tokio::task::JoinHandle;
 
 /// Most reads of a pipe when its worker has ended: as much as the largest pipe holds.
 const LAST_READS: usize = 16;
-const BUFFER: usize = 64 << 10;
+
+thread_local! {
+    /// Where each pipe is read into, which waits for nothing. One for each would cost memory, and with it time: all of a
+    /// process is copied when it starts another.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 << 10]);
+}
 
 /// Reads what one worker prints.
 #[derive(Debug, Default)]
@@ -111,15 +116,10 @@ impl Output {
     /// Reads what is in the pipes: all that a worker printed, when it has ended. Nothing waits for descendants that keep
     /// the pipes open.
     pub(crate) fn drain(&self) {
-        let mut buffer = vec![0; BUFFER];
+        // Tokio would not know yet that something has come.
+        let read = |reader: &Reader, buffer: &mut [u8]| rustix::io::read(&reader.receiver, buffer).map_err(Into::into);
         for (reader, _) in &self.readers {
-            for _ in 0..LAST_READS {
-                // Tokio would not know yet that something has come.
-                let read = rustix::io::retry_on_intr(|| rustix::io::read(&reader.receiver, &mut buffer));
-                if !reader.note(&buffer, read.map_err(Into::into)) {
-                    break;
-                }
-            }
+            (0..LAST_READS).take_while(|_| reader.read(|buffer| read(reader, buffer))).for_each(drop);
         }
     }
 
@@ -137,12 +137,15 @@ impl Drop for Output {
 }
 
 impl Reader {
-    /// Takes note of what was read; whether there may be more.
-    fn note(&self, buffer: &[u8], read: std::io::Result<usize>) -> bool {
-        let bytes = match &read {
-            Ok(length) => buffer.get(..*length).unwrap_or_default(),
-            Err(_) => return false,
-        };
+    /// Reads, and takes note of it; whether there may be more.
+    fn read(&self, read: impl FnOnce(&mut [u8]) -> std::io::Result<usize>) -> bool {
+        BUFFER.with_borrow_mut(|buffer| match read(buffer) {
+            Ok(length) => self.note(buffer.get(..length).unwrap_or_default()),
+            Err(error) => error.kind() == ErrorKind::Interrupted,
+        })
+    }
+
+    fn note(&self, bytes: &[u8]) -> bool {
         if bytes.is_empty() {
             self.end();
             return false;
@@ -173,12 +176,15 @@ impl Reader {
 }
 
 async fn read(reader: Rc<Reader>) {
-    let mut buffer = vec![0; BUFFER];
     while reader.receiver.readable().await.is_ok() {
+        let mut is_empty = false;
         // What was read is kept before anything else can happen: this task may be stopped when it waits.
-        let read = reader.receiver.try_read(&mut buffer);
-        let is_empty = read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
-        if !is_empty && !reader.note(&buffer, read) {
+        let may_be_more = reader.read(|buffer| {
+            let read = reader.receiver.try_read(buffer);
+            is_empty = read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+            read
+        });
+        if !may_be_more && !is_empty {
             break;
         }
         tokio::task::yield_now().await;
