@@ -22,6 +22,11 @@ class Server:
     # What speaks HTTP for it, and where.
     front: list | None = None
     front_port: int | None = None
+    # What the table of servers says: without a title it has no line there.
+    title: str = ""
+    shown: str = ""
+    shown_environment: str = ""
+    note: str = ""
 
 
 # Neither may write beside its sources, nor into the home folder.
@@ -31,7 +36,12 @@ GUNICORN = ["--no-control-socket", "--chdir", tools.SERVERS, "--graceful-timeout
 
 def gunicorn(_folder, _port):
     """gunicorn with its usual workers, which have a connection each."""
-    return Server([tools.python("gunicorn"), "-w", 4, *GUNICORN], environment=PYTHON)
+    return Server(
+        [tools.python("gunicorn"), "-w", 4, *GUNICORN],
+        environment=PYTHON,
+        title="gunicorn, uvicorn under gunicorn",
+        shown="`gunicorn app:app`, without `--bind`",
+    )
 
 
 def gthread(_folder, _port):
@@ -42,12 +52,15 @@ def gthread(_folder, _port):
 def uvicorn(_folder, _port):
     """uvicorn, which is told the descriptor on its command line."""
     command = [tools.python("uvicorn"), "--fd", "{fd}", "--app-dir", tools.SERVERS, "--no-access-log", "server:asgi"]
-    return Server(command, environment=PYTHON)
+    return Server(
+        command, environment=PYTHON, title="uvicorn", shown="`uvicorn app:app --fd {fd}`", note="¹"
+    )
 
 
 def node(_folder, _port):
     """Node's http module."""
-    return Server([tools.node(), tools.SERVERS / "server.js"])
+    shown = "`server.listen({ fd: 3 })`, and on SIGTERM `server.close()`"
+    return Server([tools.node(), tools.SERVERS / "server.js"], title="Node, changed", shown=shown)
 
 
 def nginx(folder, port):
@@ -62,29 +75,39 @@ def nginx(folder, port):
     )
     # Each of them writes its own file of the process id: `exec` keeps the shell's.
     script = f'NGINX="{{fd}};" exec {program} -p {folder} -c {config} -g "pid {folder}/nginx.$$.pid;"'
-    return Server(["sh", "-c", script], stop_signal="QUIT", listener="nonblock")
+    return Server(
+        ["sh", "-c", script],
+        stop_signal="QUIT",
+        listener="nonblock",
+        title="nginx",
+        shown='`nginx -g "daemon off;"`, with the same address in its `listen` and the listener option `nonblock`',
+        shown_environment='`NGINX="3;"`',
+    )
 
 
 def rust(_folder, _port):
     """hyper, with the listener by listenfd."""
-    return Server([tools.rust_server()])
+    return Server([tools.rust_server()], title="Rust", shown="whatever uses the crate `listenfd`")
 
 
 def go(_folder, _port):
     """net/http, with the listener by coreos/go-systemd."""
-    return Server([tools.go_server()])
+    shown = "whatever uses `github.com/coreos/go-systemd/activation`"
+    return Server([tools.go_server()], title="Go", shown=shown)
 
 
 def puma(_folder, _port):
     """puma in one process with eight threads."""
     command = [tools.puma(), "--bind-to-activated-sockets", "only", "-t", "8:8", "-e", "production"]
-    return Server([*command, "--no-config", tools.SERVERS / "config.ru"])
+    shown = "`puma --bind-to-activated-sockets only`"
+    return Server([*command, "--no-config", tools.SERVERS / "config.ru"], title="puma", shown=shown)
 
 
 def unicorn(_folder, _port):
     """unicorn, which stops at once at SIGTERM."""
     options = ["-N", "-E", "production", "-c", tools.SERVERS / "unicorn.rb"]
-    return Server([tools.unicorn(), *options, tools.SERVERS / "config.ru"], stop_signal="QUIT")
+    command = [tools.unicorn(), *options, tools.SERVERS / "config.ru"]
+    return Server(command, stop_signal="QUIT", title="unicorn", shown="`unicorn`, without `-l`")
 
 
 def php_fpm(folder, port):
@@ -101,13 +124,17 @@ def php_fpm(folder, port):
         environment={"FPM_SOCKETS": f"127.0.0.1:{port}=3"},
         front=[tools.nginx(), "-p", folder, "-c", front],
         front_port=front_port,
+        title="php-fpm",
+        shown="`php-fpm -F`, with `process_control_timeout = 20s`",
+        shown_environment='`FPM_SOCKETS="ADDRESS=3"`, with the `listen` of the pool as ADDRESS',
     )
 
 
 def haproxy(folder, _port):
     """HAProxy, which stops at once at SIGTERM."""
     config = tools.fill_in("haproxy.cfg.in", folder / "haproxy.cfg", script=tools.SERVERS / "page.lua")
-    return Server([tools.haproxy(), "-db", "-f", config], stop_signal="USR1")
+    shown = "`haproxy -db -f FILE`, with `bind fd@3`"
+    return Server([tools.haproxy(), "-db", "-f", config], stop_signal="USR1", title="HAProxy", shown=shown)
 
 
 def uwsgi(_folder, _port):
@@ -117,13 +144,26 @@ def uwsgi(_folder, _port):
     # It ends every connection after its answer, but does not say so by itself.
     command += ["--add-header", "Connection: close"]
     drains = ["--hook-master-start", "unix_signal:15 gracefully_kill_them_all"]
-    return Server([*command, *drains], environment=PYTHON, plain=command)
+    return Server(
+        [*command, *drains],
+        environment=PYTHON,
+        plain=command,
+        title="uWSGI",
+        shown=f'`uwsgi --master --http-socket fd://{{fd}} {drains[0]} "{drains[1]}" …`',
+        note=" without the hook",
+    )
 
 
 def hypercorn(_folder, _port):
     """hypercorn, which is told the descriptor as its address, and sets the listener's backlog to 100 by itself."""
     command = [tools.python("hypercorn"), "--bind", "fd://{fd}", "--backlog", 1024, "--graceful-timeout", 20]
-    return Server([*command, "server:asgi"], environment={**PYTHON, "PYTHONPATH": str(tools.SERVERS)})
+    return Server(
+        [*command, "server:asgi"],
+        environment={**PYTHON, "PYTHONPATH": str(tools.SERVERS)},
+        title="hypercorn",
+        shown="`hypercorn --bind fd://{fd} --backlog 1024 app:app`",
+        note="¹ ²",
+    )
 
 
 SERVERS = {

@@ -1,4 +1,19 @@
-"""The table at the end."""
+"""The table at the end, and the one of the servers in docs/supervisor.md."""
+
+import json
+
+from . import tools
+from .servers import SERVERS
+
+# What the last whole run lost of slow requests by plain SIGTERM: [lost, of so many].
+LOST = tools.SERVERS / "lost.json"
+DOCUMENT = tools.ROOT / "docs" / "supervisor.md"
+# In the order of the document, with what is not run here.
+ORDER = ["gunicorn", "uvicorn", "hypercorn", "uwsgi", "puma", "unicorn", "php-fpm", "haproxy", "nginx"]
+UNCHANGED_NODE = (
+    "| Node, unchanged | `node -r ./sharesock.cjs server.js` with [contrib/node](../contrib/node) | TERM | | |"
+)
+HEAD = ["| server | command behind `--` | stop signal | environment | lost with TERM |", "| --- | --- | --- | --- | --- |"]
 
 COLUMNS = [
     ("requests", 9, "requests"),
@@ -78,3 +93,38 @@ def _ms(microseconds):
 
 def _waiting(waited):
     return "-" if waited is None else f"{waited['answered']}/{waited['sent']}"
+
+
+def servers(machine):
+    """The table of servers: the commands that are run here, and what they lost last by plain SIGTERM."""
+    tools.names_only()
+    lost = json.loads(LOST.read_text())
+    return "\n".join(
+        [*HEAD, *(_server(machine, name, lost) for name in ORDER), UNCHANGED_NODE]
+        + [_server(machine, name, lost) for name in ("node", "go", "rust")]
+    )
+
+
+def _server(machine, name, lost):
+    folder = machine.folder / name
+    folder.mkdir()
+    spec = SERVERS[name](folder, 8000)
+    figure = "{} of {}".format(*lost[name]) if name in lost else "not run"
+    if spec.note:
+        figure += spec.note if spec.note.startswith(" ") else f" {spec.note}"
+    environment = f" {spec.shown_environment} " if spec.shown_environment else " "
+    return f"| {spec.title} | {spec.shown} | {spec.stop_signal} |{environment}| {figure} |"
+
+
+def record(results):
+    """Keeps what was lost by plain SIGTERM for the table of servers."""
+    lost = json.loads(LOST.read_text())
+    for result in results:
+        if plain := result.get("slow", {}).get("plain"):
+            lost[result["name"]] = [plain["lost"], plain["requests"]]
+    LOST.write_text("{\n" + ",\n".join(f'  "{name}": {json.dumps(lost[name])}' for name in sorted(lost)) + "\n}\n")
+
+
+def differs(text):
+    """Whether the document has another table."""
+    return text not in DOCUMENT.read_text()
