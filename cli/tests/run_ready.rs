@@ -47,6 +47,19 @@ fn outcome(listeners: &[&str], ready: &str, timeout: &str, play: &str) -> Option
     Some(reason)
 }
 
+/// Of such a server nothing is seen but that it takes the connection that is made to try it.
+#[test]
+fn a_server_that_sleeps_is_tried_by_a_connection_also_at_a_unix_listener() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = format!("local=unix:{}", folder.path().join("local.sock").display());
+    let name = format!("local=unix:@sharesock-test-{}", std::process::id());
+    for listener in [WEB[1], &path, &name] {
+        become_ready(&["--listen", listener], "connect", "naps");
+        let reason = outcome(&["--listen", listener], "connect", "1.5", "ready deaf").unwrap();
+        assert!(reason.contains("it did not accept from "), "{reason}");
+    }
+}
+
 #[test]
 fn by_itself_a_worker_is_ready_when_it_accepts_and_else_when_it_says_so_or_lives_a_while() {
     let reason = not_ready("auto", "ready deaf");

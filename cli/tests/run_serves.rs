@@ -138,6 +138,12 @@ fn a_listener_that_no_version_serves_need_not_be_served() {
     supervisor.do_it(&["reload"]);
     supervisor.play("deaf");
     supervisor.fail(&["reload"], 3);
+    // Once a version serves it, it must be served.
+    supervisor.play("ready");
+    supervisor.do_it(&["reload"]);
+    supervisor.play("half");
+    let said = supervisor.fail(&["reload"], 3);
+    assert!(said.contains("it did not accept from web and spare"), "{said}");
     supervisor.end();
 }
 

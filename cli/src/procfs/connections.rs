@@ -103,6 +103,17 @@ impl Fate {
     }
 }
 
+impl Fate {
+    /// The same of a connection to a Unix listener, by the inode of this end, which has not hung up.
+    pub(crate) fn of_unix(inode: u64) -> Self {
+        match sock_diag::unix_peer(inode) {
+            // Where the kernel may not be asked, nothing is seen.
+            Err(_) | Ok(Some(0) | None) => Fate::Waiting,
+            Ok(Some(peer)) => Fate::Taken(holders(&HashSet::from([peer])).remove(&peer).unwrap_or_default()),
+        }
+    }
+}
+
 /// For each of these sockets, the processes that have it, and those that started them.
 fn holders(wanted: &HashSet<u64>) -> HashMap<u64, Vec<i32>> {
     let parents = Processes::look().parents();
@@ -136,6 +147,20 @@ pub(crate) fn holders_of_path(path: &Path) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_unix_connection_is_found_where_it_was_accepted_and_waits_until_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        let inode = rustix::fs::fstat(&client).unwrap().st_ino;
+        assert_eq!(Fate::of_unix(inode), Fate::Waiting);
+        let accepted = listener.accept().unwrap();
+        let me = rustix::process::getpid().as_raw_pid();
+        assert!(matches!(Fate::of_unix(inode), Fate::Taken(by) if by.contains(&me)));
+        drop(accepted);
+    }
 
     #[test]
     fn a_connection_is_found_where_it_was_accepted_and_waits_until_then() {

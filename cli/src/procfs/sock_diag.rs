@@ -1,6 +1,6 @@
 //! The kernel's connections of TCP, asked for by netlink: quick also where tens of thousands have just ended.
 
-use super::tcp::{LISTENING, Row, TIME_WAIT, unmapped};
+use super::tcp::{ESTABLISHED, LISTENING, Row, TIME_WAIT, unmapped};
 use anyhow::{Context, Result, bail};
 use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with, sockopt};
@@ -13,9 +13,11 @@ const REQUEST_ALL: u16 = 0x1 | 0x300;
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 const TCP: u8 = 6;
-/// Of a Unix socket, asks for its queue; and what that comes as.
+/// Of a Unix socket, asks for its queue, and for its other end; and what they come as.
 const QUEUE: u32 = 0x10;
 const QUEUE_ATTRIBUTE: u16 = 4;
+const PEER: u32 = 0x04;
+const PEER_ATTRIBUTE: u16 = 2;
 /// Sizes of the header of a message, and of what follows it for one connection.
 const HEADER: usize = 16;
 const CONNECTION: usize = 72;
@@ -98,27 +100,50 @@ fn row(body: &[u8]) -> Option<Row> {
     Some(Row { local: end(4, 8)?, remote: end(6, 24)?, state, waiting, limit, inode })
 }
 
+/// The inode of the other end of a connected Unix socket: zero while nobody has it.
+pub(super) fn unix_peer(inode: u64) -> Result<Option<u64>> {
+    let mut peer = None;
+    take(&ask_unix(ESTABLISHED, PEER)?, |body| {
+        if word(body, 4).map(u64::from) == Some(inode) {
+            peer = attribute(body, PEER_ATTRIBUTE).and_then(|value| word(value, 0)).map(u64::from);
+        }
+    })?;
+    Ok(peer)
+}
+
+fn ask_unix(state: u8, show: u32) -> Result<OwnedFd> {
+    let family = u8::try_from(AddressFamily::UNIX.as_raw())?;
+    let (mut request, states) = ([0; HEADER + 24], 1_u32 << state);
+    put(&mut request, &[(HEADER, &[family]), (HEADER + 4, &states.to_ne_bytes()), (HEADER + 12, &show.to_ne_bytes())]);
+    ask(&request)
+}
+
 /// The Unix sockets that listen: the inode of each, how many connections wait there, and how many may.
 pub(super) fn unix_listeners() -> Result<Vec<(u64, u64, u64)>> {
-    let family = u8::try_from(AddressFamily::UNIX.as_raw())?;
-    let (mut request, states) = ([0; HEADER + 24], 1_u32 << LISTENING);
-    put(&mut request, &[(HEADER, &[family]), (HEADER + 4, &states.to_ne_bytes()), (HEADER + 12, &QUEUE.to_ne_bytes())]);
-    let socket = ask(&request)?;
     let mut listeners = Vec::new();
-    take(&socket, |body| listeners.extend(unix_listener(body)))?;
+    take(&ask_unix(LISTENING, QUEUE)?, |body| listeners.extend(unix_listener(body)))?;
     Ok(listeners)
 }
 
 fn unix_listener(body: &[u8]) -> Option<(u64, u64, u64)> {
-    let word = |bytes: &[u8], at: usize| Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?));
-    let inode = word(body, 4)?;
+    let queue = attribute(body, QUEUE_ATTRIBUTE)?;
+    Some((word(body, 4)?.into(), word(queue, 0)?.into(), word(queue, 4)?.into()))
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// What was told of a Unix socket under this number.
+fn attribute(body: &[u8], wanted: u16) -> Option<&[u8]> {
     let mut rest = body.get(16..)?;
     loop {
         let [length, kind] = [0, 2].map(|at| Some(u16::from_ne_bytes(*rest.get(at..)?.first_chunk()?)));
-        if kind? == QUEUE_ATTRIBUTE {
-            return Some((inode.into(), word(rest, 4)?.into(), word(rest, 8)?.into()));
+        let length = usize::from(length?);
+        if kind? == wanted {
+            return rest.get(4..length);
         }
-        rest = rest.get(usize::from(length?.max(4)).next_multiple_of(4)..)?;
+        rest = rest.get(length.max(4).next_multiple_of(4)..)?;
     }
 }
 
@@ -166,7 +191,7 @@ mod tests {
         fn noise_does_no_harm(noise in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut rest = noise.as_slice();
             while let Some((_, body, next)) = message(rest) {
-                let _ = (row(body), unix_listener(body));
+                let _ = (row(body), unix_listener(body), attribute(body, PEER_ATTRIBUTE));
                 prop_assert!(next.len() < rest.len());
                 rest = next;
             }

@@ -148,6 +148,10 @@ fn serve_until(end: &UnixStream, user: &UnixStream) {
         styles::block(&listeners, 3, begin);
         listeners.clear();
     }
+    if words.contains("naps") {
+        styles::nap(&listeners, begin);
+        listeners.clear();
+    }
     if words.contains("exclusive") {
         styles::loop_exclusively(&listeners, begin);
         listeners.clear();

@@ -21,6 +21,21 @@ pub(crate) fn block(listeners: &[Socket], threads: usize, begin: fn(OwnedFd)) {
     }
 }
 
+/// Looks now and then whether there is a connection, and sleeps in between: nothing shows what it serves.
+pub(crate) fn nap(listeners: &[Socket], begin: fn(OwnedFd)) {
+    let listeners: Vec<_> = listeners.iter().map(|one| one.try_clone().unwrap()).collect();
+    listeners.iter().for_each(|listener| listener.set_nonblocking(true).unwrap());
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            for (connection, _) in listeners.iter().filter_map(|listener| listener.accept().ok()) {
+                connection.set_nonblocking(false).unwrap();
+                begin(connection.into());
+            }
+        }
+    });
+}
+
 /// Accepts in an event loop of which the kernel wakes only one.
 pub(crate) fn loop_exclusively(listeners: &[Socket], begin: fn(OwnedFd)) {
     let set = epoll::create(CreateFlags::CLOEXEC).unwrap();

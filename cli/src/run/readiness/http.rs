@@ -1,6 +1,6 @@
 //! Asking a worker over HTTP whether it is well.
 
-use super::look::TRIAL;
+use super::trial::TRIAL;
 use crate::procfs::connections::Fate;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

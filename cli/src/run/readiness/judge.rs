@@ -39,6 +39,8 @@ pub(super) struct Evidence {
     pub(super) is_well: bool,
     /// Connections at these listeners are taken, and not by others: nobody else could, or they wake it or one like it.
     pub(super) taken: HashSet<u64>,
+    /// Listeners that it was seen to serve, though it need not.
+    pub(super) also: HashSet<u64>,
     /// Whether connections at a listener wake it, or those that started with it.
     pub(super) woken: HashMap<u64, Woken>,
     try_at: Instant,
@@ -57,6 +59,7 @@ impl Evidence {
             addresses: Vec::new(),
             is_well: false,
             taken: HashSet::new(),
+            also: HashSet::new(),
             woken: HashMap::new(),
             try_at: now + TRY_AFTER,
             pause: TRY_AGAIN.0,
@@ -162,7 +165,7 @@ mod tests {
     use std::sync::Arc;
 
     fn listeners(inodes: &[u64]) -> Serves {
-        Serves::Listeners(inodes.iter().map(|inode| Served { inode: *inode, address: None }).collect())
+        Serves::Listeners(inodes.iter().map(|inode| Served { inode: *inode, at: None }).collect())
     }
 
     #[test]

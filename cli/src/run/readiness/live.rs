@@ -67,7 +67,7 @@ fn is_well(target: &Target) -> Option<bool> {
 
 /// Whether it answers a request, or waits for one that others take, or is at work.
 fn answers(target: &Target, listeners: &[Served], check: &Check) -> Option<bool> {
-    let address = listeners.iter().find_map(|listener| listener.address)?;
+    let address = listeners.iter().find_map(|listener| listener.at.as_ref()?.ip())?;
     let family = Processes::look().family(Pid::from_raw(target.pid)?);
     for _ in 0..target.rivals.saturating_add(1).saturating_mul(2).min(MOST_ASKED) {
         if let Some(is_right) = check.answer(address, &family) {

@@ -1,6 +1,7 @@
 //! One look at the workers that start.
 
 use super::judge::Evidence;
+use super::trial::{At, Trial};
 use super::{Serves, Target};
 use crate::address::resolve;
 use crate::procfs::connections::{Fate, listening_at};
@@ -10,18 +11,13 @@ use crate::run::machine::WorkerId;
 use rustix::process::Pid;
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// How long a connection may take to be made, and to be taken.
-pub(super) const TRIAL: Duration = Duration::from_millis(300);
 /// How long a connection may take to wake a worker, and how many are made in one look.
 const WAKE: Duration = Duration::from_millis(10);
 const WAKES: u32 = 16;
 /// How often a worker is asked in one look.
 const MOST_ASKED: usize = 16;
-/// Pause between two looks at who has taken it.
-const TRIAL_LOOK: Duration = Duration::from_millis(10);
 
 /// Adds what is seen of each worker now.
 pub(super) fn look(targets: &[Target], evidence: &mut HashMap<WorkerId, Evidence>) {
@@ -36,18 +32,17 @@ pub(super) fn look(targets: &[Target], evidence: &mut HashMap<WorkerId, Evidence
         look_at(target, family, seen);
         ask(target, family, seen, targets.len());
         let left = seen.unserved(&target.serves).into_iter();
-        let left: Vec<_> = left.filter_map(|listener| Some((listener.inode, listener.address?))).collect();
+        let left: Vec<_> = left.filter_map(|listener| Some((listener.inode, listener.at.clone()?))).collect();
         if !left.is_empty() && seen.is_to_be_tried(Instant::now()) {
             to_be_tried.push((target, family, left));
         }
     }
     // One trial serves for all.
-    let listeners: HashMap<u64, SocketAddr> = to_be_tried.iter().flat_map(|(_, _, left)| left).copied().collect();
-    for (inode, address) in listeners {
-        let of_it =
-            |(_, _, left): &&(&Target, &Vec<i32>, Vec<(u64, SocketAddr)>)| left.iter().any(|(one, _)| *one == inode);
+    let listeners: HashMap<u64, At> = to_be_tried.iter().flat_map(|(_, _, left)| left).cloned().collect();
+    for (inode, at) in listeners {
+        let of_it = |(_, _, left): &&(&Target, &Vec<i32>, Vec<(u64, At)>)| left.iter().any(|(one, _)| *one == inode);
         let tried: Vec<_> = to_be_tried.iter().filter(of_it).map(|(target, family, _)| (*target, *family)).collect();
-        try_listener(inode, address, &tried, evidence);
+        try_listener(inode, &at, &tried, evidence);
     }
 }
 
@@ -55,7 +50,7 @@ pub(super) fn look(targets: &[Target], evidence: &mut HashMap<WorkerId, Evidence
 fn look_at(target: &Target, family: &[i32], seen: &mut Evidence) {
     let wanted: HashSet<u64> = match &target.serves {
         Serves::Listeners(listeners) | Serves::Http(listeners, _) | Serves::Exec(listeners, _) => {
-            listeners.iter().map(|listener| listener.inode).collect()
+            listeners.iter().map(|listener| listener.inode).chain(target.ignored.iter().copied()).collect()
         }
         Serves::Address(address) => {
             if seen.addresses.is_empty() {
@@ -76,6 +71,7 @@ fn look_at(target: &Target, family: &[i32], seen: &mut Evidence) {
             Err(_) => {}
         }
     }
+    seen.also.extend(target.ignored.iter().filter(|inode| waits_for.remove(inode)));
     seen.note(&waits_for, is_hidden, is_main_hidden);
     if let Serves::Address(_) = target.serves {
         seen.answers = seen.serves_any();
@@ -94,7 +90,7 @@ fn ask(target: &Target, family: &[i32], seen: &mut Evidence, starting: usize) {
             seen.is_well = seen.attempt.look(move || command.succeeds(pid).unwrap_or(false));
         }
         Serves::Http(listeners, check) => {
-            let Some(address) = listeners.iter().find_map(|listener| listener.address) else { return };
+            let Some(address) = listeners.iter().find_map(|listener| listener.at.as_ref()?.ip()) else { return };
             // As often as it may take until it is this one that answers.
             let others = usize::try_from(target.rivals).unwrap_or(usize::MAX).saturating_add(starting);
             let times = others.saturating_mul(2).min(MOST_ASKED);
@@ -108,13 +104,8 @@ fn ask(target: &Target, family: &[i32], seen: &mut Evidence, starting: usize) {
 }
 
 /// Tries who takes a connection, for workers of which that was not seen.
-fn try_listener(
-    inode: u64,
-    address: SocketAddr,
-    tried: &[(&Target, &Vec<i32>)],
-    evidence: &mut HashMap<WorkerId, Evidence>,
-) {
-    let fate = try_at(address);
+fn try_listener(inode: u64, at: &At, tried: &[(&Target, &Vec<i32>)], evidence: &mut HashMap<WorkerId, Evidence>) {
+    let fate = Trial::begin(at).map_or(Fate::Waiting, |trial| trial.outcome());
     let mut hidden = Vec::new();
     for (target, family) in tried {
         let Some(seen) = evidence.get_mut(&target.worker) else { continue };
@@ -132,7 +123,7 @@ fn try_listener(
         return;
     }
     for _ in 0..WAKES {
-        wake(inode, address, &hidden, evidence);
+        wake(inode, at, &hidden, evidence);
     }
     for (target, _) in &hidden {
         if let Some(seen) = evidence.get_mut(&target.worker) {
@@ -144,16 +135,16 @@ fn try_listener(
 }
 
 /// Makes a connection, and notes whom it wakes.
-fn wake(inode: u64, address: SocketAddr, hidden: &[(&Target, &Vec<i32>)], evidence: &mut HashMap<WorkerId, Evidence>) {
+fn wake(inode: u64, at: &At, hidden: &[(&Target, &Vec<i32>)], evidence: &mut HashMap<WorkerId, Evidence>) {
     let count =
         || -> Vec<u64> { hidden.iter().map(|(_, family)| family.iter().map(|pid| waited(*pid)).sum()).collect() };
     let before = count();
     std::thread::sleep(WAKE);
     let quiet = count();
-    let stream = TcpStream::connect_timeout(&address, TRIAL);
+    let trial = Trial::begin(at);
     std::thread::sleep(WAKE);
     let after = count();
-    drop(stream);
+    drop(trial);
     // Its end wakes whoever has it, too.
     std::thread::sleep(WAKE);
     // Those that start together run one program, and take connections in turn.
@@ -167,19 +158,6 @@ fn wake(inode: u64, address: SocketAddr, hidden: &[(&Target, &Vec<i32>)], eviden
         if let Some(seen) = evidence.get_mut(&target.worker) {
             seen.woken.entry(inode).or_default().note(by_itself, by_connection, target.rivals);
             seen.is_tried_again_soon();
-        }
-    }
-}
-
-/// Makes a connection, and says who has taken it.
-fn try_at(address: SocketAddr) -> Fate {
-    let Ok(stream) = TcpStream::connect_timeout(&address, TRIAL) else { return Fate::Waiting };
-    let ends = stream.peer_addr().ok().zip(stream.local_addr().ok());
-    let until = Instant::now() + TRIAL;
-    loop {
-        match Fate::of(&[ends]).pop() {
-            Some(Fate::Waiting) if Instant::now() < until => std::thread::sleep(TRIAL_LOOK),
-            fate => return fate.unwrap_or(Fate::Waiting),
         }
     }
 }

@@ -9,6 +9,7 @@ mod http;
 mod judge;
 mod live;
 mod look;
+mod trial;
 mod woken;
 
 use super::background;
@@ -20,14 +21,14 @@ use judge::Evidence;
 pub(super) use live::Pace;
 use look::look;
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+pub(super) use trial::At;
 
 /// Shortest pause between two looks. On a busy machine a look takes longer, and so does the pause.
 const PAUSE: Duration = Duration::from_millis(25);
@@ -41,6 +42,8 @@ pub(super) struct Target {
     pub(super) pid: i32,
     pub(super) generation: u32,
     pub(super) serves: Serves,
+    /// Listeners, by inode, that it need not serve.
+    pub(super) ignored: Vec<u64>,
     /// How many others may accept there; of none, whoever takes a connection is this worker, or one that starts with it.
     pub(super) rivals: u32,
 }
@@ -63,7 +66,7 @@ pub(super) enum Serves {
 pub(super) struct Served {
     pub(super) inode: u64,
     /// Where a connection can be made to try who takes it.
-    pub(super) address: Option<SocketAddr>,
+    pub(super) at: Option<At>,
 }
 
 /// Looks at workers in the background.
@@ -78,6 +81,8 @@ struct Shared {
     targets: RefCell<Vec<Target>>,
     /// Listeners that workers were not seen to serve, of those who serve others.
     unserved: RefCell<HashMap<WorkerId, Vec<u64>>>,
+    /// Listeners that workers were seen to serve, though they need not.
+    also_served: RefCell<HashMap<WorkerId, HashSet<u64>>>,
     changed: Notify,
     /// Workers that serve and are checked, and how often.
     live: RefCell<Vec<Target>>,
@@ -120,6 +125,15 @@ impl Observer {
     }
 }
 
+impl Observer {
+    /// Listeners that all of these workers were seen to serve, though they need not, by inode. It is forgotten then.
+    pub(super) fn take_also_served(&self, by: &[WorkerId]) -> Vec<u64> {
+        let seen = self.shared.also_served.take();
+        let all = |inode: &u64| by.iter().all(|worker| seen.get(worker).is_some_and(|inodes| inodes.contains(inode)));
+        by.first().and_then(|worker| seen.get(worker)).into_iter().flatten().copied().filter(all).collect()
+    }
+}
+
 impl Drop for Observer {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
@@ -157,6 +171,8 @@ async fn observe(shared: Rc<Shared>, events: UnboundedSender<WorkerEvent>) {
             let left =
                 evidence.get(&target.worker).map(|evidence| evidence.ignored(&target.serves)).unwrap_or_default();
             shared.unserved.borrow_mut().insert(target.worker, left);
+            let also = evidence.get(&target.worker).map(|evidence| evidence.also.clone()).unwrap_or_default();
+            shared.also_served.borrow_mut().insert(target.worker, also);
             let sign = evidence.get(&target.worker).map(|evidence| evidence.sign(&target.serves));
             if let Some(sign) = sign.filter(|sign| told.insert(target.worker, *sign) != Some(*sign)) {
                 let _ = events.send(WorkerEvent::Sign(target.worker, sign));

@@ -18,7 +18,7 @@ use super::control::{self, Client, Request};
 use super::listener::Listener;
 use super::machine::{self, AskerId, Event, Machine, ReadyRule, WorkerId};
 use super::options::{Options, Ready, Via};
-use super::readiness::{Command, Observer, Pace, Served, Serves, Target, running_checks};
+use super::readiness::{At, Command, Observer, Pace, Served, Serves, Target, running_checks};
 use super::report::{Report, Reporter};
 use super::signals::SignalStream;
 use super::systemd::Manager;
@@ -315,7 +315,9 @@ impl Supervisor {
             let is_rival = |other: &&machine::Worker| other.generation != generation || !other.is_starting();
             let rivals = self.machine.workers().values().filter(is_rival).count() + self.orphans.len();
             let rivals = u32::try_from(rivals).unwrap_or(u32::MAX >> 8);
-            targets.push(Target { worker: *id, pid, generation, serves, rivals });
+            let ignored = || plan.observed().filter_map(|listener| listener.inode());
+            let ignored = ignored().filter(|inode| self.ignored.contains(inode)).collect();
+            targets.push(Target { worker: *id, pid, generation, serves, ignored, rivals });
         }
         let options = self.options();
         let pace = Pace { interval: options.live_interval, failures: options.live_failures };
@@ -326,7 +328,9 @@ impl Supervisor {
     /// A listener as it is looked at. One that was there before, and that nobody served, need not be served now.
     fn wanted(&self, listener: &Rc<Listener>) -> Option<Served> {
         let inode = listener.inode().filter(|inode| !self.ignored.contains(inode))?;
-        Some(Served { inode, address: listener.reached_at() })
+        let unix = || listener.address.strip_prefix("unix:").filter(|_| listener.accepts());
+        let at = listener.reached_at().map(At::Ip).or_else(|| Some(At::Unix(unix()?.into())));
+        Some(Served { inode, at })
     }
 
     /// Gives connections away, and tells of workers that have taken what they got.

@@ -191,6 +191,12 @@ impl Supervisor {
             self.forget_listeners(&old, &serving);
         }
         self.plans.insert(generation, serving);
+        // Listeners that the new workers serve, all of them, are to be served from now on.
+        let of_it = self.machine.workers().iter().filter(|(_, worker)| worker.generation == generation);
+        let workers: Vec<_> = of_it.map(|(id, _)| *id).collect();
+        for inode in self.observer.take_also_served(&workers) {
+            self.ignored.remove(&inode);
+        }
         self.watch();
         self.accept();
     }

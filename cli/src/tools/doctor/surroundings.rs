@@ -1,7 +1,7 @@
 //! The kernel, `/proc`, and the namespaces in which this process is.
 
 use super::Check;
-use crate::procfs::machine::{hides_processes, namespace};
+use crate::procfs::machine::{hides_processes, namespace, setting};
 
 /// The first kernel that has all that is used.
 const OLDEST: (u32, u32) = (5, 10);
@@ -10,7 +10,22 @@ const FIRST_IPC: u64 = 0xEFFF_FFFF;
 const FIRST_PID: u64 = 0xEFFF_FFFC;
 
 pub(super) fn checks() -> Vec<Check> {
-    vec![kernel(), proc_mount(), pid_namespace(), ipc_namespace()]
+    let checks = [kernel(), proc_mount(), pid_namespace(), ipc_namespace()];
+    checks.into_iter().chain(setting("kernel/yama/ptrace_scope").map(ptrace_scope)).collect()
+}
+
+/// Whom Yama lets `run` look at, where there is Yama. Descriptors can be seen whatever it says; calls cannot.
+fn ptrace_scope(scope: u64) -> Check {
+    let name = "ptrace scope";
+    match scope {
+        0 | 1 => Check::ok(name, format!("{scope}: `run` sees what its workers wait for")),
+        _ => Check::warn(
+            name,
+            format!("{scope}: the system calls in which processes wait are hidden"),
+            "`run` sees workers serve by their epoll sets alone, and tries others by connections: set the sysctl \
+             kernel.yama.ptrace_scope to 1, give it CAP_SYS_PTRACE (if the scope is 2), or choose --ready http or notify",
+        ),
+    }
 }
 
 fn kernel() -> Check {
@@ -81,5 +96,11 @@ mod tests {
         assert_eq!(version("6.18.44-fc-v657"), Some((6, 18)));
         assert_eq!(version("5.4"), Some((5, 4)));
         assert_eq!(version("noise"), None);
+    }
+
+    #[test]
+    fn a_scope_that_hides_calls_is_warned_of() {
+        let warns = |scope| ptrace_scope(scope).describe().contains("CAP_SYS_PTRACE");
+        assert_eq!([0, 1, 2, 3].map(warns), [false, false, true, true]);
     }
 }
