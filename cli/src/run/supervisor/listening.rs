@@ -4,6 +4,7 @@ use super::Supervisor;
 use crate::run::listener::{Listener, Use};
 use crate::run::options::Pass;
 use crate::run::systemd::Manager;
+use crate::run::worker::orphan::Orphan;
 use crate::run::worker::plan::Plan;
 use std::rc::Rc;
 
@@ -27,7 +28,7 @@ impl Supervisor {
             return;
         }
         let passed_on = self.options().pass == Pass::Listener;
-        let has_some = !self.workers.is_empty() || !self.orphans.is_empty();
+        let has_some = !self.workers.is_empty() || self.orphans.values().any(Orphan::lives);
         let how = Use { options: options && passed_on, in_use: passed_on && has_some };
         let listeners: Vec<_> = self.plans.values().flat_map(|plan| &plan.listeners).map(Rc::clone).collect();
         let mut replaced = false;

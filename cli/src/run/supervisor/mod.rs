@@ -313,7 +313,8 @@ impl Supervisor {
             };
             let generation = known.generation;
             let is_rival = |other: &&machine::Worker| other.generation != generation || !other.is_starting();
-            let rivals = self.machine.workers().values().filter(is_rival).count() + self.orphans.len();
+            let rivals = self.machine.workers().values().filter(is_rival).count();
+            let rivals = rivals + self.orphans.values().filter(|orphan| orphan.lives()).count();
             let rivals = u32::try_from(rivals).unwrap_or(u32::MAX >> 8);
             let ignored = || plan.observed().filter_map(|listener| listener.inode());
             let ignored = ignored().filter(|inode| self.ignored.contains(inode)).collect();

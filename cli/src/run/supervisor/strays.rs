@@ -10,7 +10,7 @@ use crate::run::clock::Moment;
 use crate::run::machine::{Event, WorkerId};
 use crate::run::readiness::running_checks;
 use crate::run::worker::orphan::Orphan;
-use rustix::process::{Pid, test_kill_process_group};
+use rustix::process::Pid;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
@@ -32,8 +32,7 @@ struct Stray {
 impl Supervisor {
     /// Notices groups in which nothing is left, when all that the worker left outside of its group has ended, too.
     pub(super) fn look_at_orphans(&mut self) {
-        let over = |orphan: &Orphan| orphan.groups().all(|group| test_kill_process_group(group).is_err());
-        if !self.orphans.values().any(over) {
+        if self.orphans.values().all(Orphan::lives) {
             return;
         }
         let delay = if self.workers.is_empty() && self.machine.is_stopping() { Duration::ZERO } else { STRAYS_DELAY };
@@ -42,7 +41,7 @@ impl Supervisor {
         }
         self.look_for_strays = None;
         self.adopt_strays();
-        let over: Vec<_> = self.orphans.iter().filter(|(_, orphan)| over(orphan)).map(|(id, _)| *id).collect();
+        let over: Vec<_> = self.orphans.iter().filter(|(_, orphan)| !orphan.lives()).map(|(id, _)| *id).collect();
         over.into_iter().for_each(|worker| self.handle(Event::OrphansGone { worker }));
     }
 

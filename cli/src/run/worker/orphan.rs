@@ -5,7 +5,7 @@ use super::lines::Kept;
 use super::output::{Echo, Output};
 use crate::run::report::Source;
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use serde::{Deserialize, Serialize};
 
 /// Process groups that have lost their worker.
@@ -71,6 +71,11 @@ impl Orphan {
 
     pub(crate) fn groups(&self) -> impl Iterator<Item = Pid> {
         self.strays.iter().copied().chain([self.group])
+    }
+
+    /// Whether anything is left in them.
+    pub(crate) fn lives(&self) -> bool {
+        self.groups().any(|group| test_kill_process_group(group).is_ok())
     }
 
     /// Counts a group among them, and signals it as these were; whether it was not yet.
