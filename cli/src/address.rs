@@ -63,7 +63,12 @@ impl FromStr for Address {
         };
         match parts(address) {
             Some(_) => Ok(make(address.to_owned())),
-            None => Err(format!("`{address}` is no address: give {FORMS}")),
+            None => Err(match address.rsplit_once(':') {
+                Some((_, port)) if !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit()) => {
+                    format!("`{port}` is no port: give a number from 0 to 65535")
+                }
+                _ => format!("`{address}` is no address: give {FORMS}"),
+            }),
         }
     }
 }

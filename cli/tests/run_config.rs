@@ -27,7 +27,9 @@ fn what_fits_is_shown() {
         text(&output.stdout)
     };
     let of_file = shown(&[], &[]);
-    for part in ["name      app\n", "listeners web=127.0.0.1:0\n", "workers   3\n", "command   cat -- x\n"] {
+    for part in
+        ["name      app\n", "listeners web=127.0.0.1:0\n", "workers   3\n", "command   cat -- x\n", "ready     auto, "]
+    {
         assert!(of_file.contains(part), "{part:?} in {of_file}");
     }
     let environment = [("SHARESOCK_WORKERS", "4"), ("SHARESOCK_LISTEN", "a=127.0.0.1:1 b=udp:127.0.0.1:2")];
@@ -35,8 +37,20 @@ fn what_fits_is_shown() {
     for part in ["workers   4\n", "listeners a=127.0.0.1:1 b=udp:127.0.0.1:2\n", "name      app\n"] {
         assert!(of_environment.contains(part), "{part:?} in {of_environment}");
     }
-    let of_flags = shown(&["--workers", "5", "--listen", "c=unix:/x", "--", "tac"], &environment);
-    for part in ["workers   5\n", "listeners c=unix:/x\n", "command   tac\n"] {
+    let flags = ["--workers", "5", "--listen", "c=unix:/x", "--stop-signal", "QUIT", "--env", "A=1", "--umask", "27"];
+    let flags =
+        [&flags[..], &["--pass", "connection", "--limit", "core=0", "--live", "exec=true", "--", "tac"]].concat();
+    let of_flags = shown(&flags, &environment);
+    for part in [
+        "workers   5\n",
+        "listeners c=unix:/x\n",
+        "passed    connections by hand-off, least-open\n",
+        "stop      SIGQUIT, killed after 30 s\n",
+        "live      exec=true, every 10 s, 3 failures\n",
+        "variables A\n",
+        "rights    umask 027, core=0\n",
+        "command   tac\n",
+    ] {
         assert!(of_flags.contains(part), "{part:?} in {of_flags}");
     }
 }
@@ -50,7 +64,7 @@ fn what_is_wrong_is_said_with_its_line() {
         ("workers = [1, 2]", "one value"),
         ("wrokers = 2", "did you mean `workers`?"),
         ("listen = [\"web=127.0.0.1:0\", \"web\"]", "NAME=ADDRESS"),
-        ("listen = \"web=127.0.0.1:99999\"", "is no address"),
+        ("listen = \"web=127.0.0.1:99999\"", "`99999` is no port"),
         ("listen = \"web=unix:/x,mode=9\"", "octal"),
         ("ready = \"soon\"", "time=SECONDS"),
         ("ready-timeout = -1", "seconds"),

@@ -197,6 +197,8 @@ fn options_are_left_to_workers_that_go_on() {
         assert!(spoilt(&supervisor));
         worker = supervisor.ask("who")["pid"].clone();
     }
+    supervisor.do_it(&["upgrade"]);
+    replace(&mut supervisor, &worker);
     assert_eq!(count(&supervisor, "it stays so while workers have it"), 1, "it is said once");
     supervisor.end();
 }

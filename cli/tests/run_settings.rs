@@ -59,7 +59,7 @@ fn variables_are_the_workers_alone_and_read_anew_at_a_reload() {
 
     std::fs::write(&file, "FORM=square\nthis is none\n").unwrap();
     let said = supervisor.fail(&["reload"], 3);
-    assert!(said.contains("app.env:2: give NAME=VALUE"), "{said}");
+    assert!(said.contains("app.env:2: `this is none` has no `=`: give NAME=VALUE"), "{said}");
     assert_eq!(forms(&supervisor), ["blue", "2", "a circle"]);
     std::fs::write(&file, "FORM=square\n").unwrap();
     supervisor.do_it(&["reload"]);

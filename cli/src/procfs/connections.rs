@@ -136,6 +136,16 @@ pub(crate) fn holders_of_path(path: &Path) -> Vec<String> {
         (path.to_str()?.strip_prefix('/')? == bound).then(|| fields.split_ascii_whitespace().nth(6)?.parse().ok())?
     };
     let inodes: HashSet<u64> = table.lines().filter_map(inode).collect();
+    holders_named(&inodes)
+}
+
+/// The processes that have a listener of TCP at this port.
+pub(crate) fn holders_of_port(port: u16) -> Vec<String> {
+    let listens = |row: &&Row| row.state == LISTENING && row.local.port() == port && row.inode != 0;
+    holders_named(&rows().iter().filter(listens).map(|row| row.inode).collect())
+}
+
+fn holders_named(inodes: &HashSet<u64>) -> Vec<String> {
     let has = |pid: &i32| sockets(*pid).into_iter().flatten().any(|(_, inode)| inodes.contains(&inode));
     let named = |pid: i32| format!("process {pid} ({})", command(pid.unsigned_abs()));
     if inodes.is_empty() {

@@ -13,6 +13,7 @@ mod report;
 mod settings;
 mod signals;
 mod spec;
+mod summary;
 mod supervisor;
 mod systemd;
 mod takeover;
@@ -47,7 +48,9 @@ pub(crate) fn run(load: Load) -> Result<ExitCode> {
         }
     };
     if options.check {
-        return check(&options);
+        // Whoever does not read it knows the answer by the exit code.
+        let _ = std::io::stdout().write_all(summary::summary(&options).as_bytes());
+        return Ok(ExitCode::SUCCESS);
     }
     supervise(options).inspect_err(tell_if_candidate)
 }
@@ -65,20 +68,4 @@ fn supervise(options: Options) -> Result<ExitCode> {
     let done = tokio::task::LocalSet::new().block_on(&runtime, begin::begin(options, start));
     runtime.shutdown_timeout(Duration::ZERO);
     done
-}
-
-/// Says what would be run, and starts nothing.
-fn check(options: &Options) -> Result<ExitCode> {
-    let names: Vec<_> = options.listen.iter().map(|spec| format!("{}={}", spec.name, spec.place())).collect();
-    let command: Vec<_> = options.command.iter().map(|word| word.to_string_lossy()).collect();
-    let listeners = if names.is_empty() { "none".to_owned() } else { names.join(" ") };
-    let text = format!(
-        "name      {}\nlisteners {listeners}\nworkers   {}\ncommand   {}\n",
-        options.name(),
-        options.workers,
-        command.join(" ")
-    );
-    // Whoever does not read it knows the answer by the exit code.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(ExitCode::SUCCESS)
 }

@@ -159,6 +159,17 @@ impl SettingOptions {
 }
 
 impl Rights {
+    /// In words, if there is anything to say.
+    pub(super) fn summary(&self) -> Option<String> {
+        let identity = self.identity.as_ref().map(|Identity { user, group, .. }| format!("user {user}, group {group}"));
+        let mask = self.umask.map(|mask| format!("umask {mask:03o}"));
+        let limit = |(name, number): &(String, Option<u64>)| {
+            format!("{name}={}", number.map_or_else(|| "unlimited".to_owned(), |number| number.to_string()))
+        };
+        let words: Vec<_> = identity.into_iter().chain(mask).chain(self.limits.iter().map(limit)).collect();
+        (!words.is_empty()).then(|| words.join(", "))
+    }
+
     /// Takes them on, for this process and what it becomes.
     pub(crate) fn assume(&self) -> Result<()> {
         for (name, number) in &self.limits {
@@ -186,18 +197,18 @@ fn resource(name: &str) -> Option<Resource> {
 /// The variables of a file.
 fn read(path: &Path) -> Result<Variables> {
     let mut text = String::new();
-    let cannot = || format!("cannot read the variables in {}", path.display());
+    let cannot = || format!("cannot read --env-file {}", path.display());
     // Nobody may ever write to a FIFO.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, OFlags::RDONLY | flags, Mode::empty()).with_context(cannot)?);
-    ensure!(file.metadata().with_context(cannot)?.is_file(), "{} is no regular file", path.display());
+    ensure!(file.metadata().with_context(cannot)?.is_file(), "--env-file {} is no regular file", path.display());
     let length = file.take(LONGEST_FILE + 1).read_to_string(&mut text).with_context(cannot)?;
     if length as u64 > LONGEST_FILE {
-        bail!("{} is longer than {LONGEST_FILE} bytes", path.display());
+        bail!("--env-file {} is longer than {LONGEST_FILE} bytes", path.display());
     }
     let lines = (1..).zip(text.lines().map(str::trim));
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-    let at = |number: usize, why: String| anyhow!("{}:{number}: {why}", path.display());
+    let at = |number: usize, why: String| anyhow!("--env-file {}:{number}: {why}", path.display());
     lines.map(|(number, line)| variable(line).map(unquoted).map_err(|why| at(number, why))).collect()
 }
 
@@ -208,10 +219,12 @@ fn unquoted((name, value): (String, String)) -> (String, String) {
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("give NAME=VALUE")?;
+    let Some((name, value)) = text.split_once('=') else {
+        return Err(format!("`{}` has no `=`: give NAME=VALUE", text.escape_debug()));
+    };
     let is_name = |letter: char| !letter.is_whitespace() && !letter.is_control();
     if name.is_empty() || !name.chars().all(is_name) || value.contains('\0') {
-        return Err(format!("`{}` is no variable: give NAME=VALUE", name.escape_debug()));
+        return Err(format!("`{}` is no name of a variable: give NAME=VALUE", name.escape_debug()));
     }
     Ok((name.to_owned(), value.to_owned()))
 }

@@ -28,7 +28,12 @@ pub(crate) fn parse(text: &str) -> Result<Signal, String> {
     named.or_else(numbered).ok_or_else(|| "give a signal's name, such as TERM, QUIT, INT or USR1".to_owned())
 }
 
-/// How a process has ended.
+/// The name of a signal, or its number.
+pub(super) fn name(signal: Signal) -> String {
+    let known = NAMES.iter().find(|(_, known)| *known == signal);
+    known.map_or_else(|| format!("signal {}", signal.as_raw()), |(name, _)| format!("SIG{name}"))
+}
+
 /// How a process ended, by what the kernel told of it.
 pub(super) fn end_of(status: WaitStatus) -> End {
     match (status.exit_status(), status.terminating_signal()) {
@@ -127,6 +132,7 @@ mod tests {
         for text in ["TERM", "SIGTERM", "term", "15"] {
             assert_eq!(parse(text), Ok(Signal::TERM));
         }
+        assert_eq!((name(Signal::TERM), name(Signal::SYS)), ("SIGTERM".to_owned(), "signal 31".to_owned()));
         for wrong in ["", "SIG", "TERMINATE", "0", "-1", "999"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

@@ -1,6 +1,6 @@
 //! What `--listen` says: `NAME=ADDRESS[,OPTION…]`.
 
-use crate::address::Address;
+use crate::address::{Address, FORMS};
 use crate::system::is_abstract;
 use nix::unistd::{Group, User};
 use std::path::Path;
@@ -41,7 +41,10 @@ impl FromStr for Spec {
         let mut parts = rest.split(',');
         let place = match parts.next().unwrap_or_default() {
             INHERITED => None,
-            address => Some(address.parse().map_err(|why| format!("{why}, or {INHERITED}"))?),
+            address => Some(address.parse().map_err(|why: String| match why.ends_with(FORMS) {
+                true => format!("{why}, or {INHERITED}"),
+                false => why,
+            })?),
         };
         let mut spec = Spec {
             name: name.to_owned(),

@@ -22,7 +22,9 @@ impl Listener {
         let failed = || format!("cannot listen on {address}");
         Ok(match address {
             Address::Tcp(address) => Listener::Tcp(bound(address, |all| TcpListener::bind(all)).with_context(failed)?),
-            Address::Udp(address) => Listener::Udp(bound(address, |all| UdpSocket::bind(all)).with_context(failed)?),
+            Address::Udp(address) => {
+                Listener::Udp(bound(&format!("udp:{address}"), |all| UdpSocket::bind(all)).with_context(failed)?)
+            }
             Address::Unix(path) => Listener::Unix(listen_at(path).with_context(failed)?, path.clone()),
         })
     }
@@ -66,16 +68,17 @@ impl From<Listener> for OwnedFd {
 
 /// What is bound to `HOST:PORT`, at the first of its addresses that can be had.
 fn bound<T>(address: &str, bind: impl Fn(&[SocketAddr]) -> std::io::Result<T>) -> Result<T> {
-    resolve(address).and_then(|all| bind(&all)).map_err(|error| explain_bind(error, address))
+    resolve(address.trim_start_matches("udp:")).and_then(|all| bind(&all)).map_err(|error| explain_bind(error, address))
 }
 
 /// Connects; a UDP socket then exchanges datagrams with that address alone.
 pub(super) fn connect(address: &Address) -> Result<OwnedFd> {
     let failed = || format!("cannot connect to {address}");
     Ok(match address {
-        Address::Tcp(address) => {
-            resolve(address).and_then(|all| TcpStream::connect(&all[..])).with_context(failed)?.into()
-        }
+        Address::Tcp(address) => resolve(address.trim_start_matches("udp:"))
+            .and_then(|all| TcpStream::connect(&all[..]))
+            .with_context(failed)?
+            .into(),
         Address::Unix(path) => {
             unix_address(path).and_then(|at| UnixStream::connect_addr(&at)).with_context(failed)?.into()
         }

@@ -25,6 +25,8 @@ impl Redaction {
             .and(&format!(r"\b{}\b", regex::escape(env!("CARGO_PKG_VERSION"))), "[VERSION]")
             .and(r"\b\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z", "[NOW]")
             .and(r"127\.0\.0\.1:\d{5}\b", "127.0.0.1:[PORT]")
+            .and(r"\(snapshots-[0-9a-f]+\)", "([THE TEST])")
+            .and(r"as user (\S+ \(\d+\)|\d+)", "as user [USER]")
     }
 
     pub(crate) fn and(mut self, pattern: &str, name: &str) -> Self {

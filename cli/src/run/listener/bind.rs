@@ -35,6 +35,8 @@ fn bind_ip(spec: &Spec, everywhere: bool, addresses: &io::Result<Vec<SocketAddr>
         Ok(addresses) => addresses,
         Err(error) => bail!("the host is not known: {error}"),
     };
+    let udp = if kind == Type::DGRAM { "udp:" } else { "" };
+    let explain = |error, address: &SocketAddr| explain_bind(error, &format!("{udp}{address}"));
     let mut failure = None;
     for address in addresses {
         match bind_at(spec, *address, kind) {
@@ -44,9 +46,9 @@ fn bind_ip(spec: &Spec, everywhere: bool, addresses: &io::Result<Vec<SocketAddr>
             }
             // The address of IPv4 is for machines without IPv6, and not for ports that are in use.
             Err(error) if everywhere && !has_no_such_address(&error) => {
-                return Err(explain_bind(error, &address.to_string()));
+                return Err(explain(error, address));
             }
-            Err(error) => failure = Some(explain_bind(error, &address.to_string())),
+            Err(error) => failure = Some(explain(error, address)),
         }
     }
     Err(failure.context("the host has no address")?)

@@ -87,8 +87,15 @@ impl Listener {
     }
 
     /// One that the predecessor had; what is not known of its birth is as it is now.
-    pub(crate) fn inherit(spec: &Spec, socket: Socket, passed: bool, born: Option<Facts>) -> Result<Self> {
-        Listener::from_socket(spec.clone(), socket, passed, born)
+    pub(crate) fn inherit(
+        spec: &Spec,
+        socket: Socket,
+        passed: bool,
+        (born, said): (Option<Facts>, HashSet<String>),
+    ) -> Result<Self> {
+        let listener = Listener::from_socket(spec.clone(), socket, passed, born)?;
+        listener.shared.borrow_mut().said = said;
+        Ok(listener)
     }
 
     /// The same socket, under another name, or with what can be changed of it changed.
@@ -129,6 +136,11 @@ impl Listener {
     /// What a successor must know to see what has changed.
     pub(crate) fn born(&self) -> Facts {
         self.shared.borrow().born.clone()
+    }
+
+    /// Messages that a successor must not say again.
+    pub(crate) fn said(&self) -> HashSet<String> {
+        self.shared.borrow().said.clone()
     }
 
     /// The number by which the kernel's tables name it.

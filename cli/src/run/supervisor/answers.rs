@@ -12,9 +12,10 @@ use crate::run::report::Report;
 use crate::run::systemd::Manager;
 use crate::run::worker::Worker;
 use crate::status::{ListenerStatus, Status, WorkerState, WorkerStatus};
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use rustix::process::Pid;
 use serde_json::json;
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::rc::Rc;
@@ -119,10 +120,17 @@ impl Supervisor {
         let text =
             json!({"pid": std::process::id(), "name": self.name, "listeners": listeners, "workers": pids}).to_string();
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = tempfile::NamedTempFile::new_in(folder).context("writing the ready file")?;
-        std::fs::write(file.path(), text).context("writing the ready file")?;
-        file.persist(path).context("writing the ready file")?;
-        Ok(())
+        // Its errors would name the file that this is written to first.
+        let write = || -> std::io::Result<()> {
+            let file = tempfile::NamedTempFile::new_in(folder)?;
+            std::fs::write(file.path(), text)?;
+            file.persist(path)?;
+            Ok(())
+        };
+        write().map_err(|error| match error.kind() {
+            ErrorKind::NotFound => anyhow!("cannot write --ready-file {}: its folder does not exist", path.display()),
+            kind => anyhow!("cannot write --ready-file {}: {kind}", path.display()),
+        })
     }
 
     /// What a service manager is told is no reason to fail: it will notice.

@@ -84,6 +84,7 @@ impl Supervisor {
             settings: plan.options.settings.as_ref().clone(),
             listen: plan.options.listen.clone(),
             births: plan.listeners.iter().map(|listener| listener.born()).collect(),
+            said: plan.listeners.iter().map(|listener| listener.said()).collect(),
             passed: names(&|listener| listener.passed),
             ignored: names(&|listener| listener.inode().is_some_and(|inode| ignored.contains(&inode))),
             workers: workers

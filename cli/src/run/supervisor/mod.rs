@@ -174,6 +174,9 @@ impl Supervisor {
     /// Begins to listen, and starts the first workers.
     pub(super) fn start(&mut self) {
         self.plan().listeners.iter().for_each(|listener| self.say_listening(listener));
+        if self.plan().listeners.is_empty() {
+            self.reporter.trouble("there is no --listen: workers run without a listener");
+        }
         self.accept();
     }
 

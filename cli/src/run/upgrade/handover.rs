@@ -17,6 +17,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::event::PollFlags;
 use serde::{Deserialize, Serialize};
 use sharesock::{Endpoint, Parcel, Process, Receiver, Sender, Socket};
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::PathBuf;
@@ -75,6 +76,9 @@ pub(crate) struct HandoverState {
     /// What each listener was like when it was made.
     #[serde(default)]
     pub(crate) births: Vec<Facts>,
+    /// Messages that were said of each.
+    #[serde(default)]
+    pub(crate) said: Vec<HashSet<String>>,
     /// The names of those that had been passed to the supervisor.
     pub(crate) passed: Vec<String>,
     /// The names of those that workers do not serve, and need not.
@@ -289,6 +293,7 @@ mod tests {
                 "file": {"file": [1, 2], "mode": 0o600, "owner": [0, 0]},
             }],
             "passed": ["web"],
+            "said": [["a worker changed TCP_NODELAY"]],
             "ignored": ["admin"],
             "workers": [[
                 {"number": 4, "pid": 100, "slot": 0, "says": "warm", "handed_off": 6, "open": 2, "received": 5,

@@ -133,11 +133,13 @@ fn build(
     let guard_pid = Pid::from_raw(handover.state.guard).ok_or_else(|| missing("the guard"))?;
     let guard = Guard::take_over(guard_pid, UnixStream::from(line));
     guard.supervisor()?;
-    let (mut listeners, mut births) = (Vec::new(), handover.state.births.clone().into_iter());
+    let (mut births, mut said) = (handover.state.births.clone().into_iter(), handover.state.said.clone().into_iter());
+    let mut listeners = Vec::new();
     for spec in &handover.state.listen.clone() {
         // Several may have been passed under one name.
         while let Some(socket) = handover.take(&Label::Listener(spec.name.clone())) {
-            let (passed, born) = (handover.state.passed.contains(&spec.name), births.next());
+            let (passed, born) =
+                (handover.state.passed.contains(&spec.name), (births.next(), said.next().unwrap_or_default()));
             listeners.push(Rc::new(Listener::inherit(spec, socket, passed, born)?));
         }
     }
@@ -154,6 +156,7 @@ fn build(
         settings: _,
         listen: _,
         births: _,
+        said: _,
         passed: _,
         ignored,
         workers,

@@ -4,7 +4,7 @@ pub(crate) mod sys;
 pub(crate) use sys::{inherited, is_now, options, signals};
 
 use super::Asked;
-use crate::procfs::connections::holders_of_path;
+use crate::procfs::connections::{holders_of_path, holders_of_port};
 use anyhow::{Context, Result, bail};
 use sharesock::Socket;
 use std::io::ErrorKind;
@@ -70,8 +70,21 @@ pub(crate) fn former_limit_of_descriptors() -> Option<u64> {
 /// Becomes a command. What it returns is the exit code when that cannot be run, which it says.
 pub(crate) fn become_command(mut command: Command) -> ExitCode {
     let error = command.exec();
-    eprintln!("sharesock: cannot run {}: {error}", command.get_program().to_string_lossy());
+    let user = match error.kind() {
+        ErrorKind::PermissionDenied => format!(" as {}", own_user()),
+        _ => String::new(),
+    };
+    eprintln!("sharesock: cannot run {}{user}: {error}", command.get_program().to_string_lossy());
     ExitCode::from(if error.kind() == ErrorKind::NotFound { 127 } else { 126 })
+}
+
+/// The user that this process runs as, by number and name.
+fn own_user() -> String {
+    let id = nix::unistd::Uid::effective();
+    match nix::unistd::User::from_uid(id) {
+        Ok(Some(user)) => format!("user {} ({id})", user.name),
+        _ => format!("user {id}"),
+    }
 }
 
 /// The signals of a server.
@@ -113,12 +126,17 @@ pub(crate) fn local_socket(stream: LocalStream) -> std::io::Result<Socket> {
     Ok(stream.into_std()?.into())
 }
 
-/// Why nothing can be bound to `HOST:PORT`, and what to do about it.
+/// Why nothing can be bound to `HOST:PORT`, or `udp:HOST:PORT`, and what to do about it.
 pub(crate) fn explain_bind(error: std::io::Error, address: &str) -> anyhow::Error {
     let port: u16 = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default();
     match error.kind() {
         ErrorKind::AddrInUse => {
-            anyhow::Error::from(error).context("the port is in use: stop who has it, or name another")
+            let holders = if address.starts_with("udp:") { Vec::new() } else { holders_of_port(port) };
+            let who = match holders {
+                holders if holders.is_empty() => String::new(),
+                holders => format!(" by {}", holders.join(" and ")),
+            };
+            anyhow::anyhow!("the port is in use{who}: stop who has it, or name another")
         }
         ErrorKind::PermissionDenied if port < 1024 => anyhow::Error::from(error).context(format!(
             "port {port} needs a privilege: give this process CAP_NET_BIND_SERVICE, lower the sysctl \
@@ -206,7 +224,11 @@ mod tests {
         let why = |kind: ErrorKind, address| format!("{:#}", explain_bind(kind.into(), address));
         assert!(why(ErrorKind::PermissionDenied, "[::1]:80").starts_with("port 80 needs a privilege: "));
         assert_eq!(why(ErrorKind::PermissionDenied, "h:8080"), "permission denied");
-        assert!(why(ErrorKind::AddrInUse, ":80").starts_with("the port is in use: "));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = listener.local_addr().unwrap().to_string();
+        let said = why(ErrorKind::AddrInUse, &taken);
+        assert!(said.contains(&format!("in use by process {} (", std::process::id())), "{said}");
+        assert!(why(ErrorKind::AddrInUse, "h:0").starts_with("the port is in use: "));
     }
 
     #[test]
