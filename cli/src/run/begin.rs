@@ -1,4 +1,4 @@
-//! How a supervisor begins: anew, or in the place of another.
+//! Beginning of a supervisor: anew, or in the place of another.
 
 use super::clock::Moment;
 use super::control::folder::Folder;

@@ -48,7 +48,7 @@ pub(crate) fn run(load: Load) -> Result<ExitCode> {
         }
     };
     if options.check {
-        // Whoever does not read it knows the answer by the exit code.
+        // The exit code tells as much to a starter that does not read it.
         let _ = std::io::stdout().write_all(summary::summary(&options).as_bytes());
         return Ok(ExitCode::SUCCESS);
     }

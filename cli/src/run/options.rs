@@ -51,13 +51,13 @@ pub(crate) struct Options {
     /// The number of worker processes; with `--via stdio`, of connections at a time.
     #[arg(long, default_value_t = 1, env = "SHARESOCK_WORKERS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: u16,
-    /// What workers get.
+    /// Sockets that workers get.
     #[arg(long, value_enum, default_value_t = Pass::Listener, env = "SHARESOCK_PASS")]
     pub(crate) pass: Pass,
-    /// How `--pass connection` gives a connection.
+    /// Way in which `--pass connection` gives a connection.
     #[arg(long, value_enum, default_value_t = Via::HandOff, env = "SHARESOCK_VIA")]
     pub(crate) via: Via,
-    /// Which worker gets a connection.
+    /// Worker that gets a connection.
     #[arg(long, value_enum, default_value_t = Policy::LeastOpen, env = "SHARESOCK_POLICY")]
     pub(crate) policy: Policy,
     /// Sign that a worker is ready: `auto` (a thread of it waits for connections at each listener that it is passed; without
@@ -132,7 +132,7 @@ pub(crate) struct Options {
 /// Reader of a supervisor's options, from a command line, the environment and a file.
 pub(crate) type Load = fn(&[OsString]) -> Result<Options>;
 
-/// What workers get.
+/// Sockets that workers get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Pass {
     /// The listeners: they accept themselves.
@@ -141,7 +141,7 @@ pub(crate) enum Pass {
     Connection,
 }
 
-/// How a connection is given.
+/// Way in which a connection is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Via {
     /// Handed off to the receiver that the worker opens in the domain.
@@ -152,7 +152,7 @@ pub(crate) enum Via {
     Stdio,
 }
 
-/// Which worker gets a connection.
+/// Worker that gets a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Policy {
     /// The one with the fewest open connections, if all workers say how many they have; else one after the other.
@@ -313,7 +313,7 @@ impl Options {
         check_placeholders(&self.command, &names)
     }
 
-    /// What the hosts of its listeners stand for. Asking for names may take a while.
+    /// Addresses that the hosts of its listeners stand for. Asking for names may take a while.
     pub(crate) fn resolve(&self) -> Resolved {
         let address = |spec: &Spec| match &spec.place {
             Some(Address::Tcp(address) | Address::Udp(address)) => Some(address.clone()),
@@ -333,13 +333,13 @@ impl Options {
         self.name.clone().unwrap_or_else(from_command)
     }
 
-    /// How everything is printed.
+    /// Format of everything that is printed.
     pub(crate) fn format(&self) -> Format {
         let usual = if self.json { OutputFormat::Json } else { OutputFormat::Prefix };
         Format { json: self.json, output: self.output.unwrap_or(usual), time: self.log_time }
     }
 
-    /// How connections are given, if they are.
+    /// Way in which connections are given, if they are.
     pub(crate) fn giving(&self) -> Option<Via> {
         (self.pass == Pass::Connection).then_some(self.via)
     }

@@ -34,7 +34,7 @@ pub(super) fn name(signal: Signal) -> String {
     known.map_or_else(|| format!("signal {}", signal.as_raw()), |(name, _)| format!("SIG{name}"))
 }
 
-/// How a process ended, by what the kernel told of it.
+/// End of a process, from the status that the kernel gives.
 pub(super) fn end_of(status: WaitStatus) -> End {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => End::Code(code),
@@ -46,7 +46,7 @@ pub(super) fn end_of(status: WaitStatus) -> End {
     }
 }
 
-/// What a signal asks of the supervisor.
+/// Meaning of a signal to the supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SignalEvent {
     End,
@@ -97,7 +97,7 @@ impl SignalStream {
     }
 }
 
-/// Those that a supervisor which becomes another program must not miss.
+/// Signals that must not be lost while the supervisor becomes another program.
 fn kept() -> SigSet {
     use nix::sys::signal::Signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
     [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH].into_iter().collect()

@@ -1,4 +1,4 @@
-//! What `--listen` says: `NAME=ADDRESS[,OPTION…]`.
+//! Values of `--listen`: `NAME=ADDRESS[,OPTION…]`.
 
 use crate::address::{Address, FORMS};
 use crate::system::is_abstract;
@@ -6,7 +6,7 @@ use nix::unistd::{Group, User};
 use std::path::Path;
 use std::str::FromStr;
 
-/// In the place of an address.
+/// Word in the place of an address.
 pub(crate) const INHERITED: &str = "inherited";
 
 /// A listener that is asked for.
@@ -18,7 +18,7 @@ pub(crate) struct Spec {
     pub(crate) backlog: Option<i32>,
     pub(crate) reuse_port: bool,
     pub(crate) v6_only: bool,
-    /// Who accepts is not to wait: for servers that expect it so, and do not see to it.
+    /// Whether it is made non-blocking, for servers that expect that and do not see to it.
     #[serde(default)]
     pub(crate) nonblock: bool,
     /// Of a Unix path.
@@ -75,7 +75,7 @@ impl Address {
 }
 
 impl Spec {
-    /// Where it is asked for.
+    /// Address that was asked for.
     pub(crate) fn place(&self) -> String {
         self.place.as_ref().map_or_else(|| INHERITED.to_owned(), Address::to_string)
     }

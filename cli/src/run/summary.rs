@@ -1,4 +1,4 @@
-//! What `sharesock run --check` says that would be run.
+//! Summary that `sharesock run --check` prints.
 
 use super::options::{Options, Pass, Ready};
 use super::settings::Settings;

@@ -1,4 +1,4 @@
-//! What a supervisor tells the service manager that started it (`sd_notify`), and what it is told by it.
+//! Messages between a supervisor and the service manager that started it (`sd_notify`).
 //!
 //! Messages are datagrams to the socket that `NOTIFY_SOCKET` names. Each is sent by itself, to the address: a manager that
 //! started anew under the same address gets the next one. The environment stays as it is, since the successor of an
@@ -21,7 +21,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// What is meant for this process alone: children that got them would speak for it, or take what is not theirs.
+/// Variables for this process alone: children that got them would speak for it, or take its listeners.
 pub(crate) const VARIABLES: [&str; 8] = [
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",
@@ -43,7 +43,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Manager {
     address: Option<Address>,
     watchdog: Option<Duration>,
-    /// How many descriptors it keeps for us.
+    /// Number of descriptors that it keeps for us.
     room: u32,
 }
 
@@ -103,7 +103,7 @@ impl Manager {
         self.tell(&format!("MAINPID={pid}"))
     }
 
-    /// What `systemctl status` shows.
+    /// Text that `systemctl status` shows.
     pub(crate) fn status(&self, text: &str) -> Result<()> {
         self.tell(&format!("STATUS={}", line(text)))
     }
@@ -113,7 +113,7 @@ impl Manager {
         self.tell(&format!("EXTEND_TIMEOUT_USEC={}", time.as_micros()))
     }
 
-    /// How often to call [`watchdog`](Self::watchdog), if it is wanted: twice in the time that the manager waits.
+    /// Pause between two calls of [`watchdog`](Self::watchdog), if it is wanted: half of the time that the manager waits.
     pub(crate) fn watchdog_period(&self) -> Option<Duration> {
         self.watchdog.map(|period| period / 2)
     }
@@ -123,7 +123,7 @@ impl Manager {
         self.tell("WATCHDOG=1")
     }
 
-    /// How many descriptors it offers to keep: without a limit if it does not say.
+    /// Number of descriptors that it offers to keep: without a limit if it does not say.
     pub(crate) fn room(&self) -> u32 {
         self.room
     }

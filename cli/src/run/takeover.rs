@@ -1,4 +1,4 @@
-//! What a process that takes over from another supervisor is told, and what it tells.
+//! Taking over from another supervisor: the role of this process, and its failure.
 
 use anyhow::{Context, Result, anyhow, bail};
 use sharesock::Process;
@@ -9,10 +9,10 @@ use std::os::unix::net::UnixStream;
 /// Says in the environment from whom this process takes over, and as what.
 pub(super) const TAKE_OVER: &str = "SHARESOCK_TAKE_OVER";
 
-/// From whom this process takes over.
+/// Role of a process that takes over.
 pub(super) enum Role {
     Candidate(Process),
-    /// In the place of the old supervisor, which has left everything in the file with this number.
+    /// The old supervisor's process itself, which has left everything in the file with this number.
     Successor(RawFd),
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn tell_if_candidate(why: &anyhow::Error) {
     }
 }
 
-/// What workers leave when they end becomes this process's child, and is waited for.
+/// Makes this process the parent of all that workers leave when they end.
 pub(super) fn become_subreaper() -> Result<()> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).context("adopting what workers leave")
 }

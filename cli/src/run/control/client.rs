@@ -228,7 +228,7 @@ fn tell(which: &Which, request: &Request, failed: u8) -> Result<ExitCode> {
 
 /// A line to the supervisor.
 fn call(which: &Which) -> Result<UnixStream> {
-    // Who only asks does not make a domain.
+    // A command that only asks makes no domain.
     let (stream, place) = match &which.domain {
         Some(path) if !path.exists() => (None, path.clone()),
         path => {

@@ -16,7 +16,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What the names of these folders begin with.
+/// Beginning of the names of these folders.
 const PREFIX: &str = "run-";
 const CONTROL: &str = "control";
 /// Number of attempts to remove a folder in which somebody answers, and the pause in between.
@@ -72,7 +72,7 @@ impl Folder {
 
     /// Removes it, unless somebody answers in it by now.
     pub(crate) fn remove(path: &Path) -> Result<()> {
-        // Whoever had the control socket, too, such as a candidate, may be about to end.
+        // Another process that has the control socket, such as a candidate, may be about to end.
         for _ in 0..REMOVE_ATTEMPTS {
             if !path.exists() {
                 return Ok(());
@@ -140,7 +140,7 @@ impl Folder {
         beneath(&self.directory, name)
     }
 
-    /// Where a worker says how it is.
+    /// Path of the socket at which a worker says how it is.
     pub(crate) fn notify(&self, worker: u64) -> PathBuf {
         self.path.join(format!("notify-{worker}"))
     }
@@ -151,7 +151,7 @@ impl Folder {
         name.strip_prefix("notify-")?.parse().ok()
     }
 
-    /// Where a worker prints: a pipe with a name, so that a successor can open it, too.
+    /// Path of the pipe into which a worker prints: it has a name, so that a successor can open it, too.
     pub(crate) fn output(&self, worker: u64, error: bool) -> PathBuf {
         self.path.join(format!("{}-{worker}", if error { "err" } else { "out" }))
     }
@@ -184,7 +184,7 @@ pub(crate) fn domain_to_ask(path: Option<&PathBuf>) -> Result<PathBuf> {
         .or_else(|| std::env::var_os("SHARESOCK_DOMAIN").filter(|path| !path.is_empty()).map(PathBuf::from));
     let Some(path) = named.filter(|_| geteuid().is_root()) else { return Err(why) };
     let path = std::path::absolute(path).context("finding the domain")?;
-    // What belongs to root was refused for another reason.
+    // A directory of root was refused for another reason.
     match std::fs::symlink_metadata(&path) {
         Ok(found) if found.is_dir() && found.uid() != 0 && found.mode() & 0o007 == 0 => Ok(path),
         _ => Err(why),

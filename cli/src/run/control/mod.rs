@@ -32,12 +32,12 @@ const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time after which a client is told of progress.
 const PROGRESS_AFTER: Duration = Duration::from_secs(1);
 
-/// What a supervisor is asked.
+/// A request to a supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
     Status {
-        /// As many of the last lines of each worker's output.
+        /// Number of last lines of each worker's output.
         #[serde(default)]
         lines: usize,
         /// Only what the supervisor itself knows, which costs little.
@@ -54,7 +54,7 @@ pub(crate) enum Request {
     Cancel {},
 }
 
-/// What it answers.
+/// Its answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
@@ -134,7 +134,7 @@ pub(crate) async fn serve(listener: Rc<UnixListener>, requests: mpsc::UnboundedS
     }
 }
 
-/// What somebody asks; or why it is refused, if it is worth an answer.
+/// Reads a request; or the answer that refuses it, if it is worth one.
 async fn request(mut stream: UnixStream) -> Result<(Request, Client), Option<(Answer, Client)>> {
     let uid = stream.peer_cred().map_err(|_| None)?.uid();
     if uid != rustix::process::geteuid().as_raw() && uid != 0 {

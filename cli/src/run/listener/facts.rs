@@ -177,7 +177,7 @@ mod tests {
                 vec![Reopen, Leave(names(&["a"]))],
             ),
             ("flag in use", facts(Bound, &[(NONBLOCK, 0)], None), facts(Bound, &[(NONBLOCK, 1)], None), true, vec![]),
-            // What cannot be read now is not known to have changed.
+            // A setting that cannot be read is not known to have changed.
             ("unread", facts(Listens, &[("a", 1)], None), facts(Listens, &[], None), false, vec![]),
         ];
         for (what, born, now, in_use, todo) in cases {

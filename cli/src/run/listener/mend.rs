@@ -19,7 +19,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 const RESTORED: &str = "restored";
-/// What follows for workers that have a listener which was replaced.
+/// Consequence for workers that have a listener which was replaced.
 const NOBODY_COMES: &str =
     "; running workers still accept from the old one, which clients no longer reach: run `sharesock reload`";
 
@@ -31,7 +31,7 @@ pub(crate) struct Mended {
     pub(crate) replaced: bool,
 }
 
-/// How a listener is looked at.
+/// Extent of a look at a listener.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Use {
     /// Its options are looked at, too.
@@ -73,7 +73,7 @@ impl Listener {
                 }),
                 Step::RestorePermissions => self.restore_permissions(&born).map(|()| RESTORED.to_owned()),
                 Step::Restore(changed) => match restore(&socket, &born, changed) {
-                    // What every server sets is not worth a word.
+                    // Every server sets this one, which is not worth a message.
                     Ok(()) if *changed == [NONBLOCK] => continue,
                     restored => restored.map(|()| RESTORED.to_owned()),
                 },
@@ -191,7 +191,7 @@ fn state(socket: &Socket) -> State {
 fn settings(socket: &Socket) -> BTreeMap<String, Vec<u8>> {
     let descriptor = socket.as_fd();
     let ip = socket.as_socket().local_addr().is_ok_and(|address| !address.is_unix());
-    // Where it means nothing, servers set it all the same.
+    // Servers set it also where it means nothing.
     let read = |(name, level, option): &(&str, i32, i32)| {
         let value = kernel::get(descriptor, *level, *option).ok().filter(|_| ip || *name != "SO_REUSEADDR")?;
         Some(((*name).to_owned(), value))
@@ -242,7 +242,7 @@ fn restore_one(socket: &Socket, born: &Facts, name: &str) -> std::io::Result<()>
     }
 }
 
-/// What lies at a path.
+/// The file at a path.
 fn file(path: &Path) -> Option<PathFacts> {
     let found = std::fs::symlink_metadata(path).ok()?;
     Some(PathFacts { file: (found.dev(), found.ino()), mode: found.mode() & 0o7777, owner: (found.uid(), found.gid()) })

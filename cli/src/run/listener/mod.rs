@@ -133,7 +133,7 @@ impl Listener {
         Rc::clone(&self.shared.borrow().socket)
     }
 
-    /// What a successor must know to see what has changed.
+    /// State at birth, by which a successor sees what has changed.
     pub(crate) fn born(&self) -> Facts {
         self.shared.borrow().born.clone()
     }
@@ -148,7 +148,7 @@ impl Listener {
         rustix::fs::fstat(self.socket().as_fd()).ok().map(|stat| stat.st_ino)
     }
 
-    /// Where a connection to it can be made from here.
+    /// Address at which it can be reached from here.
     pub(crate) fn reached_at(&self) -> Option<SocketAddr> {
         let mut address = self.socket().as_socket().local_addr().ok()?.as_socket()?;
         match address {
@@ -159,13 +159,13 @@ impl Listener {
         Some(address)
     }
 
-    /// Where it listens; `is_web` when a browser can look at that.
+    /// Report of its address; `is_web` says that a browser can look at it.
     pub(crate) fn report(&self, is_web: bool) -> Report {
         let url = self.reached_at().filter(|_| is_web).map(|address| format!("http://{address}/"));
         Report::Listening { name: self.spec.name.clone(), address: self.address.clone(), url }
     }
 
-    /// What of its host is not listened on, in words.
+    /// Message about addresses of its host at which it does not listen.
     pub(crate) fn partly(&self) -> Option<String> {
         let others: Vec<_> = self.left_out.iter().map(SocketAddr::to_string).collect();
         let (name, place) = (&self.spec.name, self.spec.place());

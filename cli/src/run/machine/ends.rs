@@ -1,4 +1,4 @@
-//! How workers end: asked to, unasked, and what they leave behind.
+//! Ends of workers, asked for and unasked, and the processes that they leave.
 
 use super::event::{Action, End};
 use super::worker::{KILL_AGAIN, KILLS, Phase as WorkerPhase, Worker};
@@ -25,7 +25,7 @@ impl Machine {
     pub(super) fn ended(&mut self, id: WorkerId, how: &End, printed: &[String], leaves_orphans: bool, now: Moment) {
         let Some(worker) = self.workers.remove(&id) else { return };
         if leaves_orphans {
-            // What a worker that was killed has started is killed with it.
+            // Processes that a killed worker had started are killed with it.
             let is_killed = matches!(worker.phase, WorkerPhase::Killed(_));
             let due = if is_killed { now } else { now.after(worker.stop_timeout) };
             self.orphans.insert(id, Orphans { due, kills: 0 });
@@ -54,7 +54,7 @@ impl Machine {
     pub(super) fn not_started(&mut self, id: WorkerId, why: &str, now: Moment) {
         let Some(worker) = self.workers.remove(&id) else { return };
         if worker.single {
-            // Those that run free what is short, descriptors or processes, when they end.
+            // Running workers free descriptors and processes when they end.
             let drop = self.workers.is_empty();
             self.act(Action::Unserved { worker: id, drop });
             self.counts.is_short = true;
@@ -123,7 +123,7 @@ impl Machine {
         }
         let (pause, failures) = self.serving.failed(worker.slot, lived, now);
         let (slot, limit) = (worker.slot, self.serving.rules.restart_limit);
-        // What serves, or is about to, is never ended because something else fails.
+        // A worker that serves, or is about to, is never ended because another fails.
         if failures > limit && !self.serves() && !matches!(self.phase, Phase::Reloading(_)) {
             return Then::GiveUp(format!(
                 "the worker in slot {slot} failed {failures} times in a row (--restart-limit {limit}); shutting down"
@@ -141,7 +141,7 @@ impl Machine {
         let due: Vec<_> = self.orphans.iter().filter(|(_, left)| left.due <= now).map(|(id, _)| *id).collect();
         for worker in due {
             let Some(left) = self.orphans.get_mut(&worker) else { continue };
-            // What cannot be killed has ended, and somebody who left the group does not wait for it.
+            // A group that cannot be killed has ended, and a parent outside of it does not wait for its processes.
             if left.kills >= KILLS {
                 self.orphans.remove(&worker);
                 self.act(Action::Bury { worker });

@@ -70,7 +70,7 @@ pub(crate) enum Sign {
     Linked,
 }
 
-/// How a process ended.
+/// End of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
     Code(i32),

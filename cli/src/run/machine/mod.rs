@@ -61,7 +61,7 @@ enum Phase {
 pub(crate) struct Orphans {
     /// When it is killed.
     pub(crate) due: Moment,
-    /// How often it was.
+    /// Number of times that it was killed.
     pub(crate) kills: u32,
 }
 

@@ -256,7 +256,7 @@ impl Machine {
         self.drain_where(now, |worker| worker.generation != number && !worker.single);
         self.counts.reloads += 1;
         self.counts.last_reload = Some((now, now.since(reload.begun)));
-        // What failed before was with other options.
+        // Earlier failures were with other options.
         self.counts.last_failure = None;
         self.act(Action::Serving { generation: number, is_first: false });
         self.answer(&reload.askers, &Reply::Done(format!("generation {number} has taken over")));

@@ -56,7 +56,7 @@ pub(crate) struct Start {
     pub(crate) due: Moment,
 }
 
-/// How far a worker has been asked to end.
+/// Progress of asking a worker to end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Drain {
     /// When it is asked to end though it has not taken what it was given; nothing once it was asked.
@@ -157,7 +157,7 @@ impl Start {
     pub(crate) fn is_enough(&self, rules: &Rules) -> bool {
         let ready = match rules.ready {
             ReadyRule::Said => self.said,
-            // What may not be looked at is believed.
+            // A hidden worker is believed.
             ReadyRule::Serves => self.serves || (self.hidden && self.said),
             ReadyRule::SaidOrAlive(_) => self.said || self.alive,
             ReadyRule::Alive(_) => self.alive,

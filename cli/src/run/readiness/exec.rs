@@ -16,7 +16,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a command may take before it is killed, and has failed.
+/// Time after which a command has failed, and is killed.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause before it is run again after it failed.
 const PAUSE: Duration = Duration::from_millis(250);

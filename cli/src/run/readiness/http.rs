@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-/// How long an answer may take.
+/// Time for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Poll interval of the answer, and of who has taken the request.
 const POLL: Duration = Duration::from_millis(5);
@@ -73,7 +73,7 @@ impl Check {
             Some(Fate::Over) => Some(false),
             Some(Fate::Waiting) | None => None,
         };
-        // Whoever has it waits for the request, and so can be seen. A listener that hands connections over only when
+        // The process that has it waits for the request, and so can be seen. A listener that hands connections over only when
         // something has come over them needs that first.
         let mut theirs = poll(TRIAL, taken);
         if theirs == Some(false) {

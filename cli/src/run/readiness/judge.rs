@@ -23,7 +23,7 @@ const HIDDEN: u64 = 4;
 pub(super) struct Evidence {
     /// In which look it was last seen to serve each listener, by inode.
     served: HashMap<u64, u64>,
-    /// How many looks there were.
+    /// Number of looks.
     look: u64,
     /// In how many of the last it could not be looked at.
     hidden_for: u64,
@@ -33,7 +33,7 @@ pub(super) struct Evidence {
     pub(super) answers: bool,
     /// The request, or the command, that was named.
     pub(super) attempt: Attempt,
-    /// Where the address that was named is.
+    /// Addresses that the named one stands for.
     pub(super) addresses: Vec<SocketAddr>,
     /// It gave the right answer to the request, or the command succeeded, that was named.
     pub(super) is_well: bool,
@@ -180,7 +180,7 @@ mod tests {
             (&[1], &[2], false, &[], Sign::ServesSome),
             (&[1, 2], &[1], false, &[], Sign::ServesSome),
             (&[1, 2], &[1, 2], false, &[], Sign::Serves),
-            // Where it can be seen, that somebody takes connections is not enough.
+            // A visible worker must be seen to wait: connections may be taken by somebody else.
             (&[1], &[], false, &[1], Sign::ServesSome),
             (&[1], &[], true, &[], Sign::Unseen),
             (&[1], &[], true, &[1], Sign::Serves),

@@ -14,13 +14,13 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 
-/// How often a worker is looked at that took no request, and the pause in between: it may be busy for a moment.
+/// Number of looks at a worker that took no request, and the pause in between: it may be busy for a moment.
 const LOOKS: u32 = 10;
 const LOOK: Duration = Duration::from_millis(20);
-/// How many requests are made, at most, until one is taken by the worker that is meant.
+/// Most requests that are made until the worker in question takes one.
 const MOST_ASKED: u32 = 16;
 
-/// How workers are checked, how often, and how many times in a row one may fail.
+/// Pause between two checks of workers, and failures in a row that end one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::run) struct Pace {
     pub(in crate::run) interval: Duration,
@@ -44,7 +44,7 @@ pub(super) async fn watch(shared: Rc<super::Shared>, events: UnboundedSender<Wor
         let mut checked = HashSet::new();
         for (worker, check) in checks {
             checked.insert(worker);
-            // What cannot be found out says nothing.
+            // A check without a result says nothing.
             let Ok(Some(is_well)) = check.await else { continue };
             let count = failures.entry(worker).or_default();
             *count = if is_well { 0 } else { *count + 1 };
@@ -79,7 +79,7 @@ fn answers(target: &Target, listeners: &[Served], check: &Check) -> Option<bool>
     let before = moves();
     for _ in 0..LOOKS {
         for pid in &family {
-            // What may not be looked at is not ended for that.
+            // A hidden worker is not ended for being hidden.
             if !Waits::of(*pid, &wanted).ok()?.sockets.is_empty() {
                 return Some(true);
             }

@@ -13,10 +13,10 @@ use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-/// How long a connection may take to wake a worker, and how many are made in one look.
+/// Time for a connection to wake a worker, and number of connections in one look.
 const WAKE: Duration = Duration::from_millis(10);
 const WAKES: u32 = 16;
-/// How often a worker is asked in one look.
+/// Most requests to a worker in one look.
 const MOST_ASKED: usize = 16;
 
 /// Adds what is seen of each worker now.
@@ -94,7 +94,7 @@ fn ask(target: &Target, family: &[i32], seen: &mut Evidence, starting: usize) {
             // As often as it may take until it is this one that answers.
             let others = usize::try_from(target.rivals).unwrap_or(usize::MAX).saturating_add(starting);
             let times = others.saturating_mul(2).min(MOST_ASKED);
-            // Of one that may not be looked at, whoever has the request must be hidden, too.
+            // The request of a hidden worker must be held by a hidden process.
             let (check, family) = (check.clone(), if seen.is_hidden() { Vec::new() } else { family.to_vec() });
             let ask = move || (0..times).any(|_| check.answer(address, &family) == Some(true));
             seen.is_well = seen.attempt.look(ask);
@@ -147,7 +147,7 @@ fn wake(inode: u64, at: &At, hidden: &[(&Target, &Vec<i32>)], evidence: &mut Has
     drop(trial);
     // Its end wakes whoever has it, too.
     std::thread::sleep(WAKE);
-    // Those that start together run one program, and take connections in turn.
+    // Workers that start together run one program, and take connections in turn.
     let moved = |generation: u32, from: &[u64], to: &[u64]| {
         let of_it = hidden.iter().zip(from.iter().zip(to)).filter(|((target, _), _)| target.generation == generation);
         of_it.into_iter().any(|(_, (from, to))| from != to)

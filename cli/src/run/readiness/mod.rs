@@ -32,7 +32,7 @@ pub(super) use trial::At;
 
 /// Shortest pause between two looks. On a busy machine a look takes longer, and so does the pause.
 const PAUSE: Duration = Duration::from_millis(25);
-/// How much of a processor's time the looks may take: one part in this many.
+/// Part of a processor's time that the looks may take: one in this many.
 const SHARE: u32 = 5;
 
 /// A worker that is looked at.
@@ -44,7 +44,7 @@ pub(super) struct Target {
     pub(super) serves: Serves,
     /// Listeners, by inode, that it need not serve.
     pub(super) ignored: Vec<u64>,
-    /// How many others may accept there; of none, whoever takes a connection is this worker, or one that starts with it.
+    /// Number of others that may accept there. Without any, this worker, or one that starts with it, takes each connection.
     pub(super) rivals: u32,
 }
 
@@ -65,7 +65,7 @@ pub(super) enum Serves {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Served {
     pub(super) inode: u64,
-    /// Where a connection can be made to try who takes it.
+    /// Place at which a connection can be made to see who takes it.
     pub(super) at: Option<At>,
 }
 

@@ -60,7 +60,7 @@ impl Trial {
         }
     }
 
-    /// Who has taken it by now.
+    /// Its fate by now.
     fn fate(&self) -> Fate {
         match self {
             Trial::Tcp(stream) => {
@@ -72,7 +72,7 @@ impl Trial {
         }
     }
 
-    /// Who has taken it, when somebody has, or has not for long enough.
+    /// Its fate, once somebody has taken it, or nobody has for long enough.
     pub(super) fn outcome(&self) -> Fate {
         let until = Instant::now() + TRIAL;
         loop {

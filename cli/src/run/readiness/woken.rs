@@ -4,9 +4,9 @@
 //! more for each that it takes, and not at all while none comes. One that is hung never does; one that loads does also while
 //! no connection is made, and each time that is seen, what was counted before counts for nothing.
 
-/// How often a connection must have woken it.
+/// Number of connections that must have woken it.
 const WANTED: u32 = 16;
-/// How many trials each that accepts there may need for one that wakes it, at most.
+/// Most trials for each worker that accepts there, until one wakes it.
 const SHARE: u32 = 2;
 
 /// Outcome of the trials of one worker.

@@ -1,4 +1,4 @@
-//! What the supervisor tells the person who started it.
+//! Reports to the person who started the supervisor.
 
 pub(super) mod printer;
 mod time;
@@ -50,7 +50,7 @@ pub(crate) enum Report {
     Killed {
         pid: i32,
         why: String,
-        /// Those that it still had, if they were counted.
+        /// Number that it still had, if they were counted.
         #[serde(skip_serializing_if = "Option::is_none")]
         connections: Option<u64>,
     },
@@ -88,7 +88,7 @@ pub(crate) enum Report {
     },
 }
 
-/// How workers' output is printed.
+/// Format of workers' output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum OutputFormat {
     /// Byte for byte.
@@ -99,7 +99,7 @@ pub(crate) enum OutputFormat {
     Json,
 }
 
-/// How everything is printed.
+/// Format of everything that is printed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Format {
     pub(crate) json: bool,
@@ -162,7 +162,7 @@ impl Reporter {
         self.printer.print(self.text_stream(stream), bytes.to_vec());
     }
 
-    /// Where text goes that was printed to this stream.
+    /// Stream on which text from this one is printed.
     fn text_stream(&self, stream: Stream) -> Stream {
         if self.format.json { Stream::Error } else { stream }
     }

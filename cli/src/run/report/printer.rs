@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Most lines, or pieces of what is printed raw, that wait to be printed; more are dropped, and counted.
 const MOST_WAITING: usize = 4096;
 
-/// Where a line goes.
+/// Destination of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stream {
     Output,

@@ -1,4 +1,4 @@
-//! What the supervisor tells others: who asks for its status, who scrapes metrics, the service manager, the ready file.
+//! Messages to others: the status, metrics, the service manager, the ready file.
 
 use super::Supervisor;
 use super::dispatch::Dispatcher;
@@ -31,7 +31,7 @@ impl Supervisor {
             status
         });
         tokio::task::spawn_local(async move {
-            // Where there is no thread to be had, what is known here must do.
+            // Without a thread for the rest, the known part must do.
             let status = match look {
                 Ok(look) => look.await.unwrap_or(known),
                 Err(_) => known,
@@ -40,7 +40,7 @@ impl Supervisor {
         });
     }
 
-    /// What is known here.
+    /// The part that is known here.
     pub(super) fn status(&self, lines: usize) -> Status {
         let listeners = &self.plan().listeners;
         let (counts, serving) = (self.machine.counts(), self.machine.serving());
@@ -133,7 +133,7 @@ impl Supervisor {
         })
     }
 
-    /// What a service manager is told is no reason to fail: it will notice.
+    /// Tells the service manager. A failure is reported, and is no reason to end.
     pub(in crate::run) fn tell_manager(&self, tell: impl FnOnce(&Manager) -> Result<()>) {
         if !self.manager.is_there() {
             return;

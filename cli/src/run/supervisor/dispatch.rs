@@ -38,7 +38,7 @@ const LONGEST_POLL: Duration = Duration::from_millis(250);
 pub(crate) struct Dispatcher {
     pub(crate) endpoint: Endpoint,
     pub(crate) waiting: VecDeque<Waiting>,
-    /// Those whose worker could not be started, until it is said what becomes of them.
+    /// Connections whose worker could not be started, until it is decided what becomes of them.
     pub(crate) unserved: HashMap<WorkerId, Waiting>,
     /// Queues that workers have left.
     pub(super) left: Vec<Left>,

@@ -1,4 +1,4 @@
-//! What happens: signals, requests, the ends of processes, what workers say.
+//! Things that happen: signals, requests, ends of processes, messages of workers.
 
 use super::Supervisor;
 use crate::run::control::{Answer, Client, Request};

@@ -83,7 +83,7 @@ pub(super) struct Supervisor {
     pub(super) signals: SignalStream,
     /// Workers that have ended, and are no children of this process.
     gone: Vec<WorkerId>,
-    /// Where the kernel tells of changes.
+    /// Descriptor by which the kernel tells of changes.
     watch: Option<Watch>,
     /// When the names in the domain are looked at next.
     look_at_names: Option<Moment>,
@@ -366,7 +366,7 @@ impl Supervisor {
         let _ = (&mut self.request_task).await;
         running_checks().into_iter().for_each(|group| _ = kill_process_group(group, Signal::KILL));
         self.context.guard.dismiss();
-        // What a service manager keeps can be reached for as long as its path is there.
+        // A listener that the service manager keeps can be reached as long as its path is there.
         let left = |listener: &&Rc<Listener>| !self.stored.iter().any(|kept| Rc::ptr_eq(kept, listener));
         let listeners = self.plan().listeners.iter().filter(left);
         let paths: Vec<_> = listeners.filter_map(|listener| listener.own_path().map(Path::to_owned)).collect();

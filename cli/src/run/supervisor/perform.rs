@@ -63,7 +63,7 @@ impl Supervisor {
             }
             Action::Serving { generation, is_first } => self.say_serving(generation, is_first),
             Action::Upgrade => self.upgrade.is_due = true,
-            // Whoever tries it looks at the machine's state.
+            // The attempt itself looks at the machine's state.
             Action::CancelUpgrade => self.upgrade.is_due = false,
             Action::CloseDoor => self.close_door(),
             Action::DropWaiting => self.dispatcher.iter_mut().for_each(|dispatcher| dispatcher.clear()),
@@ -104,7 +104,7 @@ impl Supervisor {
         self.queue.push_back(Event::Started { worker, result });
     }
 
-    /// What it has not taken goes to others.
+    /// Asks it to end; connections that it has not taken go to others.
     fn ask_to_end(&mut self, id: WorkerId) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.is_settling = false;

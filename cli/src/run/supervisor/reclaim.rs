@@ -35,7 +35,7 @@ impl Dispatcher {
         self.put_back(parcels);
     }
 
-    /// Those that a predecessor had accepted, or that a worker did not take, in their order.
+    /// Puts back connections that a predecessor had accepted, or that a worker did not take, in their order.
     pub(crate) fn put_back(&mut self, parcels: impl IntoIterator<Item = Parcel, IntoIter: DoubleEndedIterator>) {
         parcels.into_iter().rev().for_each(|parcel| self.waiting.push_front(Waiting::new(parcel, None)));
     }

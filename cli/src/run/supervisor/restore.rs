@@ -35,7 +35,7 @@ impl Supervisor {
         control.set_nonblocking(true).context("listening in the domain")?;
         let control = Rc::new(UnixListener::from_std(control).context("listening in the domain")?);
         if domain.digest() != self.context.domain.digest() {
-            // Those who look for this process look in the new directory.
+            // Other processes look for this one in the new directory.
             self.endpoint = None;
             if let Some(dispatcher) = &mut self.dispatcher {
                 dispatcher.endpoint = with_signals_blocked(|| Endpoint::open(&domain))?;
@@ -43,7 +43,7 @@ impl Supervisor {
             }
             self.context.domain = domain;
             if self.options().giving() == Some(Via::Info) {
-                // What those of before would be told of now names the new domain, which they do not look in.
+                // New infos name the new domain, in which the old workers do not look.
                 self.queue.push_back(Event::Reload { asker: None });
             }
         }

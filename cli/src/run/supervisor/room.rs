@@ -17,7 +17,7 @@ const MOST_FREE: usize = 64;
 /// Room for one more connection.
 #[derive(Debug, Default)]
 pub(super) struct Room {
-    /// How many wait, as far as is known.
+    /// Number of connections that wait, as far as is known.
     waiting: Cell<usize>,
     /// Whether others are held that were given away.
     holds: Cell<bool>,
@@ -43,7 +43,7 @@ impl Room {
     }
 }
 
-/// How many descriptors are left free by what is taken in while so many connections wait.
+/// Number of descriptors that must stay free while so many connections wait.
 ///
 /// A single one may have most of what is free: else connections that a worker does not receive would keep all others waiting.
 fn to_leave(waiting: usize) -> usize {
@@ -68,7 +68,7 @@ fn free() -> usize {
     limit().saturating_sub(used())
 }
 
-/// How many descriptors are open; none where the system does not tell.
+/// Number of open descriptors; none where the system does not tell.
 fn used() -> usize {
     const OWN: &str = "/proc/self/fd";
     match std::fs::metadata(OWN).map(|folder| folder.len()) {

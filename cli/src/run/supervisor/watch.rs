@@ -35,7 +35,7 @@ pub(super) struct Watch {
     own: Vec<u8>,
 }
 
-/// What has changed.
+/// Changes since the last look.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Changes {
     /// Names of the supervisor's own are gone, or may be.
@@ -126,7 +126,7 @@ impl Supervisor {
         let (folder, domain) = (self.context.folder.path(), self.context.domain.path());
         let listeners = self.plans.values().flat_map(|plan| &plan.listeners);
         self.watch = Watch::new(folder, domain, listeners).ok();
-        // What changed before is not told.
+        // The kernel does not tell of earlier changes.
         self.look_at_names = Some(Moment::now());
     }
 

@@ -22,7 +22,7 @@ pub(crate) struct Candidate {
     pub(super) pid: Pid,
     /// There unless it ended at once.
     process: Option<Process>,
-    /// On which it says why it fails.
+    /// Stream on which it says why it fails.
     words: UnixStream,
     over: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What a supervisor leaves, and how a candidate gets it: sockets by hand-off, and a stream that tells what they are.
+//! Handing the supervisor's state to a candidate: sockets by hand-off, and a stream that tells what they are.
 //!
 //! The source sends one end of a stream first, then each socket with a label, then, over the stream, a line of JSON. The
 //! taker answers with one line over the stream: that it has everything, or why it cannot go on.
@@ -37,7 +37,7 @@ const STREAM: &[u8] = b"sharesock estate 3";
 /// The taker's good word.
 const TAKEN: &str = "taken";
 
-/// What a socket is.
+/// Purpose of a socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Label {
@@ -47,33 +47,33 @@ pub(crate) enum Label {
     Control,
     /// The line to the guard.
     Guard,
-    /// On which the worker with this number says how it is.
+    /// The socket at which the worker with this number says how it is.
     Notify(u64),
     /// The standard input of the worker with this number.
     Input(u64),
     /// Accepted, and given to nobody yet.
     Connection,
-    /// Who asked for the upgrade.
+    /// The client that asked for the upgrade.
     Client,
 }
 
-/// What is told of everything else.
+/// State that is told in text.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct HandoverState {
     pub(crate) name: String,
     /// Version and file of the program.
     #[serde(default)]
     pub(crate) program: Option<(String, PathBuf)>,
-    /// What the machine knows.
+    /// The machine's state.
     pub(crate) machine: Carried,
-    /// What workers get, if they get connections.
+    /// Way in which workers get connections, if they do.
     pub(crate) giving: Option<Via>,
-    /// What workers are started with, as it was at the last reload.
+    /// Settings of workers, as they were at the last reload.
     #[serde(default)]
     pub(crate) settings: Settings,
-    /// What the listeners were made from.
+    /// Options from which the listeners were made.
     pub(crate) listen: Vec<Spec>,
-    /// What each listener was like when it was made.
+    /// State of each listener when it was made.
     #[serde(default)]
     pub(crate) births: Vec<Facts>,
     /// Messages that were said of each.

@@ -1,4 +1,4 @@
-//! How a supervisor replaces itself by another program without losing anything.
+//! Replacing the supervisor by another program without losing anything.
 //!
 //! The new program runs twice. As a *candidate*, a child, it takes the whole state and says whether it could go on with it;
 //! nothing has changed until then, and if it could not, or is no such program at all, the old supervisor goes on. Then the
@@ -35,7 +35,7 @@ impl Supervisor {
     pub(super) async fn try_upgrade(&mut self) -> String {
         let Err(error) = self.try_program().await;
         self.upgrade.candidate = None;
-        // What ended meanwhile was not waited for.
+        // Children that ended meanwhile were not waited for.
         self.reap();
         format!("{error:#}")
     }
@@ -119,12 +119,12 @@ impl Supervisor {
         let (kept, number) = Legacy { handover, pipes, candidate: stream }.leave()?;
         let mut successor = program.command(&format!("successor {number}"));
         successor.preserved_fds(kept);
-        // What comes from here on is for the successor to receive; what came before is not, and this is told of it when it
+        // Signals from here on are for the successor to receive; earlier ones are not, and this is told of them when it
         // waits next.
         signals::block();
         tokio::time::sleep(SIGNAL_DELAY).await;
         let error = match self.goes_on().await {
-            // What another thread starts meanwhile would inherit all of it.
+            // A process that another thread starts meanwhile would inherit all of it.
             Ok(()) => {
                 anyhow!(background::alone(|| successor.exec())).context(format!("becoming {}", program.path.display()))
             }
@@ -134,7 +134,7 @@ impl Supervisor {
         Err(error)
     }
 
-    /// From here on nothing changes that the state tells of.
+    /// Keeps everything as it is that the state tells of.
     async fn freeze(&mut self) -> Result<()> {
         self.stop_requests();
         // All askers are answered here: a successor does not know of them.

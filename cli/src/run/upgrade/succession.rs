@@ -100,7 +100,7 @@ fn fits(handover: &Handover, options: &Options, domain: &sharesock::Domain) -> R
         handover.state.giving == options.giving(),
         "what workers get has changed: stop the supervisor, and start it again"
     );
-    // What there is, is taken over as it is; workers that are started again must fit to it.
+    // Existing listeners are taken over as they are; workers that are started again must fit to them.
     ensure!(
         handover.state.listen == options.listen,
         "other listeners are asked for than there are: reload first, or take the change back"

@@ -1,4 +1,4 @@
-//! What starting and stopping workers needs.
+//! Things that starting and stopping workers needs.
 
 use super::event::WorkerEvent;
 use super::guard::Guard;
@@ -11,7 +11,7 @@ use crate::run::report::{Reporter, Source};
 use sharesock::Domain;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// What starting and stopping workers needs.
+/// Things that starting and stopping workers needs.
 #[derive(Debug)]
 pub(crate) struct WorkerContext {
     pub(crate) domain: Domain,

@@ -1,4 +1,4 @@
-//! What the supervisor is told by its workers, and by those who look at them.
+//! Events from workers, and from tasks that look at them.
 
 use super::notify::NotifyMessage;
 use crate::run::listener::Resolved;
@@ -35,7 +35,7 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// From now on; `room` is what it takes up of the room for such.
+    /// A connection that waits from now on; `room` is its part of the room for such.
     pub(crate) fn new(parcel: Parcel, room: Option<OwnedSemaphorePermit>) -> Self {
         Waiting { parcel, since: Instant::now(), _room: room }
     }

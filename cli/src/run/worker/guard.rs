@@ -118,7 +118,7 @@ impl Guard {
         self.send(&if there { GuardCommand::Path(path) } else { GuardCommand::NoPath(path) });
     }
 
-    /// Those at which these listen, or will.
+    /// Tells of the paths of these listeners.
     pub(crate) fn paths(&self, listeners: &[Spec]) {
         let places = listeners.iter().filter_map(|spec| spec.place.as_ref());
         places.filter_map(Address::path).for_each(|path| self.path(path, true));
@@ -157,7 +157,7 @@ fn groups_of(supervisors: &BTreeSet<String>) -> impl Iterator<Item = i32> {
 
 /// Removes the path of a socket, unless somebody goes on to listen there.
 pub(crate) fn remove_path(path: &Path) {
-    // Whoever had the listener, too, such as a candidate, or a worker that was just started, may be about to end.
+    // Another process that has the listener, such as a candidate or a new worker, may be about to end.
     for _ in 0..REMOVE_ATTEMPTS {
         if crate::system::remove_stale(path).is_ok() {
             return;
@@ -166,7 +166,7 @@ pub(crate) fn remove_path(path: &Path) {
     }
 }
 
-/// What a guard does.
+/// Runs as a guard.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let (mut groups, mut paths, mut supervisors) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for line in BufReader::new(std::io::stdin()).lines() {

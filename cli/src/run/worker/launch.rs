@@ -45,11 +45,11 @@ pub(crate) struct Launch<'a> {
     pub(crate) stdin: Stdio,
     pub(crate) stdout: Stdio,
     pub(crate) stderr: Stdio,
-    /// What it gets when the supervisor dies.
+    /// Signal that it gets when the supervisor dies.
     pub(crate) death_signal: Signal,
 }
 
-/// What the command gets, and `launch` itself must not have.
+/// Settings for the command, which `launch` itself must not have.
 #[derive(Debug, Serialize, Deserialize)]
 struct Given {
     chdir: Option<OsString>,

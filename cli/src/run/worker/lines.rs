@@ -1,4 +1,4 @@
-//! What a worker prints, cut into lines, and the last of them kept.
+//! Output of a worker, cut into lines, of which the last are kept.
 
 use crate::run::report::printer::Stream;
 use serde::{Deserialize, Serialize};

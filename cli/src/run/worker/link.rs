@@ -40,7 +40,7 @@ impl Link {
         Link::HandOff { sender: Box::new(sender), given: VecDeque::new() }
     }
 
-    /// What was given and not taken yet.
+    /// Number of connections, or bytes, that were given and not taken yet.
     pub(crate) fn outstanding(&self) -> usize {
         match self {
             Link::HandOff { sender, .. } => sender.outstanding(),

@@ -233,7 +233,7 @@ impl Worker {
 
     /// Everything that it was given was taken, or will not be.
     pub(crate) fn ask_to_end(&mut self) {
-        // Whoever is told by the end of its input may not be ended before it has read it.
+        // A worker that the end of its input asks to end must first read its input.
         if !self.link.end_input() && !self.is_single() {
             self.signal(self.plan.options.stop_signal);
         }

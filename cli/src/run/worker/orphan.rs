@@ -1,4 +1,4 @@
-//! What a worker that has ended had started: its process group, and groups of daemons that have left it.
+//! Processes that a worker has left: its process group, and groups of daemons that have left that.
 
 use super::context::WorkerContext;
 use super::lines::Kept;
@@ -26,7 +26,7 @@ pub(crate) struct Orphan {
     pub(crate) is_foreign: bool,
 }
 
-/// What of it goes to a successor of the supervisor.
+/// The part of it that goes to a successor of the supervisor.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct OrphanRecord {
     group: i32,

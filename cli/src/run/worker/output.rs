@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 const LAST_READS: usize = 16;
 
 thread_local! {
-    /// Where each pipe is read into, which waits for nothing. One for each would cost memory, and with it time: all of a
+    /// Buffer for each read, which waits for nothing. One for each pipe would cost memory, and with it time: all of a
     /// process is copied when it starts another.
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 << 10]);
 }
@@ -178,7 +178,7 @@ impl Reader {
 async fn read(reader: Rc<Reader>) {
     while reader.receiver.readable().await.is_ok() {
         let mut is_empty = false;
-        // What was read is kept before anything else can happen: this task may be stopped when it waits.
+        // Bytes are kept before anything else can happen: this task may be stopped when it waits.
         let may_be_more = reader.read(|buffer| {
             let read = reader.receiver.try_read(buffer);
             is_empty = read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);

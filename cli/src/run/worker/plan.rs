@@ -11,7 +11,7 @@ use std::time::Duration;
 /// A worker that has lived this long is ready, if nothing else tells.
 const ALIVE_IS_READY: Duration = Duration::from_secs(1);
 
-/// What workers are started with.
+/// Options and listeners with which workers are started.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) options: Options,
@@ -19,7 +19,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// What is asked for, with the listeners that there are already, and new ones for the rest.
+    /// Makes the plan that options ask for, with the existing listeners, and new ones for the rest.
     pub(crate) fn make(options: Options, resolved: &Resolved, there: &[Rc<Listener>]) -> Result<Self> {
         // Several may have been passed under one name.
         let of_spec = |spec: &Spec| -> Result<Vec<Rc<Listener>>> {
@@ -39,7 +39,7 @@ impl Plan {
             match of_spec(spec) {
                 Ok(made) => listeners.extend(made),
                 Err(error) => {
-                    // What was bound for nothing leaves no path.
+                    // A listener that was bound for nothing leaves no path.
                     let new = |made: &&Rc<Listener>| !there.iter().any(|old| old.address == made.address);
                     listeners.iter().filter(new).for_each(|made| made.remove_path());
                     return Err(error);
