@@ -85,11 +85,21 @@ pub(crate) fn children(of: i32) -> Vec<(i32, Stat)> {
     stats.filter(|(_, stat)| stat.parent == of && stat.lives()).collect()
 }
 
-/// A variable that a process was started with, if it may be looked at and has not written over it.
-pub(crate) fn variable(pid: i32, name: &str) -> Option<OsString> {
-    let text = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let value = |word: &[u8]| word.strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec);
-    text.split(|byte| *byte == 0).find_map(value).map(OsString::from_vec)
+/// The variables that a process was started with: none if it has cleared or overwritten them.
+///
+/// # Errors
+/// It may not be looked at, or is gone.
+pub(crate) fn variables(pid: i32) -> io::Result<HashMap<String, OsString>> {
+    let text = std::fs::read(format!("/proc/{pid}/environ"))?;
+    let is_name =
+        |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let variable = |word: &[u8]| {
+        let equals = word.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = word.split_at_checked(equals)?;
+        let name = std::str::from_utf8(name).ok().filter(is_name)?;
+        Some((name.to_owned(), OsString::from_vec(value.strip_prefix(b"=")?.to_vec())))
+    };
+    Ok(text.split(|byte| *byte == 0).filter_map(variable).collect())
 }
 
 /// What a process is called.

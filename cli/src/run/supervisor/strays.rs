@@ -4,14 +4,14 @@
 //! times at which they began, where only workers that have ended began before it.
 
 use super::Supervisor;
-use crate::procfs::processes::{children, command, variable};
+use crate::procfs::processes::{children, command, variables};
 use crate::procfs::stat::{Stat, own_group};
 use crate::run::clock::Moment;
 use crate::run::machine::{Event, WorkerId};
 use crate::run::readiness::running_checks;
 use crate::run::worker::orphan::Orphan;
 use rustix::process::Pid;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -25,8 +25,17 @@ struct Stray {
     group: Pid,
     /// When it began, in ticks.
     started: u64,
-    /// The worker that its environment names.
-    named: Option<WorkerId>,
+    named: Name,
+}
+
+/// Worker that the environment of a process names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Worker(WorkerId),
+    /// It has one, and no worker gave it that.
+    Other,
+    /// It is hidden, cleared or overwritten.
+    Unknown,
 }
 
 impl Supervisor {
@@ -73,8 +82,12 @@ impl Supervisor {
         let me = rustix::process::getpid().as_raw_pid();
         let stray = |(pid, stat): (i32, Stat)| {
             let group = stat.group().filter(|group| !known.contains(group))?;
-            let notify = variable(pid, "NOTIFY_SOCKET");
-            let named = notify.and_then(|path| self.context.folder.worker_at(Path::new(&path)));
+            let name = |variables: HashMap<_, _>| match variables.get("NOTIFY_SOCKET") {
+                _ if variables.is_empty() => Name::Unknown,
+                Some(path) => self.context.folder.worker_at(Path::new(path)).map_or(Name::Other, Name::Worker),
+                None => Name::Other,
+            };
+            let named = variables(pid).map_or(Name::Unknown, name);
             Some(Stray { pid, group, started: stat.started, named })
         };
         children(me).into_iter().filter_map(stray).collect()
@@ -83,12 +96,15 @@ impl Supervisor {
 
 /// The worker, of those that have ended, that left this; `ended` and `living` say when they began.
 fn whose(stray: &Stray, ended: &BTreeMap<WorkerId, u64>, living: &[u64]) -> Option<WorkerId> {
-    if stray.named.is_some() {
-        return stray.named.filter(|id| ended.contains_key(id));
+    // A sidecar of the supervisor, or a shell that somebody opened in its container, may begin at any time.
+    match stray.named {
+        Name::Worker(id) => return Some(id).filter(|id| ended.contains_key(id)),
+        Name::Other => return None,
+        Name::Unknown => {}
     }
-    // A sidecar of the supervisor began before all of them.
     let before = |began: u64| began < stray.started;
-    let last = ended.iter().rev().find(|(_, began)| before(**began))?;
+    // When a worker began may not be known.
+    let last = ended.iter().rev().find(|(_, began)| **began > 0 && before(**began))?;
     (!living.iter().any(|began| before(*began))).then_some(*last.0)
 }
 
@@ -98,17 +114,19 @@ mod tests {
 
     #[test]
     fn a_stray_is_the_one_that_it_names_or_of_those_that_can_have_left_it() {
-        let ended = BTreeMap::from([(1, 100), (2, 200)]);
+        let ended = BTreeMap::from([(1, 100), (2, 200), (3, 0)]);
         let stray = |started, named| Stray { pid: 9, group: Pid::from_raw(9).unwrap(), started, named };
         let whose = |started, named, living: &[u64]| whose(&stray(started, named), &ended, living);
         for (started, named, living, expected) in [
-            (150, Some(2), &[10][..], Some(2)),
-            (150, Some(3), &[], None),
-            (250, None, &[], Some(2)),
-            (150, None, &[200], Some(1)),
-            (250, None, &[200], None),
-            (100, None, &[], None),
-            (50, None, &[], None),
+            (150, Name::Worker(2), &[10][..], Some(2)),
+            (150, Name::Worker(4), &[], None),
+            (250, Name::Other, &[], None),
+            (250, Name::Unknown, &[], Some(2)),
+            (150, Name::Unknown, &[200], Some(1)),
+            (250, Name::Unknown, &[200], None),
+            (250, Name::Unknown, &[0], None),
+            (100, Name::Unknown, &[], None),
+            (50, Name::Unknown, &[], None),
         ] {
             assert_eq!(whose(started, named, living), expected, "{started} {named:?} {living:?}");
         }

@@ -7,7 +7,7 @@
 use super::event::WorkerEvent;
 use super::{launch, readable};
 use crate::address::Address;
-use crate::procfs::processes::{pids, variable};
+use crate::procfs::processes::{pids, variables};
 use crate::procfs::stat::{Stat, own_group};
 use crate::run::control::folder::Folder;
 use crate::run::signals;
@@ -148,8 +148,8 @@ fn lives(group: Pid) -> bool {
 /// commands that check workers among them.
 fn groups_of(supervisors: &BTreeSet<String>) -> impl Iterator<Item = i32> {
     let is_named = |pid: &i32| {
-        let named = variable(*pid, "SHARESOCK_SUPERVISOR");
-        named.and_then(|named| named.into_string().ok()).is_some_and(|named| supervisors.contains(&named))
+        let named = variables(*pid).ok().and_then(|all| all.get("SHARESOCK_SUPERVISOR")?.to_str().map(str::to_owned));
+        named.is_some_and(|named| supervisors.contains(&named))
     };
     let groups = pids().into_iter().flatten().filter(is_named).filter_map(|pid| Stat::of(pid)?.group());
     groups.filter(|group| Some(*group) != own_group()).map(Pid::as_raw_pid)
