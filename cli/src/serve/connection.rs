@@ -1,9 +1,10 @@
 //! One connection of HTTP/1.1, which can be taken out of its worker between two requests.
 
+use super::direct::Direct;
 use super::envelope::Envelope;
 use super::files::{self, Answer, Site};
+use super::stream::Stream;
 use super::worker::sleep_until;
-use crate::system::{LocalStream, local_socket, local_stream};
 use bytes::Bytes;
 use http::HeaderValue;
 use http::Request;
@@ -22,7 +23,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -37,7 +37,7 @@ const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
 /// connection that moves.
 const MOST_BUFFERED: usize = 48 << 10;
 /// Bytes that are read at a time: what comes beyond the head of a request is no more than this.
-const READ_AT_ONCE: usize = 8 << 10;
+const READ_AT_ONCE: usize = 4 << 10;
 
 /// Time that an idle client has for one more request when everything ends: the answer says that it was the last. A
 /// connection that ended at once would take a request along that is on its way.
@@ -109,17 +109,19 @@ enum Turn {
 pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiver<Phase>) -> io::Result<Outcome> {
     let Guest { socket, envelope, took_us, unread } = guest;
     let state = Rc::new(State::default());
-    let io = Io { stream: Stream::new(socket)?, unread, state: state.clone(), stuck: None };
-    let answering = (site, state.clone(), phase.clone());
+    let stream = Stream::new(socket)?;
+    let direct = stream.is_tcp().then(Rc::default);
+    let io = Io { stream, unread, state: state.clone(), direct: direct.clone(), stuck: None };
+    let answering = (site, state.clone(), direct, phase.clone());
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let (site, state, phase) = answering.clone();
+        let (site, state, direct, phase) = answering.clone();
         let busy = Busy::new(state);
         let answer: Pin<Box<dyn Future<Output = Result<Answer<Busy>, std::convert::Infallible>>>> =
             Box::pin(async move {
                 let mut request = request;
                 // What is left of a request's body would be taken for the next request.
                 let is_whole = read_off(&mut request).await;
-                let mut answer = files::answer(&site, request, envelope, took_us, busy).await;
+                let mut answer = files::answer(&site, request, envelope, took_us, (busy, direct)).await;
                 if !is_whole || *phase.borrow() == Phase::Draining {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
@@ -128,7 +130,12 @@ pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiv
         answer
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(MOST_BUFFERED).half_close(true);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(MOST_BUFFERED)
+        .half_close(true)
+        .writev(true);
     let mut connection = builder.serve_connection(TokioIo::new(io), service);
     let mut ends_at = None;
     loop {
@@ -217,41 +224,9 @@ struct Io {
     stream: Stream,
     unread: Bytes,
     state: Rc<State>,
+    direct: Option<Rc<Direct>>,
     /// Ends when the client has taken nothing for too long.
     stuck: Option<Pin<Box<Sleep>>>,
-}
-
-#[derive(Debug)]
-enum Stream {
-    Tcp(TcpStream),
-    Local(LocalStream),
-}
-
-impl Stream {
-    fn new(socket: Socket) -> io::Result<Self> {
-        socket.as_socket().set_nonblocking(true)?;
-        match socket.as_socket().local_addr()?.as_socket() {
-            Some(_) => {
-                let _ = socket.as_socket().set_tcp_nodelay(true);
-                TcpStream::from_std(socket.into()).map(Stream::Tcp)
-            }
-            None => local_stream(socket).map(Stream::Local),
-        }
-    }
-
-    fn into_socket(self) -> io::Result<Socket> {
-        Ok(match self {
-            Stream::Tcp(stream) => stream.into_std()?.into(),
-            Stream::Local(stream) => local_socket(stream)?,
-        })
-    }
-
-    fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Unpin)> {
-        match self {
-            Stream::Tcp(stream) => Pin::new(stream),
-            Stream::Local(stream) => Pin::new(stream),
-        }
-    }
 }
 
 impl AsyncRead for Io {
@@ -268,10 +243,7 @@ impl AsyncRead for Io {
         let mut bytes = [0; READ_AT_ONCE];
         let mut some = ReadBuf::new(&mut bytes);
         let mut some = some.take(buffer.remaining());
-        let read = match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(context, &mut some),
-            Stream::Local(stream) => Pin::new(stream).poll_read(context, &mut some),
-        };
+        let read = Pin::new(&mut self.stream).poll_read(context, &mut some);
         buffer.put_slice(some.filled());
         read
     }
@@ -291,7 +263,10 @@ impl Io {
 
 impl AsyncWrite for Io {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = self.stream.writer().poll_write(context, bytes);
+        if Direct::stands_for(bytes) {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        }
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.note(context, polled)
     }
 
@@ -300,7 +275,12 @@ impl AsyncWrite for Io {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = self.stream.writer().poll_write_vectored(context, parts);
+        let io = &mut *self;
+        let bytes = parts.iter().take_while(|part| !Direct::stands_for(part)).count();
+        let polled = match (parts.get(..bytes), &io.direct) {
+            (Some([]), Some(direct)) if !parts.is_empty() => io.stream.poll_send(context, |socket| direct.send(socket)),
+            (bytes, _) => Pin::new(&mut io.stream).poll_write_vectored(context, bytes.unwrap_or_default()),
+        };
         self.note(context, polled)
     }
 
@@ -309,11 +289,10 @@ impl AsyncWrite for Io {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = self.stream.writer().poll_flush(context);
-        self.note(context, polled)
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.writer().poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

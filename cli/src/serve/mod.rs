@@ -3,11 +3,13 @@
 //! On Linux it is a supervisor as `sharesock run` is one, with workers of its own; on Windows it has a front.
 
 mod connection;
+mod direct;
 mod envelope;
 mod files;
 #[cfg(target_os = "linux")]
 mod linux;
 mod page;
+mod stream;
 mod successors;
 #[cfg(windows)]
 mod windows;

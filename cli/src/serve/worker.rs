@@ -9,6 +9,7 @@ use super::{Ending, Told, WorkerOptions};
 use crate::domain::open_domain;
 use anyhow::Result;
 use sharesock::{Endpoint, Error, Parcel};
+use std::hint::black_box;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -16,6 +17,12 @@ use tokio::time::Instant;
 
 /// Poll interval of parcels that successors have not taken yet.
 const SUCCESSORS_POLL: Duration = Duration::from_millis(5);
+
+/// Shortest time between two messages about what is open: the supervisor would hear of each connection twice.
+const SAY_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Half of the free memory that is kept for the next connections, by the rule of glibc (`M_TRIM_THRESHOLD` in mallopt(3)).
+const KEPT_MEMORY: usize = 1 << 20;
 
 /// After an error in receiving, such as for lack of descriptors.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(250);
@@ -37,6 +44,9 @@ struct Worker {
     open: Rc<()>,
     /// Connections that came from whoever accepted them.
     received: u64,
+    /// When the counts may be told again.
+    say_from: Instant,
+    unsaid: bool,
     drain_timeout: Duration,
     deadline: Option<Instant>,
     /// Whether connections are still taken.
@@ -45,6 +55,8 @@ struct Worker {
 
 /// Works until everything is finished, after it was told to end.
 pub(super) async fn run(options: WorkerOptions) -> Result<()> {
+    // Returning memory to the system after each burst costs more than the burst: who frees this once keeps twice as much.
+    drop(black_box(Vec::<u8>::with_capacity(KEPT_MEMORY)));
     // Before anybody can reach this process: it may be told to end at once.
     let link = Link::open(&options)?;
     let endpoint = Endpoint::open(&open_domain(None)?)?;
@@ -60,17 +72,20 @@ pub(super) async fn run(options: WorkerOptions) -> Result<()> {
         done,
         open: Rc::default(),
         received: 0,
+        say_from: Instant::now(),
+        unsaid: true,
         drain_timeout: Duration::try_from_secs_f64(options.drain_timeout)?,
         deadline: None,
         takes: true,
     };
-    worker.say();
     // Until when nothing is received.
     let mut pause: Option<Instant> = None;
     loop {
-        pause = pause.filter(|until| *until > Instant::now());
-        let wake = worker.deadline.map(|deadline| deadline.min(Instant::now() + SUCCESSORS_POLL));
-        let wake = wake.into_iter().chain(pause).min();
+        let now = Instant::now();
+        let say_at = worker.say(now);
+        pause = pause.filter(|until| *until > now);
+        let wake = worker.deadline.map(|deadline| deadline.min(now + SUCCESSORS_POLL));
+        let wake = wake.into_iter().chain(pause).chain(say_at).min();
         let is_over = worker.deadline.is_some() && worker.open() == 0 && pause.is_none();
         let is_over = is_over && worker.successors.outstanding() == 0 && !(worker.takes && worker.link.is_behind());
         tokio::select! {
@@ -114,7 +129,7 @@ impl Worker {
                 self.received += 1;
                 let redeemed = redeemed.map(|socket| self.start(Guest::new(socket, envelope)));
                 self.link.answer(id, redeemed);
-                self.say();
+                self.unsaid = true;
             }
             Told::End => self.end().await,
         }
@@ -138,7 +153,7 @@ impl Worker {
         self.start(guest);
         // The supervisor counts new connections itself.
         if !is_new {
-            self.say();
+            self.unsaid = true;
         }
     }
 
@@ -172,7 +187,7 @@ impl Worker {
         }
         self.link.hurry();
         self.site.stats.open.set(self.open());
-        self.say();
+        self.unsaid = true;
     }
 
     async fn hand_over(&mut self, guest: Guest) {
@@ -197,8 +212,14 @@ impl Worker {
         }
     }
 
-    fn say(&mut self) {
+    /// Tells the counts if they have changed; when to do so, if it is too soon.
+    fn say(&mut self, now: Instant) -> Option<Instant> {
+        if !self.unsaid || now < self.say_from {
+            return self.unsaid.then_some(self.say_from);
+        }
+        (self.unsaid, self.say_from) = (false, now + SAY_INTERVAL);
         self.link.say(self.open(), self.received);
+        None
     }
 }
 

@@ -12,6 +12,7 @@ use crate::run::worker::link::Link;
 use crate::run::worker::plan::Plan;
 use crate::status::HandOffs;
 use anyhow::{Context, Result};
+use rustix::net::{SocketFlags, accept_with};
 use sharesock::{Endpoint, Parcel, Socket};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::ErrorKind;
@@ -19,7 +20,8 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
@@ -237,31 +239,24 @@ impl Drop for Dispatcher {
 }
 
 /// A listener of whichever kind.
-enum Acceptor {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
+struct Acceptor(AsyncFd<OwnedFd>);
 
 impl Acceptor {
     fn new(listener: &Listener) -> std::io::Result<Self> {
         let socket = listener.socket();
+        socket.as_socket().set_nonblocking(true)?;
         let socket = OwnedFd::from(socket.as_socket().try_clone()?);
-        listener.socket().as_socket().set_nonblocking(true)?;
-        Ok(match listener.socket().as_socket().local_addr()?.is_unix() {
-            true => Acceptor::Unix(UnixListener::from_std(socket.into())?),
-            false => Acceptor::Tcp(TcpListener::from_std(socket.into())?),
-        })
+        // The objection to it is that a descriptor might change under tokio: this one does not.
+        #[allow(deprecated)]
+        AsyncFd::with_interest(socket, Interest::READABLE).map(Acceptor)
     }
 
-    /// The next connection. Who awaits this may be stopped, and loses none.
+    /// The next connection, as `accept` makes it. Who awaits this may be stopped, and loses none.
     async fn accept(&self) -> std::io::Result<Socket> {
-        let connection: Socket = match self {
-            Acceptor::Tcp(listener) => listener.accept().await?.0.into_std()?.into(),
-            Acceptor::Unix(listener) => listener.accept().await?.0.into_std()?.into(),
-        };
-        // As `accept` makes it; who does not wait says so.
-        connection.as_socket().set_nonblocking(false)?;
-        Ok(connection)
+        let accept = |listener: &OwnedFd| Ok(accept_with(listener, SocketFlags::CLOEXEC)?);
+        let accepted = self.0.async_io(Interest::READABLE, accept).await?;
+        // Of no special kind: this way nobody asks what it is.
+        Ok(std::net::TcpStream::from(accepted).into())
     }
 }
 

@@ -4,6 +4,7 @@ use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, getrlimit};
 use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// Most accepted connections that wait here for a worker; more wait in the kernel's backlog.
 pub(super) const MOST_WAITING: usize = 64;
@@ -14,6 +15,9 @@ const FOR_A_WORKER: usize = 16;
 /// Most descriptors that are left free: enough for several workers, and for those who ask how it goes.
 const MOST_FREE: usize = 64;
 
+/// How long a count of free descriptors holds, less what is accepted meanwhile.
+const COUNT_INTERVAL: Duration = Duration::from_millis(10);
+
 /// Room for one more connection.
 #[derive(Debug, Default)]
 pub(super) struct Room {
@@ -21,6 +25,8 @@ pub(super) struct Room {
     waiting: Cell<usize>,
     /// Whether others are held that were given away.
     holds: Cell<bool>,
+    /// Descriptors that were free beyond those to be left, without those that were taken since, and when they were counted.
+    spare: Cell<Option<(usize, Instant)>>,
 }
 
 impl Room {
@@ -31,6 +37,7 @@ impl Room {
 
     pub(super) fn note_one_more(&self) {
         self.waiting.set(self.waiting.get() + 1);
+        self.spare.set(self.spare.get().map(|(spare, counted)| (spare.saturating_sub(1), counted)));
     }
 
     /// Whether one more may be accepted.
@@ -38,7 +45,16 @@ impl Room {
         match self.waiting.get() {
             // Whatever the limit is, something is to be served.
             0 if !self.holds.get() => true,
-            waiting => waiting < MOST_WAITING && free() > to_leave(waiting),
+            waiting if waiting >= MOST_WAITING => false,
+            waiting => {
+                // Counting for each connection would cost as much as accepting it.
+                let known =
+                    self.spare.get().filter(|(spare, counted)| *spare > 0 && counted.elapsed() < COUNT_INTERVAL);
+                let (spare, counted) =
+                    known.unwrap_or_else(|| (free().saturating_sub(to_leave(waiting)), Instant::now()));
+                self.spare.set(Some((spare, counted)));
+                spare > 0
+            }
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use super::open::{Apart, read_at_once, read_patiently};
 use super::reply::Piece;
+use crate::serve::direct::Direct;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -20,6 +22,8 @@ pub(crate) struct Pieces {
     pieces: VecDeque<Piece>,
     /// Nothing when all of it is text.
     file: Option<(Arc<File>, Apart)>,
+    /// Where parts are sent by the kernel, if it can.
+    direct: Option<Rc<Direct>>,
     reading: Option<Reading>,
     left: u64,
 }
@@ -36,7 +40,7 @@ impl std::fmt::Debug for Reading {
 impl Pieces {
     pub(super) fn new(pieces: VecDeque<Piece>, file: Option<(Arc<File>, Apart)>) -> Self {
         let left = pieces.iter().map(Piece::length).sum();
-        Pieces { pieces, file, reading: None, left }
+        Pieces { pieces, file, direct: None, reading: None, left }
     }
 
     pub(super) fn text(text: impl Into<Bytes>) -> Self {
@@ -44,10 +48,22 @@ impl Pieces {
         Self::new(if text.is_empty() { VecDeque::new() } else { VecDeque::from([Piece::Text(text)]) }, None)
     }
 
+    /// Lets the kernel send parts.
+    pub(super) fn send_by(&mut self, direct: Option<Rc<Direct>>) {
+        self.direct = direct;
+    }
+
     /// Takes off what comes next, if that can be had without waiting.
     fn next(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        let (at, length) = match (self.pieces.front(), &self.file) {
-            (Some(Piece::Part(range)), Some(_)) => (range.start, (range.end - range.start).min(CHUNK)),
+        let (at, length) = match (self.pieces.front_mut(), &self.file) {
+            (Some(Piece::Part(range)), Some((file, _))) => {
+                let direct = self.direct.as_ref().filter(|_| self.reading.is_none());
+                if let Some(stands) = direct.and_then(|direct| direct.queue(file, range)) {
+                    self.advance(stands.len());
+                    return Poll::Ready(Some(Ok(stands)));
+                }
+                (range.start, (range.end - range.start).min(CHUNK))
+            }
             (Some(Piece::Part(_)), None) | (None, _) => return Poll::Ready(None),
             (Some(Piece::Text(_)), _) => match self.pieces.pop_front() {
                 Some(Piece::Text(text)) => return Poll::Ready(Some(Ok(text))),
@@ -80,13 +96,20 @@ impl Pieces {
                 }
             }
         };
-        if let (Ok(bytes), Some(Piece::Part(range))) = (&read, self.pieces.front_mut()) {
-            range.start += bytes.len() as u64;
+        if let Ok(bytes) = &read {
+            self.advance(bytes.len());
+        }
+        Poll::Ready(Some(read))
+    }
+
+    /// So much of the part in front is on its way.
+    fn advance(&mut self, length: usize) {
+        if let Some(Piece::Part(range)) = self.pieces.front_mut() {
+            range.start += length as u64;
             if range.start >= range.end {
                 self.pieces.pop_front();
             }
         }
-        Poll::Ready(Some(read))
     }
 }
 

@@ -9,10 +9,12 @@ mod reply;
 mod target;
 
 use self::body::Pieces;
+pub(super) use self::open::is_at_hand;
 use self::open::{Apart, Found};
 use self::reply::{Facts, reply};
 use self::target::Target;
 use super::SiteOptions;
+use super::direct::Direct;
 use super::envelope::Envelope;
 use super::page::{self, Page, Stats};
 use super::system::Figures;
@@ -68,13 +70,13 @@ impl Site {
     }
 }
 
-/// Answers one request; `alive` lives until its response has been written.
+/// Answers one request; `alive` lives until its response has been written, by `direct` if the kernel sends files.
 pub(crate) async fn answer<T, B>(
     site: &Site,
     request: Request<B>,
     envelope: Envelope,
     took_us: Option<f64>,
-    alive: T,
+    (alive, direct): (T, Option<Rc<Direct>>),
 ) -> Answer<T> {
     site.stats.requests.set(site.stats.requests.get() + 1);
     let mut response = respond(site, &request, envelope, took_us).await.unwrap_or_else(notice);
@@ -86,7 +88,10 @@ pub(crate) async fn answer<T, B>(
     if let Some(worker) = &site.worker_header {
         response.headers_mut().insert(WORKER, worker.clone());
     }
-    response.map(|pieces| Tracked { pieces, _alive: alive })
+    response.map(|mut pieces| {
+        pieces.send_by(direct);
+        Tracked { pieces, _alive: alive }
+    })
 }
 
 /// A response that is all there.

@@ -4,6 +4,7 @@ use super::conditions::Version;
 use http::StatusCode;
 use std::fs::{File, Metadata};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -66,6 +67,12 @@ pub(super) async fn open(apart: &Apart, path: PathBuf) -> Result<Found, StatusCo
 /// Reads some of a file without waiting for its storage; nothing when that cannot be done.
 pub(super) fn read_at_once(file: &File, buffer: &mut [u8], at: u64) -> Option<io::Result<usize>> {
     look::read_at_once(file, buffer, at)
+}
+
+/// Whether a part of a file can be had without waiting for its storage, by its first and last byte.
+pub(crate) fn is_at_hand(file: &File, range: &Range<u64>) -> bool {
+    let is_there = |at| matches!(read_at_once(file, &mut [0], at), Some(Ok(1)));
+    is_there(range.start) && is_there(range.end.saturating_sub(1))
 }
 
 /// Reads some of a file, however long that takes.
