@@ -219,6 +219,34 @@ fn when_the_supervisor_stands_still_a_worker_that_is_to_end_does_not_wait_for_it
 }
 
 #[test]
+fn a_download_has_its_own_time_over_a_reload_and_is_cut_with_a_word_when_everything_ends() {
+    for via in ["hand-off", "info"] {
+        let mut server = with_big_file(&["--via", via, "--stop-timeout", "1"]);
+        let (mut slow, mut slower) = (downloading(&server), downloading(&server));
+        let (_, before) = (do_it(&server, &["reload", "serve"]), workers(&server));
+        // Longer than any worker has when everything ends.
+        std::thread::sleep(std::time::Duration::from_millis(2500));
+        assert_eq!(workers(&server), before, "old workers are there, and told of");
+        assert_eq!(before.len(), 4);
+        assert!(slow.response().unwrap().body == content());
+        server.signal(Signal::TERM);
+        assert_eq!(server.wait_for("killed")["connections"], 1);
+        assert!(slower.response().is_err());
+        assert!(server.wait().success());
+    }
+}
+
+#[test]
+fn a_download_is_cut_at_a_reload_when_that_is_asked_for() {
+    let mut server = with_big_file(&["--drain-timeout", "0.2"]);
+    let mut slow = downloading(&server);
+    do_it(&server, &["reload", "serve"]);
+    assert_eq!(server.wait_for("killed")["connections"], 1);
+    assert!(slow.response().is_err());
+    assert_eq!(status(&server)["connections_cut"], 1);
+}
+
+#[test]
 fn everything_can_end_while_workers_from_before_a_reload_still_work() {
     let mut server = with_big_file(&[]);
     let (mut slow, mut idle) = (downloading(&server), server.client());

@@ -85,6 +85,9 @@ pub(crate) struct Options {
     /// Grace period between the stop signal and SIGKILL, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "30", env = "SHARESOCK_STOP_TIMEOUT", value_parser = seconds)]
     pub(crate) stop_timeout: Duration,
+    /// The same for workers that a reload has replaced, in seconds or `none` [default: that of --stop-timeout].
+    #[arg(long, value_name = "SECONDS", env = "SHARESOCK_DRAIN_TIMEOUT", value_parser = seconds_or_none)]
+    pub(crate) drain_timeout: Option<Duration>,
     #[command(flatten)]
     setting: SettingOptions,
     /// Resolved settings.
@@ -214,6 +217,11 @@ fn name(text: &str) -> Result<String, String> {
 /// A day is more than anybody waits, and less than what overflows.
 fn seconds(text: &str) -> Result<Duration, String> {
     seconds::parse(text, 0.0..=86_400.0).map_err(|_| "give seconds, at most 86400, such as 2 or 0.5".to_owned())
+}
+
+/// Seconds, or the longest time there is.
+fn seconds_or_none(text: &str) -> Result<Duration, String> {
+    if text == "none" { Ok(Duration::MAX) } else { seconds(text).map_err(|why| format!("{why}, or none")) }
 }
 
 /// The variable that names listeners.

@@ -62,13 +62,12 @@ impl SiteOptions {
         Ok(root)
     }
 
-    /// The words of a worker's command line, for a worker with this time to drain.
-    fn worker(&self, drain_timeout: Duration) -> Result<Vec<OsString>> {
+    /// The words of a worker's command line.
+    fn worker(&self) -> Result<Vec<OsString>> {
         let mut words: Vec<OsString> = vec!["serve-worker".into(), "--files".into(), self.root()?.into()];
         words.extend(self.hidden.then(|| "--hidden".into()));
         words.extend(self.status_page.then(|| "--status-page".into()));
         words.extend(self.worker_header.then(|| "--worker-header".into()));
-        words.extend(["--drain-timeout".into(), drain_timeout.as_secs_f64().to_string().into()]);
         Ok(words)
     }
 }
@@ -80,9 +79,9 @@ pub(crate) struct WorkerOptions {
     site: SiteOptions,
     #[arg(long, env = "SHARESOCK_GENERATION")]
     generation: u32,
-    /// In seconds.
+    /// In seconds, where nobody else ends it.
     #[arg(long)]
-    drain_timeout: f64,
+    drain_timeout: Option<u64>,
     /// Name of its supervisor.
     #[cfg(target_os = "linux")]
     #[arg(long)]

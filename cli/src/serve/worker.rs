@@ -47,7 +47,8 @@ struct Worker {
     /// When the counts may be told again.
     say_from: Instant,
     unsaid: bool,
-    drain_timeout: Duration,
+    drain_timeout: Option<Duration>,
+    is_ending: bool,
     deadline: Option<Instant>,
     /// Whether connections are still taken.
     takes: bool,
@@ -74,7 +75,8 @@ pub(super) async fn run(options: WorkerOptions) -> Result<()> {
         received: 0,
         say_from: Instant::now(),
         unsaid: true,
-        drain_timeout: Duration::try_from_secs_f64(options.drain_timeout)?,
+        drain_timeout: options.drain_timeout.map(Duration::from_secs),
+        is_ending: false,
         deadline: None,
         takes: true,
     };
@@ -84,9 +86,9 @@ pub(super) async fn run(options: WorkerOptions) -> Result<()> {
         let now = Instant::now();
         let say_at = worker.say(now);
         pause = pause.filter(|until| *until > now);
-        let wake = worker.deadline.map(|deadline| deadline.min(now + SUCCESSORS_POLL));
-        let wake = wake.into_iter().chain(pause).chain(say_at).min();
-        let is_over = worker.deadline.is_some() && worker.open() == 0 && pause.is_none();
+        let poll = (worker.successors.outstanding() > 0).then(|| now + SUCCESSORS_POLL);
+        let wake = [worker.deadline, poll, pause, say_at].into_iter().flatten().min();
+        let is_over = worker.is_ending && worker.open() == 0 && pause.is_none();
         let is_over = is_over && worker.successors.outstanding() == 0 && !(worker.takes && worker.link.is_behind());
         tokio::select! {
             biased;
@@ -137,7 +139,8 @@ impl Worker {
 
     /// Begins to end, or goes on with it, with those who serve by now.
     async fn end(&mut self) {
-        self.deadline.get_or_insert(Instant::now() + self.drain_timeout);
+        self.is_ending = true;
+        self.deadline = self.deadline.or_else(|| Some(Instant::now() + self.drain_timeout?));
         let Ending { successors, takes } = self.link.ending().await;
         self.takes &= takes;
         let phase = if successors.is_empty() { Phase::Draining } else { Phase::Retiring };

@@ -21,6 +21,8 @@ pub(crate) struct Rules {
     pub(crate) hands_off: bool,
     pub(crate) ready_timeout: Duration,
     pub(crate) stop_timeout: Duration,
+    /// The same for workers that a reload has replaced.
+    pub(crate) drain_timeout: Duration,
     /// Failures in a row of one slot.
     pub(crate) restart_limit: u32,
 }

@@ -319,7 +319,7 @@ impl Machine {
                 }
             }
             WorkerPhase::Draining(drain) if drain.due <= now => {
-                let why = format!("it did not end within {} s", worker.stop_timeout.as_secs_f64());
+                let why = format!("it did not end within {} s", drain.within.as_secs_f64());
                 worker.kill(None, now);
                 self.act(Action::Cut { worker: id, why });
             }

@@ -2,12 +2,15 @@
 
 use super::event::{Action, AskerId, Notice, Reply, Rules, Workers};
 use super::slots::Generation;
-use super::worker::Worker;
+use super::worker::{Phase as WorkerPhase, Worker};
 use super::{Machine, Phase, WorkerId};
 use crate::run::clock::Moment;
 use crate::run::report::Report;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// Generations that may drain at a time, each as long as its own limit says.
+pub(super) const MOST_DRAINING: usize = 8;
 /// Time in which the options must be read.
 const PLAN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -247,13 +250,33 @@ impl Machine {
         }
     }
 
+    /// Bounds how many generations drain at a time: the time of the oldest is that of the stop timeout from now on.
+    fn bound_generations(&mut self, now: Moment) {
+        let drains = |worker: &&Worker| matches!(worker.phase, WorkerPhase::Draining(_));
+        let draining: BTreeSet<_> = self.workers.values().filter(drains).map(|worker| worker.generation).collect();
+        for generation in draining.iter().rev().skip(MOST_DRAINING) {
+            let of = |worker: &&mut Worker| worker.generation == *generation;
+            let hurried = self.workers.values_mut().filter(of).filter_map(|worker| worker.hurry(now).then_some(worker));
+            let hurried: Vec<_> = hurried.map(|worker| worker.stop_timeout.as_secs_f64()).collect();
+            if let [seconds, ..] = hurried[..] {
+                let count = hurried.len();
+                self.trouble(format!(
+                    "{count} workers of generation {generation} still have connections, and so have workers of \
+                     {MOST_DRAINING} later ones: they are killed in {seconds} s"
+                ));
+            }
+        }
+    }
+
     fn take_over(&mut self, reload: Reload, now: Moment) {
         let Next::Starting(generation) = reload.next else { return };
         let number = generation.number;
+        let drain_timeout = self.serving.rules.drain_timeout;
         self.serving = generation;
         self.act(Action::Adopt { generation: number });
         // A worker with a single connection ends when that does.
-        self.drain_where(now, |worker| worker.generation != number && !worker.single);
+        self.drain_within(Some(drain_timeout), now, |worker| worker.generation != number && !worker.single);
+        self.bound_generations(now);
         self.counts.reloads += 1;
         self.counts.last_reload = Some((now, now.since(reload.begun)));
         // Earlier failures were with other options.

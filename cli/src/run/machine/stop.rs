@@ -66,6 +66,7 @@ impl Machine {
         }
         self.act(Action::CloseDoor);
         self.serving.slots.iter_mut().for_each(|slot| slot.restart_at = None);
+        self.workers.values_mut().for_each(|worker| _ = worker.hurry(now));
         self.drain_where(now, |_| true);
     }
 
@@ -80,8 +81,13 @@ impl Machine {
 
     /// Asks workers to end, as soon as they have taken what they were given.
     pub(super) fn drain_where(&mut self, now: Moment, which: impl Fn(&Worker) -> bool) {
+        self.drain_within(None, now, which);
+    }
+
+    /// The same, with another time than the stop timeout.
+    pub(super) fn drain_within(&mut self, within: Option<Duration>, now: Moment, which: impl Fn(&Worker) -> bool) {
         for (id, worker) in self.workers.iter_mut().filter(|(_, worker)| worker.is_wanted() && which(worker)) {
-            worker.drain(now);
+            worker.drain_within(within.unwrap_or(worker.stop_timeout), now);
             self.actions.push(Action::Settle { worker: *id });
         }
     }

@@ -1,5 +1,6 @@
 //! Situations and their consequences: one a test.
 
+use super::reload::MOST_DRAINING;
 use super::world::{READY_TIMEOUT, STOP_TIMEOUT, World, rules};
 use super::{End, Event, Machine, ReadyRule, Reply, Rules, Sign, Workers};
 use crate::run::report::Report;
@@ -32,6 +33,30 @@ fn a_planned_end_is_followed_at_once_however_often() {
     }
     assert_eq!((world.machine.counts().restarts, world.machine.counts().last_failure.as_ref()), (50, None));
     assert!(world.said.iter().any(|report| matches!(report, Report::WorkerEnded { another_in_ms: Some(0), .. })));
+}
+
+#[test]
+fn replaced_workers_have_their_own_time_and_so_many_generations() {
+    let mut world = World::new(Rules { drain_timeout: Duration::MAX, ..rules(1) });
+    world.serve_all();
+    let told = |world: &World| {
+        let is_told =
+            |report: &&Report| matches!(report, Report::Trouble { why } if why.contains("they are killed in 30 s"));
+        world.said.iter().filter(is_told).count()
+    };
+    for generation in 2..=MOST_DRAINING as u32 + 2 {
+        assert_eq!(told(&world), 0);
+        world.reload();
+        world.plan(Ok(Rules { drain_timeout: Duration::MAX, ..rules(1) }));
+        world.serve_all();
+        world.pass(2 * STOP_TIMEOUT);
+        let oldest = generation.saturating_sub(MOST_DRAINING as u32).max(1);
+        assert!((oldest..=generation).all(|generation| world.of(generation).len() == 1), "generation {generation}");
+    }
+    assert_eq!((told(&world), world.of(1).len()), (1, 0), "the oldest has no more than its stop timeout");
+    world.tell(Event::Stop { asker: None });
+    world.pass(STOP_TIMEOUT + SECOND);
+    assert!(world.processes.is_empty(), "and when everything ends, none has");
 }
 
 #[test]

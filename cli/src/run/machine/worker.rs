@@ -61,8 +61,10 @@ pub(crate) struct Start {
 pub(crate) struct Drain {
     /// When it is asked to end though it has not taken what it was given; nothing once it was asked.
     pub(crate) settle_by: Option<Moment>,
-    /// When it is killed.
+    /// When it is killed, and how long after it was asked to end that is.
     pub(crate) due: Moment,
+    #[serde(default)]
+    pub(crate) within: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,9 +113,24 @@ impl Worker {
         }
     }
 
+    /// Asks it to end within its stop timeout.
     pub(crate) fn drain(&mut self, now: Moment) {
-        let (settle_by, due) = (now.after(SETTLE_WITHIN), now.after(self.stop_timeout));
-        self.phase = Phase::Draining(Drain { settle_by: Some(settle_by), due });
+        self.drain_within(self.stop_timeout, now);
+    }
+
+    pub(crate) fn drain_within(&mut self, within: Duration, now: Moment) {
+        let (settle_by, due) = (now.after(SETTLE_WITHIN), now.after(within));
+        self.phase = Phase::Draining(Drain { settle_by: Some(settle_by), due, within });
+    }
+
+    /// Leaves one that drains no more than its stop timeout; whether that is less than it had.
+    pub(crate) fn hurry(&mut self, now: Moment) -> bool {
+        let (Phase::Draining(drain), due) = (&mut self.phase, now.after(self.stop_timeout)) else { return false };
+        let is_sooner = due < drain.due;
+        if is_sooner {
+            (drain.due, drain.within) = (due, self.stop_timeout);
+        }
+        is_sooner
     }
 
     pub(crate) fn kill(&mut self, failure: Option<String>, now: Moment) {

@@ -18,6 +18,7 @@ pub(super) fn rules(slots: u32) -> Rules {
         hands_off: false,
         ready_timeout: READY_TIMEOUT,
         stop_timeout: STOP_TIMEOUT,
+        drain_timeout: STOP_TIMEOUT,
         restart_limit: 3,
     }
 }

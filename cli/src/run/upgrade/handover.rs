@@ -266,7 +266,7 @@ mod tests {
                     },
                     "7": {
                         "pid": 102, "slot": 2, "generation": 4, "single": false, "since": moment, "stop_timeout": time,
-                        "phase": {"Draining": {"settle_by": moment, "due": moment}},
+                        "phase": {"Draining": {"settle_by": moment, "due": moment, "within": time}},
                     },
                     "8": {
                         "pid": 103, "slot": 3, "generation": 4, "single": true, "since": moment, "stop_timeout": time,

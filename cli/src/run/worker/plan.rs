@@ -89,6 +89,7 @@ impl Plan {
             hands_off,
             ready_timeout: options.ready_timeout,
             stop_timeout: options.stop_timeout,
+            drain_timeout: options.drain_timeout.unwrap_or(options.stop_timeout),
             restart_limit: options.restart_limit,
         }
     }

@@ -69,7 +69,9 @@ fn fit(argument: Arg) -> Arg {
         "via" => argument
             .help("How a connection is given to a worker")
             .value_parser(vias().try_map(|name| Via::from_str(&name, false))),
-        "stop_timeout" => argument.visible_alias("drain-timeout"),
+        "drain_timeout" => argument
+            .help("Time that replaced workers have to finish their responses, in seconds or `none`; 60 s without progress end any")
+            .default_value("none"),
         decided if DECIDED.contains(&decided) => argument.hide(true).env(Resettable::Reset),
         _ => argument,
     }
@@ -115,7 +117,7 @@ fn load(line: &[OsString]) -> Result<run::Options> {
     (run.pass, run.ready, run.load, run.is_web) = (Pass::Connection, Ready::Notify, load, true);
     // The running program itself, also when its file was replaced.
     run.command = vec![run::MYSELF.into()];
-    run.command.extend(site.worker(run.stop_timeout)?);
+    run.command.extend(site.worker()?);
     run.command.extend(["--supervisor".into(), name.into()]);
     run.checked()
 }

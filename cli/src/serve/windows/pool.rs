@@ -57,7 +57,7 @@ impl Starter {
     pub(crate) fn start(&mut self, generation: u32) -> Result<Worker> {
         let options = &self.options;
         let mut command = Command::new(std::env::current_exe().context("finding this program")?);
-        command.args(options.site.worker(Duration::from_secs(options.drain_timeout))?);
+        command.args(options.site.worker()?).args(["--drain-timeout", &options.drain_timeout.to_string()]);
         command.env("SHARESOCK_GENERATION", generation.to_string()).env("SHARESOCK_DOMAIN", self.domain.path());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         crate::system::set_apart(&mut command);
