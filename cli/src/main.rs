@@ -13,12 +13,12 @@ mod domain;
 mod procfs;
 #[cfg(target_os = "linux")]
 mod run;
-#[cfg(target_os = "linux")]
 mod seconds;
 mod serve;
 #[cfg(target_os = "linux")]
 mod status;
 mod system;
+mod time;
 mod tools;
 mod tour;
 #[cfg(target_os = "linux")]

@@ -6,6 +6,7 @@ mod serving;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use serving::{Client, Response, Server, lives, signal_process, until};
 use std::process::Command;
+use std::time::Duration;
 
 /// More than all processes have descriptors for.
 const MANY: usize = 600;
@@ -19,6 +20,57 @@ fn limited(options: &[&str]) -> Server {
     let mut command = Command::new("prlimit");
     command.args(["--nofile=200", env!("CARGO_BIN_EXE_sharesock")]);
     Server::start_as(command, options, |_| {})
+}
+
+#[test]
+fn more_connections_than_there_may_be_wait_until_others_end() {
+    let server = Server::start(&["--max-connections", "3"]);
+    let mut open: Vec<_> = (0..3).map(|_| server.client()).collect();
+    open.iter_mut().for_each(|client| assert!(is_answer(&client.get("/hello.txt"))));
+    let mut next = server.client();
+    next.send("GET /hello.txt HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    next.stream().set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    assert!(next.response().is_err(), "it waits");
+    next.stream().set_read_timeout(Some(serving::LONG)).unwrap();
+    assert_eq!(given_and_waiting(&server).0, 3);
+    open.pop();
+    assert!(is_answer(&next.response().unwrap()));
+}
+
+#[test]
+fn a_client_with_too_many_connections_is_told_so() {
+    let server = Server::start(&["--workers", "1", "--max-connections-per-address", "2"]);
+    let mut open: Vec<_> = (0..2).map(|_| server.client()).collect();
+    open.iter_mut().for_each(|client| assert!(is_answer(&client.get("/hello.txt"))));
+    for _ in 0..3 {
+        let mut third = server.client();
+        third.send("GET /hello.txt HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let response = third.response().unwrap();
+        assert_eq!((response.status, &response.headers["connection"][..]), (503, "close"));
+        assert!(third.is_closed());
+    }
+    // They keep their places over a reload.
+    server.signal(Signal::HUP);
+    let before = open[0].get("/hello.txt").worker();
+    until("another worker", || open.iter_mut().all(|client| client.get("/hello.txt").worker() != before));
+    assert_eq!(server.client().request("/hello.txt", "").unwrap().status, 503);
+    open.pop();
+    until("a free place", || server.client().get("/hello.txt").status == 200);
+}
+
+#[test]
+fn a_client_that_takes_nothing_or_says_nothing_is_dropped() {
+    let prepare = |www: &std::path::Path| std::fs::write(www.join("big"), vec![7; 20 << 20]).unwrap();
+    let server = Server::start_with(&["--workers", "1", "--client-timeout", "0.5"], prepare);
+    let [mut takes_nothing, mut drips, mut silent] = [(); 3].map(|()| server.client());
+    takes_nothing.send("GET /big HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    silent.send("GET /hello.txt HTTP/1.1\r\nHost: ").unwrap();
+    until("the end of one that drips", || {
+        std::thread::sleep(Duration::from_millis(50));
+        drips.send("x").is_err()
+    });
+    assert!(silent.is_closed());
+    assert!(takes_nothing.response().is_err());
 }
 
 fn workers(server: &Server) -> Vec<u32> {

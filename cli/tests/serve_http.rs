@@ -107,6 +107,7 @@ fn each_request_is_answered_as_the_standard_says() {
         ("GET /ten.txt", "If-None-Match: *\r\nRange: bytes=99-\r\n", 304, "etag: \""),
         ("GET /ten.txt", "If-Range: \"other\"\r\nRange: bytes=2-4\r\n", 200, "content-length: 10\r\n"),
         ("GET /ten.txt", "Transfer-Encoding: rot13\r\n", 400, ""),
+        ("GET /ten.txt", "Transfer-Encoding: rot13, chunked\r\n", 501, ""),
     ] {
         let (head, _) = ask(&server, line, fields);
         assert!(head.starts_with(&format!("http/1.1 {status} ")), "{line} {fields:?}: {head}");
@@ -119,6 +120,8 @@ fn each_request_is_answered_as_the_standard_says() {
         (b"GET /ten.txt HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n", "400"),
         (b"GET /ten.txt HTTP/1.0\r\n\r\n", "200"),
         (b"nonsense\r\n\r\n", "400"),
+        (b"GET /ten.txt HTTP/2.0\r\nHost: x\r\n\r\n", "505"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505"),
     ] {
         let mut request = request.to_vec();
         if status == "400" && !request.starts_with(b"nonsense") {

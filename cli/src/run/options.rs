@@ -121,6 +121,9 @@ pub(crate) struct Options {
     /// Begin lines of text with the time. (JSON lines have it always.)
     #[arg(long, env = "SHARESOCK_LOG_TIME")]
     pub(crate) log_time: bool,
+    /// Most open connections of workers that tell how many they have.
+    #[arg(skip)]
+    pub(crate) max_connections: Option<u64>,
     /// Whether what it serves can be looked at with a browser.
     #[arg(skip)]
     pub(crate) is_web: bool,

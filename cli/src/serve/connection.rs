@@ -1,5 +1,6 @@
 //! One connection of HTTP/1.1, which can be taken out of its worker between two requests.
 
+use super::addresses::Place;
 use super::direct::Direct;
 use super::envelope::Envelope;
 use super::files::{self, Answer, Site};
@@ -7,8 +8,8 @@ use super::stream::Stream;
 use super::worker::sleep_until;
 use bytes::Bytes;
 use http::HeaderValue;
-use http::Request;
 use http::header::{CONNECTION, EXPECT};
+use http::{Request, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -18,21 +19,18 @@ use sharesock::{Parcel, Socket};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How long a client may take to send the head of a request.
-const HEAD_WITHIN: Duration = Duration::from_secs(60);
 /// Bytes of a request's body that are read, and the time in which it must come.
 const MOST_BODY: usize = 64 << 10;
 const BODY_WITHIN: Duration = Duration::from_secs(10);
-/// How long a client may take nothing of what is being sent to it.
-const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
 /// Bytes of a request's head, and of what is written before the client takes it. So what was read goes along with a
 /// connection that moves.
 const MOST_BUFFERED: usize = 48 << 10;
@@ -42,6 +40,9 @@ const READ_AT_ONCE: usize = 4 << 10;
 /// Time that an idle client has for one more request when everything ends: the answer says that it was the last. A
 /// connection that ended at once would take a request along that is on its way.
 const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Time in which a client that is refused should read why.
+const REFUSED_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a worker does with its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub(crate) struct Guest {
     pub(crate) took_us: Option<f64>,
     /// What was read from it before and belongs to its next request.
     pub(crate) unread: Bytes,
+    /// Its place among those of its address, once it has one.
+    pub(crate) place: Option<Place>,
 }
 
 impl Guest {
@@ -79,7 +82,12 @@ impl Guest {
 
     /// One of which nothing was read.
     pub(crate) fn new(socket: Socket, envelope: Envelope) -> Self {
-        Guest { socket, envelope, took_us: envelope.age_us(), unread: Bytes::new() }
+        Guest { socket, envelope, took_us: envelope.age_us(), unread: Bytes::new(), place: None }
+    }
+
+    /// The address of its client, if it has one.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        Some(self.socket.as_socket().peer_addr().ok()?.as_socket()?.ip())
     }
 
     /// To be handed off to another worker now.
@@ -107,11 +115,12 @@ enum Turn {
 
 /// Serves a connection to its end, or until it can be moved in a phase in which it should.
 pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiver<Phase>) -> io::Result<Outcome> {
-    let Guest { socket, envelope, took_us, unread } = guest;
+    let Guest { socket, envelope, took_us, unread, place } = guest;
     let state = Rc::new(State::default());
     let stream = Stream::new(socket)?;
     let direct = stream.is_tcp().then(Rc::default);
-    let io = Io { stream, unread, state: state.clone(), direct: direct.clone(), stuck: None };
+    let (client_timeout, is_first) = (site.client_timeout, envelope.moves == 0 && unread.is_empty());
+    let io = Io { stream, unread, is_first, state: state.clone(), direct: direct.clone(), client_timeout, stuck: None };
     let answering = (site, state.clone(), direct, phase.clone());
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let (site, state, direct, phase) = answering.clone();
@@ -132,7 +141,7 @@ pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiv
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
+        .header_read_timeout(client_timeout)
         .max_buf_size(MOST_BUFFERED)
         .half_close(true)
         .writev(true);
@@ -162,12 +171,31 @@ pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiv
         let mut io = parts.io.into_inner();
         if turn == Turn::Movable {
             let unread = [parts.read_buf, io.unread].concat().into();
-            return Ok(Outcome::Movable(Guest { socket: io.stream.into_socket()?, envelope, took_us, unread }));
+            return Ok(Outcome::Movable(Guest { socket: io.stream.into_socket()?, envelope, took_us, unread, place }));
         }
         // A client that is gone already is no mistake of ours.
         let _ = io.shutdown().await;
         return Ok(Outcome::Finished);
     }
+}
+
+/// Answers a connection before any request, and ends it.
+pub(crate) async fn refuse(guest: Guest, status: StatusCode) -> io::Result<()> {
+    let mut stream = Stream::new(guest.socket)?;
+    stream.write_all(files::refusal(status).as_bytes()).await?;
+    stream.shutdown().await?;
+    // What it has sent and nobody has read would end it before it has read the answer.
+    let end = async { while stream.read(&mut [0; 1024]).await.is_ok_and(|length| length > 0) {} };
+    let _ = tokio::time::timeout(REFUSED_WITHIN, end).await;
+    Ok(())
+}
+
+/// Whether the first line of a connection ends with another major version of HTTP than the one that is spoken here.
+fn has_other_version(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\n').next().filter(|line| line.len() < head.len()).unwrap_or_default();
+    let version = line.trim_ascii_end().rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+        if major.is_ascii_digit() && minor.is_ascii_digit() && *major != b'1')
 }
 
 /// Reads the body of a request, which nobody wants; whether all of it was there soon, and not large.
@@ -223,8 +251,11 @@ impl Drop for Busy {
 struct Io {
     stream: Stream,
     unread: Bytes,
+    /// Nothing was read yet.
+    is_first: bool,
     state: Rc<State>,
     direct: Option<Rc<Direct>>,
+    client_timeout: Duration,
     /// Ends when the client has taken nothing for too long.
     stuck: Option<Pin<Box<Sleep>>>,
 }
@@ -244,6 +275,11 @@ impl AsyncRead for Io {
         let mut some = ReadBuf::new(&mut bytes);
         let mut some = some.take(buffer.remaining());
         let read = Pin::new(&mut self.stream).poll_read(context, &mut some);
+        if read.is_ready() && std::mem::take(&mut self.is_first) && has_other_version(some.filled()) {
+            // The library would say that the request is a bad one. To it, none came.
+            let refusal = files::refusal(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
+            return Pin::new(&mut self.stream).poll_write(context, refusal.as_bytes()).map_ok(drop);
+        }
         buffer.put_slice(some.filled());
         read
     }
@@ -256,7 +292,7 @@ impl Io {
             self.stuck = None;
             return polled;
         }
-        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(PROGRESS_WITHIN)));
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(self.client_timeout)));
         stuck.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -294,5 +330,30 @@ impl AsyncWrite for Io {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_versions_are_those_that_are_named_and_not_the_first() {
+        for (head, is_other) in [
+            ("GET / HTTP/2.0\r\nHost: x\r\n\r\n", true),
+            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", true),
+            ("GET / HTTP/3.0\n", true),
+            ("GET / HTTP/0.9\r\n", true),
+            ("GET / HTTP/1.1\r\n", false),
+            ("GET / HTTP/1.2\r\n", false),
+            ("GET / HTTP/2\r\n", false),
+            ("GET / HTTP/2.0", false),
+            ("GET / HTTP/x.0\r\n", false),
+            ("HTTP/2.0\r\n", true),
+            ("\r\nGET / HTTP/2.0\r\n", false),
+            ("", false),
+        ] {
+            assert_eq!(has_other_version(head.as_bytes()), is_other, "{head:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! On Linux it is a supervisor as `sharesock run` is one, with workers of its own; on Windows it has a front.
 
+mod addresses;
 mod connection;
 mod direct;
 mod envelope;
@@ -48,6 +49,18 @@ struct SiteOptions {
     /// Name the process that served in each response, as `x-sharesock-worker`.
     #[arg(long)]
     worker_header: bool,
+    /// Time in which a client must send the head of a request, or take some of what it is sent, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    client_timeout: Duration,
+    /// Most open connections of one client (an IPv4 address, or 64 bits of IPv6) in each worker; more are answered with 503.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections_per_address: Option<u32>,
+}
+
+/// A time that is not nothing.
+fn seconds(text: &str) -> Result<Duration, String> {
+    crate::seconds::parse(text, 0.001..=86_400.0)
+        .map_err(|_| "give seconds, at most 86400, such as 2 or 0.5".to_owned())
 }
 
 impl SiteOptions {
@@ -68,6 +81,9 @@ impl SiteOptions {
         words.extend(self.hidden.then(|| "--hidden".into()));
         words.extend(self.status_page.then(|| "--status-page".into()));
         words.extend(self.worker_header.then(|| "--worker-header".into()));
+        words.extend(["--client-timeout".into(), self.client_timeout.as_secs_f64().to_string().into()]);
+        let most = self.max_connections_per_address.map(|most| most.to_string());
+        words.extend(most.into_iter().flat_map(|most| ["--max-connections-per-address".into(), most.into()]));
         Ok(words)
     }
 }

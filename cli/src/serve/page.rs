@@ -17,6 +17,8 @@ pub(crate) struct Stats {
     pub(crate) open: Cell<u64>,
     /// Of these, those that it handed over to another worker.
     pub(crate) handed_over: Cell<u64>,
+    /// Of these, those that it refused, for their client had too many.
+    pub(crate) refused: Cell<u64>,
     /// Requests that it answered, this one among them.
     pub(crate) requests: Cell<u64>,
 }

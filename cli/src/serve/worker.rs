@@ -8,6 +8,7 @@ use super::system::Link;
 use super::{Ending, Told, WorkerOptions};
 use crate::domain::open_domain;
 use anyhow::Result;
+use http::StatusCode;
 use sharesock::{Endpoint, Error, Parcel};
 use std::hint::black_box;
 use std::rc::Rc;
@@ -160,9 +161,19 @@ impl Worker {
         }
     }
 
-    fn start(&mut self, guest: Guest) {
+    fn start(&mut self, mut guest: Guest) {
         let stats = &self.site.stats;
         stats.connections.set(stats.connections.get() + 1);
+        let addresses = &self.site.addresses;
+        let address = if addresses.is_limited() { guest.address() } else { None };
+        if let Some(address) = address {
+            guest.place = addresses.enter(address, guest.envelope.moves > 0);
+            if guest.place.is_none() {
+                stats.refused.set(stats.refused.get() + 1);
+                tokio::task::spawn_local(connection::refuse(guest, StatusCode::SERVICE_UNAVAILABLE));
+                return;
+            }
+        }
         self.serve(guest, self.phase.subscribe());
     }
 

@@ -1,7 +1,6 @@
 //! Reports to the person who started the supervisor.
 
 pub(super) mod printer;
-mod time;
 
 use super::worker::lines::readable;
 use printer::{Printer, Stream};
@@ -168,13 +167,13 @@ impl Reporter {
     }
 
     fn event(&self, report: &Report) {
-        let mut line = serde_json::to_vec(&Line { time: time::now(), report }).unwrap_or_default();
+        let mut line = serde_json::to_vec(&Line { time: crate::time::now(), report }).unwrap_or_default();
         line.push(b'\n');
         self.printer.print(Stream::Output, line);
     }
 
     fn text(&self, stream: Stream, text: &str) {
-        let line = if self.format.time { format!("{} {text}\n", time::now()) } else { format!("{text}\n") };
+        let line = if self.format.time { format!("{} {text}\n", crate::time::now()) } else { format!("{text}\n") };
         self.printer.print(stream, line.into_bytes());
     }
 }

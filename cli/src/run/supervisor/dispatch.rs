@@ -81,6 +81,7 @@ impl Dispatcher {
     pub(crate) fn accept_from(&mut self, plan: &Plan, events: &UnboundedSender<WorkerEvent>) -> Result<()> {
         self.pause();
         self.policy = plan.options.policy;
+        self.room.limit(plan.options.max_connections);
         for listener in plan.listeners.iter().filter(|listener| listener.accepts()) {
             let acceptor = Acceptor::new(listener).context("accepting from a listener")?;
             let room = (Arc::clone(&self.permits), Rc::clone(&self.room));
@@ -148,7 +149,8 @@ impl Dispatcher {
 
     fn note_room(&self, workers: &BTreeMap<WorkerId, Worker>) {
         let holds = !self.left.is_empty() || workers.values().any(|worker| worker.link.keeps());
-        self.room.note(self.waiting.len(), holds);
+        let open: u64 = workers.values().filter_map(|worker| worker.record.load()).sum();
+        self.room.note(self.waiting.len(), holds, open + self.waiting.len() as u64);
     }
 
     /// Gives what waits, in the order of the policy.

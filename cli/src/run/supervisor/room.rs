@@ -25,24 +25,35 @@ pub(super) struct Room {
     waiting: Cell<usize>,
     /// Whether others are held that were given away.
     holds: Cell<bool>,
+    /// Open connections, those that wait among them, as far as is known, and how many there may be.
+    open: Cell<u64>,
+    most_open: Cell<u64>,
     /// Descriptors that were free beyond those to be left, without those that were taken since, and when they were counted.
     spare: Cell<Option<(usize, Instant)>>,
 }
 
 impl Room {
-    pub(super) fn note(&self, waiting: usize, holds: bool) {
+    /// Limits the open connections.
+    pub(super) fn limit(&self, most_open: Option<u64>) {
+        self.most_open.set(most_open.unwrap_or(u64::MAX));
+    }
+
+    pub(super) fn note(&self, waiting: usize, holds: bool, open: u64) {
         self.waiting.set(waiting);
+        self.open.set(open);
         self.holds.set(holds);
     }
 
     pub(super) fn note_one_more(&self) {
         self.waiting.set(self.waiting.get() + 1);
+        self.open.set(self.open.get() + 1);
         self.spare.set(self.spare.get().map(|(spare, counted)| (spare.saturating_sub(1), counted)));
     }
 
     /// Whether one more may be accepted.
     pub(super) fn is_there(&self) -> bool {
         match self.waiting.get() {
+            _ if self.open.get() >= self.most_open.get() => false,
             // Whatever the limit is, something is to be served.
             0 if !self.holds.get() => true,
             waiting if waiting >= MOST_WAITING => false,
@@ -102,9 +113,23 @@ mod tests {
     #[test]
     fn there_is_room_for_one_and_for_no_more_than_may_wait() {
         let room = Room::default();
+        room.limit(None);
         assert!(room.is_there());
-        room.note(MOST_WAITING - 1, true);
+        room.note(MOST_WAITING - 1, true, 1 << 40);
         assert!(room.is_there());
+        room.note_one_more();
+        assert!(!room.is_there());
+    }
+
+    #[test]
+    fn there_is_room_for_no_more_than_may_be_open() {
+        let room = Room::default();
+        room.limit(Some(10));
+        for (open, is_there) in [(0, true), (9, true), (10, false), (11, false)] {
+            room.note(0, false, open);
+            assert_eq!(room.is_there(), is_there, "{open}");
+        }
+        room.note(0, false, 9);
         room.note_one_more();
         assert!(!room.is_there());
     }

@@ -14,13 +14,14 @@ use self::open::{Apart, Found};
 use self::reply::{Facts, reply};
 use self::target::Target;
 use super::SiteOptions;
+use super::addresses::Addresses;
 use super::direct::Direct;
 use super::envelope::Envelope;
 use super::page::{self, Page, Stats};
 use super::system::Figures;
 use anyhow::Result;
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use std::hash::{BuildHasher, RandomState};
@@ -29,7 +30,12 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+/// So many threads wait for the file system at a time.
+const MOST_WAITING: usize = 64;
+/// A client is not kept waiting for a file system that does not answer.
+const FILES_WITHIN: Duration = Duration::from_secs(10);
 
 /// Names the process that served, for people who look at responses.
 const WORKER: &str = "x-sharesock-worker";
@@ -56,6 +62,8 @@ pub(crate) struct Site {
     hidden: bool,
     status_page: bool,
     worker_header: Option<HeaderValue>,
+    pub(crate) client_timeout: Duration,
+    pub(crate) addresses: Rc<Addresses>,
     pub(crate) stats: Stats,
     figures: Rc<Figures>,
 }
@@ -64,9 +72,19 @@ impl Site {
     pub(crate) fn new(options: &SiteOptions, stats: Stats, figures: Rc<Figures>) -> Result<Self> {
         let worker_header = options.worker_header.then(|| HeaderValue::from(std::process::id()));
         let boundary = format!("sharesock-{:016x}", RandomState::new().hash_one(0));
-        let SiteOptions { hidden, status_page, .. } = *options;
-        let root = options.root()?.to_owned();
-        Ok(Site { root, apart: Apart::new(), boundary, hidden, status_page, worker_header, stats, figures })
+        let SiteOptions { hidden, status_page, client_timeout, max_connections_per_address, .. } = *options;
+        Ok(Site {
+            root: options.root()?.to_owned(),
+            apart: Apart::new(MOST_WAITING, FILES_WITHIN),
+            boundary,
+            hidden,
+            status_page,
+            worker_header,
+            client_timeout,
+            addresses: Addresses::new(max_connections_per_address),
+            stats,
+            figures,
+        })
     }
 }
 
@@ -102,6 +120,16 @@ pub(crate) fn whole(status: StatusCode, kind: &'static str, text: impl Into<Byte
     response
 }
 
+/// A whole response to a connection that is not served.
+pub(crate) fn refusal(status: StatusCode) -> String {
+    let page = listing::notice(status);
+    let (code, reason) = (status.as_u16(), status.canonical_reason().unwrap_or_default());
+    format!(
+        "HTTP/1.1 {code} {reason}\r\nconnection: close\r\ncontent-type: {HTML}\r\ncontent-length: {}\r\n\r\n{page}",
+        page.len()
+    )
+}
+
 /// What is said when there is nothing to serve.
 fn notice(status: StatusCode) -> Plain {
     let mut response = whole(status, HTML, listing::notice(status));
@@ -119,6 +147,10 @@ async fn respond<B>(
 ) -> Result<Plain, StatusCode> {
     if !names_its_host(request) {
         return Err(StatusCode::BAD_REQUEST);
+    }
+    let codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    if codings.flat_map(|codings| codings.as_bytes().split(|byte| *byte == b',')).any(is_unknown) {
+        return Err(StatusCode::NOT_IMPLEMENTED);
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(StatusCode::METHOD_NOT_ALLOWED);
@@ -183,6 +215,11 @@ fn kind(path: &std::path::Path) -> HeaderValue {
     let is_text = kind.type_() == "text" || kind.subtype() == "javascript" || kind.subtype() == "json";
     let text = if is_text { format!("{kind}; charset=utf-8") } else { kind.to_string() };
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("application/octet-stream"))
+}
+
+/// Whether a transfer coding is one that is not understood.
+fn is_unknown(coding: &[u8]) -> bool {
+    !coding.trim_ascii().eq_ignore_ascii_case(b"chunked")
 }
 
 /// Whether a request says which host it is for, as it must, and only once (RFC 9112, section 3.2).

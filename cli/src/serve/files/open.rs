@@ -10,11 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::sync::{Semaphore, oneshot};
 
-/// So many threads wait for the file system at a time.
-const MOST_WAITING: usize = 64;
-/// A client is not kept waiting for a file system that does not answer.
-const WITHIN: Duration = Duration::from_secs(10);
-
 /// What a path names.
 #[derive(Debug)]
 pub(super) enum Found {
@@ -22,13 +17,14 @@ pub(super) enum Found {
     Folder,
 }
 
-/// Threads on which is done what may wait for the file system.
+/// Threads on which is done what may wait for the file system, and how long a client waits for them.
 #[derive(Debug, Clone)]
-pub(super) struct Apart(Arc<Semaphore>);
+pub(super) struct Apart(Arc<Semaphore>, Duration);
 
 impl Apart {
-    pub(super) fn new() -> Self {
-        Apart(Arc::new(Semaphore::new(MOST_WAITING)))
+    /// At most so many threads, and so long.
+    pub(super) fn new(most: usize, within: Duration) -> Self {
+        Apart(Arc::new(Semaphore::new(most)), within)
     }
 
     /// Runs `work` on another thread.
@@ -48,7 +44,7 @@ impl Apart {
             std::thread::Builder::new().name("files".to_owned()).spawn(run).ok()?;
             result.await.ok()
         };
-        tokio::time::timeout(WITHIN, done).await.ok().flatten().ok_or(StatusCode::SERVICE_UNAVAILABLE)
+        tokio::time::timeout(self.1, done).await.ok().flatten().ok_or(StatusCode::SERVICE_UNAVAILABLE)
     }
 }
 
@@ -216,5 +212,29 @@ mod look {
     pub(super) fn is_no_name(error: &io::Error) -> bool {
         // ERROR_INVALID_NAME, ERROR_FILENAME_EXCED_RANGE.
         matches!(error.raw_os_error(), Some(123 | 206))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_file_system_that_hangs_holds_so_many_threads_and_nobody_longer_than_it_may() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let apart = Apart::new(2, Duration::from_millis(50));
+        let (hangs, ends): (Vec<_>, Vec<_>) = (0..3).map(|_| channel::<()>()).unzip();
+        runtime.block_on(async {
+            for end in ends {
+                let run = apart.run(move || end.recv());
+                assert_eq!(run.await, Err(StatusCode::SERVICE_UNAVAILABLE));
+            }
+            assert_eq!(apart.0.available_permits(), 0, "the threads that hang hold their permits");
+            drop(hangs);
+            // The threads end.
+            let patient = Apart(Arc::clone(&apart.0), Duration::from_secs(30));
+            assert_eq!(patient.run(|| 7).await, Ok(7));
+        });
     }
 }

@@ -37,6 +37,9 @@ const DECIDED: [&str; 10] =
 pub(crate) struct Options {
     #[command(flatten)]
     site: SiteOptions,
+    /// Most open connections; more wait in the listener's queue until others end.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    max_connections: Option<u64>,
     #[command(flatten)]
     run: run::Options,
 }
@@ -111,7 +114,8 @@ fn load(line: &[OsString]) -> Result<run::Options> {
             option.replace('_', "-")
         );
     }
-    let Options { site, mut run } = options;
+    let Options { site, max_connections, mut run } = options;
+    run.max_connections = max_connections;
     let name = run.name.get_or_insert_with(|| "serve".to_owned()).clone();
     run.listen = with_names(run.listen);
     (run.pass, run.ready, run.load, run.is_web) = (Pass::Connection, Ready::Notify, load, true);

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const SECONDS_PER_DAY: i64 = 86_400;
 
 /// Now, as RFC 3339 has it: in UTC, with milliseconds.
-pub(super) fn now() -> String {
+pub(crate) fn now() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     rfc_3339(i64::try_from(since.as_secs()).unwrap_or_default(), since.subsec_millis())
 }
