@@ -3,7 +3,7 @@
 
 mod serving;
 
-use serving::{LONG, Server};
+use serving::{LONG, Server, until};
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -131,6 +131,40 @@ fn each_request_is_answered_as_the_standard_says() {
         let (head, _) = response(&server, &request);
         assert!(head.split(' ').nth(1) == Some(status), "{:?}: {head}", String::from_utf8_lossy(&request));
     }
+}
+
+#[test]
+fn each_response_has_its_line_in_the_access_log_which_is_opened_anew_at_a_reload() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, moved] = ["log", "log.1"].map(|name| folder.path().join(name));
+    let options = ["--access-log", path.to_str().unwrap(), "--access-log-format", "json", "--workers", "1"];
+    let mut server = Server::start_with(&options, prepare);
+    let lines = |path: &Path| -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let mut client = server.client();
+    let worker = client.get("/ten.txt").worker();
+    assert_eq!(client.get("/nothing?x=%22%0A").status, 404);
+    client.request("/ten.txt", "Range: bytes=2-4\r\n").unwrap();
+    until("three lines", || lines(&path).len() == 3);
+    let expected = [("/ten.txt", 200, 10), ("/nothing?x=%22%0A", 404, 0), ("/ten.txt", 206, 3)];
+    for (line, (target, status, bytes)) in lines(&path).iter().zip(expected) {
+        assert_eq!((&line["target"], &line["status"]), (&target.into(), &status.into()), "{line}");
+        assert!(bytes == 0 || line["bytes"] == bytes, "{line}");
+        assert_eq!((&line["accepted_by"], &line["served_by"]), (&server.pid().into(), &worker.into()), "{line}");
+        assert_eq!((&line["client"], &line["method"]), (&"127.0.0.1".into(), &"GET".into()), "{line}");
+    }
+    std::fs::rename(&path, &moved).unwrap();
+    server.signal(rustix::process::Signal::HUP);
+    server.wait_for("reloaded");
+    until("another worker", || client.get("/ten.txt").worker() != worker);
+    until("a line in the new file", || !lines(&path).is_empty());
+    // What waits to be written at the end is written.
+    client.get("/empty");
+    server.signal(rustix::process::Signal::TERM);
+    assert!(server.wait().success());
+    assert_eq!(lines(&path).last().unwrap()["target"], "/empty");
 }
 
 #[test]

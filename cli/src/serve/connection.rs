@@ -4,6 +4,7 @@ use super::addresses::Place;
 use super::direct::Direct;
 use super::envelope::Envelope;
 use super::files::{self, Answer, Site};
+use super::log::{self, Log};
 use super::stream::Stream;
 use super::worker::sleep_until;
 use bytes::Bytes;
@@ -115,6 +116,7 @@ enum Turn {
 
 /// Serves a connection to its end, or until it can be moved in a phase in which it should.
 pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiver<Phase>) -> io::Result<Outcome> {
+    let client = if site.log.is_some() { guest.address() } else { None };
     let Guest { socket, envelope, took_us, unread, place } = guest;
     let state = Rc::new(State::default());
     let stream = Stream::new(socket)?;
@@ -124,18 +126,31 @@ pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiv
     let answering = (site, state.clone(), direct, phase.clone());
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let (site, state, direct, phase) = answering.clone();
-        let busy = Busy::new(state);
-        let answer: Pin<Box<dyn Future<Output = Result<Answer<Busy>, std::convert::Infallible>>>> =
-            Box::pin(async move {
-                let mut request = request;
-                // What is left of a request's body would be taken for the next request.
-                let is_whole = read_off(&mut request).await;
-                let mut answer = files::answer(&site, request, envelope, took_us, (busy, direct)).await;
-                if !is_whole || *phase.borrow() == Phase::Draining {
-                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                Ok(answer)
-            });
+        let entry = |log: &Rc<Log>| Entry {
+            log: Rc::clone(log),
+            begun: Instant::now(),
+            line: log::Entry {
+                client,
+                method: request.method().clone(),
+                target: request.uri().clone(),
+                version: request.version(),
+                status: StatusCode::OK,
+                bytes: 0,
+                took: Duration::ZERO,
+                accepted_by: envelope.accepted_by,
+            },
+        };
+        let busy = Busy::new(state, site.log.as_ref().map(entry));
+        let answer: Pin<Box<dyn Future<Output = Result<Answer, std::convert::Infallible>>>> = Box::pin(async move {
+            let mut request = request;
+            // What is left of a request's body would be taken for the next request.
+            let is_whole = read_off(&mut request).await;
+            let mut answer = files::answer(&site, request, envelope, took_us, (busy, direct)).await;
+            if !is_whole || *phase.borrow() == Phase::Draining {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(answer)
+        });
         answer
     });
     let mut builder = http1::Builder::new();
@@ -231,18 +246,38 @@ impl State {
 
 /// Lives as long as a request is being answered.
 #[derive(Debug)]
-pub(crate) struct Busy(Rc<State>);
+pub(crate) struct Busy(Rc<State>, Option<Entry>);
+
+/// What the access log will say of it.
+#[derive(Debug)]
+struct Entry {
+    log: Rc<Log>,
+    begun: Instant,
+    line: log::Entry,
+}
 
 impl Busy {
-    fn new(state: Rc<State>) -> Self {
+    fn new(state: Rc<State>, entry: Option<Entry>) -> Self {
         state.busy.set(state.busy.get() + 1);
-        Busy(state)
+        Busy(state, entry)
+    }
+
+    pub(crate) fn note_status(&mut self, status: StatusCode) {
+        self.1.iter_mut().for_each(|entry| entry.line.status = status);
+    }
+
+    pub(crate) fn note_bytes(&mut self, count: usize) {
+        self.1.iter_mut().for_each(|entry| entry.line.bytes += count as u64);
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.busy.set(self.0.busy.get() - 1);
+        if let Some(Entry { log, begun, line }) = &mut self.1 {
+            line.took = begun.elapsed();
+            log.note(line);
+        }
     }
 }
 

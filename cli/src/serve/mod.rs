@@ -9,6 +9,7 @@ mod envelope;
 mod files;
 #[cfg(target_os = "linux")]
 mod linux;
+mod log;
 mod page;
 mod stream;
 mod successors;
@@ -55,6 +56,12 @@ struct SiteOptions {
     /// Most open connections of one client (an IPv4 address, or 64 bits of IPv6) in each worker; more are answered with 503.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     max_connections_per_address: Option<u32>,
+    /// Append a line for each response to this file, which is opened anew at a reload, or write it to standard output (`-`).
+    #[arg(long, value_name = "FILE")]
+    access_log: Option<PathBuf>,
+    /// Format of these lines.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = log::Format::Text)]
+    access_log_format: log::Format,
 }
 
 /// A time that is not nothing.
@@ -84,6 +91,10 @@ impl SiteOptions {
         words.extend(["--client-timeout".into(), self.client_timeout.as_secs_f64().to_string().into()]);
         let most = self.max_connections_per_address.map(|most| most.to_string());
         words.extend(most.into_iter().flat_map(|most| ["--max-connections-per-address".into(), most.into()]));
+        if let Some(log) = &self.access_log {
+            let format = if self.access_log_format == log::Format::Json { "json" } else { "text" };
+            words.extend(["--access-log".into(), log.into(), "--access-log-format".into(), format.into()]);
+        }
         Ok(words)
     }
 }

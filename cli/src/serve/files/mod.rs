@@ -15,8 +15,10 @@ use self::reply::{Facts, reply};
 use self::target::Target;
 use super::SiteOptions;
 use super::addresses::Addresses;
+use super::connection::Busy;
 use super::direct::Direct;
 use super::envelope::Envelope;
+use super::log::Log;
 use super::page::{self, Page, Stats};
 use super::system::Figures;
 use anyhow::Result;
@@ -41,15 +43,15 @@ const FILES_WITHIN: Duration = Duration::from_secs(10);
 const WORKER: &str = "x-sharesock-worker";
 const HTML: &str = "text/html; charset=utf-8";
 
-/// A body, with something that lives as long as it is being written.
+/// A body, with what lives as long as it is being written.
 #[derive(Debug)]
-pub(crate) struct Tracked<T> {
+pub(crate) struct Tracked {
     pieces: Pieces,
-    _alive: T,
+    busy: Busy,
 }
 
 /// A response of this server.
-pub(crate) type Answer<T> = Response<Tracked<T>>;
+pub(crate) type Answer = Response<Tracked>;
 pub(crate) type Plain = Response<Pieces>;
 
 /// What is served.
@@ -64,6 +66,7 @@ pub(crate) struct Site {
     worker_header: Option<HeaderValue>,
     pub(crate) client_timeout: Duration,
     pub(crate) addresses: Rc<Addresses>,
+    pub(crate) log: Option<Rc<Log>>,
     pub(crate) stats: Stats,
     figures: Rc<Figures>,
 }
@@ -73,6 +76,7 @@ impl Site {
         let worker_header = options.worker_header.then(|| HeaderValue::from(std::process::id()));
         let boundary = format!("sharesock-{:016x}", RandomState::new().hash_one(0));
         let SiteOptions { hidden, status_page, client_timeout, max_connections_per_address, .. } = *options;
+        let log = options.access_log.as_deref().map(|path| Log::open(path, options.access_log_format));
         Ok(Site {
             root: options.root()?.to_owned(),
             apart: Apart::new(MOST_WAITING, FILES_WITHIN),
@@ -82,20 +86,21 @@ impl Site {
             worker_header,
             client_timeout,
             addresses: Addresses::new(max_connections_per_address),
+            log: log.transpose()?.map(Rc::new),
             stats,
             figures,
         })
     }
 }
 
-/// Answers one request; `alive` lives until its response has been written, by `direct` if the kernel sends files.
-pub(crate) async fn answer<T, B>(
+/// Answers one request; `busy` lives until its response has been written, by `direct` if the kernel sends files.
+pub(crate) async fn answer<B>(
     site: &Site,
     request: Request<B>,
     envelope: Envelope,
     took_us: Option<f64>,
-    (alive, direct): (T, Option<Rc<Direct>>),
-) -> Answer<T> {
+    (mut busy, direct): (Busy, Option<Rc<Direct>>),
+) -> Answer {
     site.stats.requests.set(site.stats.requests.get() + 1);
     let mut response = respond(site, &request, envelope, took_us).await.unwrap_or_else(notice);
     if *request.method() == Method::HEAD && response.status() != StatusCode::NOT_MODIFIED {
@@ -106,9 +111,10 @@ pub(crate) async fn answer<T, B>(
     if let Some(worker) = &site.worker_header {
         response.headers_mut().insert(WORKER, worker.clone());
     }
+    busy.note_status(response.status());
     response.map(|mut pieces| {
         pieces.send_by(direct);
-        Tracked { pieces, _alive: alive }
+        Tracked { pieces, busy }
     })
 }
 
@@ -233,12 +239,16 @@ fn names_its_host<B>(request: &Request<B>) -> bool {
     }
 }
 
-impl<T: Unpin> Body for Tracked<T> {
+impl Body for Tracked {
     type Data = Bytes;
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        Pin::new(&mut self.pieces).poll_frame(context)
+        let polled = Pin::new(&mut self.pieces).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.busy.note_bytes(frame.data_ref().map_or(0, Bytes::len));
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
