@@ -132,6 +132,32 @@ fn a_reload_moves_idle_connections_to_new_workers() {
 }
 
 #[test]
+fn the_page_about_the_workers_is_told_what_happens_until_its_worker_is_replaced() {
+    let mut server = Server::start(&["--workers", "1"]);
+    let page = server.get("/_sharesock/");
+    assert!(page.text().contains("new EventSource(\"events\")") && !page.text().contains("http:"), "{}", page.text());
+    let mut client = server.client();
+    client.send("GET /_sharesock/events HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    // Pieces come as they are made: two of them mean that it goes on.
+    let head = client.until("\r\n\r\n");
+    assert!(head.contains("content-type: text/event-stream") && head.contains("transfer-encoding: chunked"), "{head}");
+    for _ in 0..2 {
+        let event = client.until("\n\n");
+        let data = event.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+        let view: serde_json::Value = serde_json::from_str(data).unwrap();
+        assert_eq!((&view["state"], &view["generation"]), (&"running".into(), &1.into()), "{view}");
+        assert_eq!((&view["workers"][0]["state"], &view["workers"][0]["open"]), (&"ready".into(), &1.into()), "{view}");
+    }
+    server.signal(Signal::HUP);
+    server.wait_for("reloaded");
+    client.until("\r\n0\r\n\r\n");
+    until("its move to another worker", || {
+        let status: serde_json::Value = serde_json::from_str(client.get("/_sharesock/status.json").text()).unwrap();
+        (&status["moves"], &status["worker"]["generation"]) == (&1.into(), &2.into())
+    });
+}
+
+#[test]
 fn a_response_in_flight_is_finished_before_its_connection_moves() {
     let mut server = Server::start_with(&[], |www| std::fs::write(www.join("big"), vec![7; 20 << 20]).unwrap());
     let mut client = server.client();

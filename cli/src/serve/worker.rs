@@ -65,12 +65,13 @@ pub(super) async fn run(options: WorkerOptions) -> Result<()> {
     let mut parcels = endpoint.receiver()?.into_stream()?;
     let stats = Stats { generation: options.generation, ..Stats::default() };
     let (done, mut ended) = mpsc::unbounded_channel();
+    let (phase, phases) = watch::channel(Phase::Serving);
     let mut worker = Worker {
-        site: Rc::new(Site::new(&options.site, stats, link.figures())?),
+        site: Rc::new(Site::new(&options.site, stats, link.figures(), phases)?),
         successors: Successors::new(endpoint.clone()),
         endpoint,
         link,
-        phase: watch::channel(Phase::Serving).0,
+        phase,
         done,
         open: Rc::default(),
         received: 0,

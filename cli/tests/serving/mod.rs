@@ -169,6 +169,17 @@ impl Client {
         self.stream.get_mut().write_all(text.as_bytes())
     }
 
+    /// All text up to the end of this.
+    pub(crate) fn until(&mut self, end: &str) -> String {
+        let mut text = Vec::new();
+        while !text.ends_with(end.as_bytes()) {
+            let mut byte = [0];
+            self.stream.read_exact(&mut byte).unwrap();
+            text.extend(byte);
+        }
+        String::from_utf8(text).unwrap()
+    }
+
     /// Waits until a response has begun.
     pub(crate) fn wait_for_response(&mut self) {
         assert!(self.stream.get_mut().peek(&mut [0]).unwrap() > 0);

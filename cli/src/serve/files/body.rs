@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use tokio::sync::mpsc::Receiver;
 
 /// So much of a file is in memory for a client at a time.
 const CHUNK: u64 = 64 << 10;
@@ -26,6 +27,8 @@ pub(crate) struct Pieces {
     direct: Option<Rc<Direct>>,
     reading: Option<Reading>,
     left: u64,
+    /// What comes in its own time instead, if anything does.
+    events: Option<Receiver<Bytes>>,
 }
 
 /// What the file system is being asked for.
@@ -40,12 +43,17 @@ impl std::fmt::Debug for Reading {
 impl Pieces {
     pub(super) fn new(pieces: VecDeque<Piece>, file: Option<(Arc<File>, Apart)>) -> Self {
         let left = pieces.iter().map(Piece::length).sum();
-        Pieces { pieces, file, direct: None, reading: None, left }
+        Pieces { pieces, file, direct: None, reading: None, left, events: None }
     }
 
     pub(super) fn text(text: impl Into<Bytes>) -> Self {
         let text = text.into();
         Self::new(if text.is_empty() { VecDeque::new() } else { VecDeque::from([Piece::Text(text)]) }, None)
+    }
+
+    /// What comes from there, as it comes.
+    pub(super) fn endless(events: Receiver<Bytes>) -> Self {
+        Pieces { events: Some(events), ..Self::new(VecDeque::new(), None) }
     }
 
     /// Lets the kernel send parts.
@@ -129,6 +137,9 @@ impl Body for Pieces {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if let Some(events) = &mut self.events {
+            return events.poll_recv(context).map(|event| event.map(|event| Ok(Frame::data(event))));
+        }
         let next = ready!(self.next(context));
         if let Some(Ok(bytes)) = &next {
             self.left = self.left.saturating_sub(bytes.len() as u64);
@@ -137,10 +148,10 @@ impl Body for Pieces {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.left == 0 && self.events.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        if self.events.is_some() { SizeHint::default() } else { SizeHint::with_exact(self.left) }
     }
 }

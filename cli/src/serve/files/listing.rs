@@ -11,8 +11,9 @@ use std::time::SystemTime;
 /// Looks good on a phone and in the dark.
 const STYLE: &str = "<style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;\
 margin:2rem auto;padding:0 1rem}a{text-decoration:none}a:hover{text-decoration:underline}table{width:100%;\
-border-collapse:collapse}td{padding:.3rem .5rem;border-bottom:1px solid #8884;overflow-wrap:anywhere}\
-td+td{text-align:right;white-space:nowrap;opacity:.7}@media(max-width:36rem){td:last-child{display:none}}</style>";
+border-collapse:collapse}td,th{padding:.3rem .5rem;border-bottom:1px solid #8884;overflow-wrap:anywhere;text-align:left}\
+td+td,th+th{text-align:right;opacity:.7}td+td,.short td{white-space:nowrap}th{overflow-wrap:normal}svg{width:100%;height:6rem;background:#8882}rect{fill:#38c}\
+.reload{fill:#d70}tr.starting,tr.draining{color:#d70}@media(max-width:36rem){.wide{display:none}}</style>";
 
 /// One line of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +91,7 @@ fn render(target: &Target, entries: &[Entry]) -> String {
         let modified = modified.map(day).unwrap_or_default();
         let _ = write!(
             page,
-            "<tr><td>{icon} <a href=\"./{link}{slash}\">{}{slash}</a><td>{size}<td>{modified}",
+            "<tr><td>{icon} <a href=\"./{link}{slash}\">{}{slash}</a><td>{size}<td class=wide>{modified}",
             escape(&name)
         );
     }
@@ -100,10 +101,10 @@ fn render(target: &Target, entries: &[Entry]) -> String {
 /// A page that says only what an answer means.
 pub(super) fn notice(status: StatusCode) -> String {
     let says = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
-    begin(&says) + "<h1>" + &says + "</h1>"
+    begin(&says) + "<h1>" + &says + "</h1><p><a href=\"/\">/</a>"
 }
 
-fn begin(title: &str) -> String {
+pub(crate) fn begin(title: &str) -> String {
     format!(
         "<!doctype html><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><link rel=icon \
          href=\"data:,\"><title>{}</title>{STYLE}",

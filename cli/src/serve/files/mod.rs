@@ -9,13 +9,14 @@ mod reply;
 mod target;
 
 use self::body::Pieces;
+pub(super) use self::listing::begin;
 pub(super) use self::open::is_at_hand;
 use self::open::{Apart, Found};
 use self::reply::{Facts, reply};
 use self::target::Target;
 use super::SiteOptions;
 use super::addresses::Addresses;
-use super::connection::Busy;
+use super::connection::{Busy, Phase};
 use super::direct::Direct;
 use super::envelope::Envelope;
 use super::log::Log;
@@ -23,7 +24,9 @@ use super::page::{self, Page, Stats};
 use super::system::Figures;
 use anyhow::Result;
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use std::hash::{BuildHasher, RandomState};
@@ -33,6 +36,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
+use tokio::sync::{mpsc::Receiver, watch};
 
 /// So many threads wait for the file system at a time.
 const MOST_WAITING: usize = 64;
@@ -66,13 +70,19 @@ pub(crate) struct Site {
     worker_header: Option<HeaderValue>,
     pub(crate) client_timeout: Duration,
     pub(crate) addresses: Rc<Addresses>,
+    phase: watch::Receiver<Phase>,
     pub(crate) log: Option<Rc<Log>>,
     pub(crate) stats: Stats,
     figures: Rc<Figures>,
 }
 
 impl Site {
-    pub(crate) fn new(options: &SiteOptions, stats: Stats, figures: Rc<Figures>) -> Result<Self> {
+    pub(crate) fn new(
+        options: &SiteOptions,
+        stats: Stats,
+        figures: Rc<Figures>,
+        phase: watch::Receiver<Phase>,
+    ) -> Result<Self> {
         let worker_header = options.worker_header.then(|| HeaderValue::from(std::process::id()));
         let boundary = format!("sharesock-{:016x}", RandomState::new().hash_one(0));
         let SiteOptions { hidden, status_page, client_timeout, max_connections_per_address, .. } = *options;
@@ -86,6 +96,7 @@ impl Site {
             worker_header,
             client_timeout,
             addresses: Addresses::new(max_connections_per_address),
+            phase,
             log: log.transpose()?.map(Rc::new),
             stats,
             figures,
@@ -104,8 +115,9 @@ pub(crate) async fn answer<B>(
     site.stats.requests.set(site.stats.requests.get() + 1);
     let mut response = respond(site, &request, envelope, took_us).await.unwrap_or_else(notice);
     if *request.method() == Method::HEAD && response.status() != StatusCode::NOT_MODIFIED {
-        let length = response.body().size_hint().exact().unwrap_or(0);
-        response.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
+        if let Some(length) = response.body().size_hint().exact() {
+            response.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
+        }
     }
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(worker) = &site.worker_header {
@@ -123,6 +135,14 @@ pub(crate) fn whole(status: StatusCode, kind: &'static str, text: impl Into<Byte
     let mut response = Response::new(Pieces::text(text));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+/// A response that comes piece by piece, until nobody sends any more.
+pub(crate) fn endless(kind: &'static str, pieces: Receiver<Bytes>) -> Plain {
+    let mut response = Response::new(Pieces::endless(pieces));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -164,6 +184,9 @@ async fn respond<B>(
     let page = async || Page::new(&site.stats, site.figures.look().await, envelope, took_us);
     match request.uri().path() {
         "/_sharesock/" | "/_sharesock" if site.status_page => Ok(page::html(&page().await)),
+        "/_sharesock/events" if site.status_page && *request.method() == Method::GET => {
+            Ok(page::events(Rc::clone(&site.figures), site.phase.clone()))
+        }
         "/_sharesock/status.json" if site.status_page => Ok(page::json(&page().await)),
         path => found(site, request, Target::parse(path, site.hidden)?).await,
     }

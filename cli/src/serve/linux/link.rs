@@ -214,16 +214,24 @@ impl Figures {
     }
 }
 
+/// The word for a state.
+fn word(state: &impl serde::Serialize) -> String {
+    serde_json::to_value(state).ok().and_then(|state| state.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
 fn view(status: &Status) -> View {
-    let serves = |worker: &&WorkerStatus| worker.generation == status.generation;
     let count = |worker: &WorkerStatus| Count {
         pid: worker.pid,
+        generation: worker.generation,
+        state: word(&worker.state),
         open: worker.open.unwrap_or_default(),
         given: worker.handed_off,
     };
     let median = status.hand_offs.and_then(|hand_offs| hand_offs.median_us);
     View {
-        workers: status.workers.iter().filter(serves).map(count).collect(),
+        state: word(&status.state),
+        generation: status.generation,
+        workers: status.workers.iter().map(count).collect(),
         hand_off_us: median.and_then(|median| u32::try_from(median).ok()).map(f64::from),
     }
 }

@@ -109,7 +109,9 @@ pub(crate) struct Figures(RefCell<Vec<Count>>);
 impl Figures {
     #[allow(clippy::unused_async)]
     pub(crate) async fn look(&self) -> View {
-        View { workers: self.0.borrow().clone(), hand_off_us: None }
+        let workers = self.0.borrow().clone();
+        let generation = workers.iter().map(|worker| worker.generation).max().unwrap_or_default();
+        View { generation, workers, ..View::default() }
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) struct Worker {
     /// Names it among all workers that were ever started.
     pub(crate) number: u64,
     pub(crate) pid: u32,
+    generation: u32,
     pub(crate) started: Instant,
     lines: mpsc::UnboundedSender<String>,
     /// Ends it at once when it is dropped.
@@ -100,7 +101,19 @@ impl Starter {
         });
         let kill = Some(kill);
         let (started, unredeemed) = (Instant::now(), HashMap::new());
-        Ok(Worker { number, pid, started, lines, kill, sender: None, given: 0, open: 0, received: 0, unredeemed })
+        Ok(Worker {
+            number,
+            pid,
+            generation,
+            started,
+            lines,
+            kill,
+            sender: None,
+            given: 0,
+            open: 0,
+            received: 0,
+            unredeemed,
+        })
     }
 }
 
@@ -139,7 +152,7 @@ impl Worker {
     }
 
     pub(crate) fn count(&self) -> Count {
-        Count { pid: self.pid, open: self.load(), given: self.given }
+        Count { pid: self.pid, generation: self.generation, state: String::new(), open: self.load(), given: self.given }
     }
 
     /// Gives it a connection; it comes back when there is no room, or nobody.
