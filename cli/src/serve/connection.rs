@@ -1,9 +1,9 @@
 //! One connection of HTTP/1.1, which can be taken out of its worker between two requests.
 
 use super::addresses::Place;
-use super::direct::Direct;
 use super::envelope::Envelope;
 use super::files::{self, Answer, Site};
+use super::io::{Io, State};
 use super::log::{self, Log};
 use super::stream::Stream;
 use super::worker::sleep_until;
@@ -17,17 +17,16 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sharesock::{Parcel, Socket};
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 
 /// Bytes of a request's body that are read, and the time in which it must come.
 const MOST_BODY: usize = 64 << 10;
@@ -35,9 +34,6 @@ const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// Bytes of a request's head, and of what is written before the client takes it. So what was read goes along with a
 /// connection that moves.
 const MOST_BUFFERED: usize = 48 << 10;
-/// Bytes that are read at a time: what comes beyond the head of a request is no more than this.
-const READ_AT_ONCE: usize = 4 << 10;
-
 /// Time that an idle client has for one more request when everything ends: the answer says that it was the last. A
 /// connection that ended at once would take a request along that is on its way.
 const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
@@ -205,14 +201,6 @@ pub(crate) async fn refuse(guest: Guest, status: StatusCode) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the first line of a connection ends with another major version of HTTP than the one that is spoken here.
-fn has_other_version(head: &[u8]) -> bool {
-    let line = head.split(|byte| *byte == b'\n').next().filter(|line| line.len() < head.len()).unwrap_or_default();
-    let version = line.trim_ascii_end().rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-        if major.is_ascii_digit() && minor.is_ascii_digit() && *major != b'1')
-}
-
 /// Reads the body of a request, which nobody wants; whether all of it was there soon, and not large.
 async fn read_off(request: &mut Request<Incoming>) -> bool {
     // A client that asks first whether to send one does not.
@@ -227,21 +215,6 @@ async fn read_off(request: &mut Request<Incoming>) -> bool {
         Some(())
     };
     matches!(tokio::time::timeout(BODY_WITHIN, all).await, Ok(Some(())))
-}
-
-/// What is going on on a connection.
-#[derive(Debug, Default)]
-struct State {
-    /// Requests whose responses are not written yet: none or one.
-    busy: Cell<u32>,
-    /// The client does not take what was written.
-    stuck: Cell<bool>,
-}
-
-impl State {
-    fn is_movable(&self) -> bool {
-        self.busy.get() == 0 && !self.stuck.get()
-    }
 }
 
 /// Lives as long as a request is being answered.
@@ -277,118 +250,6 @@ impl Drop for Busy {
         if let Some(Entry { log, begun, line }) = &mut self.1 {
             line.took = begun.elapsed();
             log.note(line);
-        }
-    }
-}
-
-/// A stream, with what was read from it before.
-#[derive(Debug)]
-struct Io {
-    stream: Stream,
-    unread: Bytes,
-    /// Nothing was read yet.
-    is_first: bool,
-    state: Rc<State>,
-    direct: Option<Rc<Direct>>,
-    client_timeout: Duration,
-    /// Ends when the client has taken nothing for too long.
-    stuck: Option<Pin<Box<Sleep>>>,
-}
-
-impl AsyncRead for Io {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if !self.unread.is_empty() {
-            let length = self.unread.len().min(buffer.remaining());
-            buffer.put_slice(&self.unread.split_to(length));
-            return Poll::Ready(Ok(()));
-        }
-        let mut bytes = [0; READ_AT_ONCE];
-        let mut some = ReadBuf::new(&mut bytes);
-        let mut some = some.take(buffer.remaining());
-        let read = Pin::new(&mut self.stream).poll_read(context, &mut some);
-        if read.is_ready() && std::mem::take(&mut self.is_first) && has_other_version(some.filled()) {
-            // The library would say that the request is a bad one. To it, none came.
-            let refusal = files::refusal(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
-            return Pin::new(&mut self.stream).poll_write(context, refusal.as_bytes()).map_ok(drop);
-        }
-        buffer.put_slice(some.filled());
-        read
-    }
-}
-
-impl Io {
-    fn note<T>(&mut self, context: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        self.state.stuck.set(polled.is_pending());
-        if polled.is_ready() {
-            self.stuck = None;
-            return polled;
-        }
-        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(self.client_timeout)));
-        stuck.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncWrite for Io {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if Direct::stands_for(bytes) {
-            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
-        }
-        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.note(context, polled)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let io = &mut *self;
-        let bytes = parts.iter().take_while(|part| !Direct::stands_for(part)).count();
-        let polled = match (parts.get(..bytes), &io.direct) {
-            (Some([]), Some(direct)) if !parts.is_empty() => io.stream.poll_send(context, |socket| direct.send(socket)),
-            (bytes, _) => Pin::new(&mut io.stream).poll_write_vectored(context, bytes.unwrap_or_default()),
-        };
-        self.note(context, polled)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn other_versions_are_those_that_are_named_and_not_the_first() {
-        for (head, is_other) in [
-            ("GET / HTTP/2.0\r\nHost: x\r\n\r\n", true),
-            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", true),
-            ("GET / HTTP/3.0\n", true),
-            ("GET / HTTP/0.9\r\n", true),
-            ("GET / HTTP/1.1\r\n", false),
-            ("GET / HTTP/1.2\r\n", false),
-            ("GET / HTTP/2\r\n", false),
-            ("GET / HTTP/2.0", false),
-            ("GET / HTTP/x.0\r\n", false),
-            ("HTTP/2.0\r\n", true),
-            ("\r\nGET / HTTP/2.0\r\n", false),
-            ("", false),
-        ] {
-            assert_eq!(has_other_version(head.as_bytes()), is_other, "{head:?}");
         }
     }
 }

@@ -7,6 +7,7 @@ mod connection;
 mod direct;
 mod envelope;
 mod files;
+mod io;
 #[cfg(target_os = "linux")]
 mod linux;
 mod log;

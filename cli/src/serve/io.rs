@@ -1,0 +1,153 @@
+//! What the HTTP library reads from and writes to: a stream, with what was read from it before.
+
+use super::direct::Direct;
+use super::files;
+use super::stream::Stream;
+use bytes::Bytes;
+use http::StatusCode;
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// Bytes that are read at a time: what comes beyond the head of a request is no more than this.
+const READ_AT_ONCE: usize = 4 << 10;
+
+/// What is going on on a connection.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// Requests whose responses are not written yet: none or one.
+    pub(super) busy: Cell<u32>,
+    /// The client does not take what was written.
+    stuck: Cell<bool>,
+}
+
+impl State {
+    pub(super) fn is_movable(&self) -> bool {
+        self.busy.get() == 0 && !self.stuck.get()
+    }
+}
+
+/// A stream, with what was read from it before.
+#[derive(Debug)]
+pub(super) struct Io {
+    pub(super) stream: Stream,
+    pub(super) unread: Bytes,
+    /// Nothing was read yet.
+    pub(super) is_first: bool,
+    pub(super) state: Rc<State>,
+    pub(super) direct: Option<Rc<Direct>>,
+    pub(super) client_timeout: Duration,
+    /// Ends when the client has taken nothing for too long.
+    pub(super) stuck: Option<Pin<Box<Sleep>>>,
+}
+
+impl AsyncRead for Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let length = self.unread.len().min(buffer.remaining());
+            buffer.put_slice(&self.unread.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
+        let mut bytes = [0; READ_AT_ONCE];
+        let mut some = ReadBuf::new(&mut bytes);
+        let mut some = some.take(buffer.remaining());
+        let read = Pin::new(&mut self.stream).poll_read(context, &mut some);
+        if read.is_ready() && std::mem::take(&mut self.is_first) && has_other_version(some.filled()) {
+            // The library would say that the request is a bad one. To it, none came.
+            let refusal = files::refusal(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
+            return Pin::new(&mut self.stream).poll_write(context, refusal.as_bytes()).map_ok(drop);
+        }
+        buffer.put_slice(some.filled());
+        read
+    }
+}
+
+impl Io {
+    fn note<T>(&mut self, context: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.state.stuck.set(polled.is_pending());
+        if polled.is_ready() {
+            self.stuck = None;
+            return polled;
+        }
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(self.client_timeout)));
+        stuck.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if Direct::stands_for(bytes) {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        }
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.note(context, polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let io = &mut *self;
+        let bytes = parts.iter().take_while(|part| !Direct::stands_for(part)).count();
+        let polled = match (parts.get(..bytes), &io.direct) {
+            (Some([]), Some(direct)) if !parts.is_empty() => io.stream.poll_send(context, |socket| direct.send(socket)),
+            (bytes, _) => Pin::new(&mut io.stream).poll_write_vectored(context, bytes.unwrap_or_default()),
+        };
+        self.note(context, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// Whether the first line of a connection ends with another major version of HTTP than the one that is spoken here.
+fn has_other_version(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\n').next().filter(|line| line.len() < head.len()).unwrap_or_default();
+    let version = line.trim_ascii_end().rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+        if major.is_ascii_digit() && minor.is_ascii_digit() && *major != b'1')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_versions_are_those_that_are_named_and_not_the_first() {
+        for (head, is_other) in [
+            ("GET / HTTP/2.0\r\nHost: x\r\n\r\n", true),
+            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", true),
+            ("GET / HTTP/3.0\n", true),
+            ("GET / HTTP/0.9\r\n", true),
+            ("GET / HTTP/1.1\r\n", false),
+            ("GET / HTTP/1.2\r\n", false),
+            ("GET / HTTP/2\r\n", false),
+            ("GET / HTTP/2.0", false),
+            ("GET / HTTP/x.0\r\n", false),
+            ("HTTP/2.0\r\n", true),
+            ("\r\nGET / HTTP/2.0\r\n", false),
+            ("", false),
+        ] {
+            assert_eq!(has_other_version(head.as_bytes()), is_other, "{head:?}");
+        }
+    }
+}
