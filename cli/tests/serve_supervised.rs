@@ -229,8 +229,10 @@ fn a_download_has_its_own_time_over_a_reload_and_is_cut_with_a_word_when_everyth
         assert_eq!(workers(&server), before, "old workers are there, and told of");
         assert_eq!(before.len(), 4);
         assert!(slow.response().unwrap().body == content());
+        drop(slow);
         server.signal(Signal::TERM);
-        assert_eq!(server.wait_for("killed")["connections"], 1);
+        // On a busy machine, a worker that has none may be late, too.
+        while server.wait_for("killed")["connections"] != 1 {}
         assert!(slower.response().is_err());
         assert!(server.wait().success());
     }

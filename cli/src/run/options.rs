@@ -85,7 +85,7 @@ pub(crate) struct Options {
     /// Grace period between the stop signal and SIGKILL, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "30", env = "SHARESOCK_STOP_TIMEOUT", value_parser = seconds)]
     pub(crate) stop_timeout: Duration,
-    /// The same for workers that a reload has replaced, in seconds or `none` [default: that of --stop-timeout].
+    /// Grace period of workers that a reload has replaced, in seconds or `none` [default: that of --stop-timeout].
     #[arg(long, value_name = "SECONDS", env = "SHARESOCK_DRAIN_TIMEOUT", value_parser = seconds_or_none)]
     pub(crate) drain_timeout: Option<Duration>,
     #[command(flatten)]

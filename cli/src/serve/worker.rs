@@ -108,16 +108,18 @@ pub(super) async fn run(options: WorkerOptions) -> Result<()> {
                 }
             },
             // Last: a message or a connection that has arrived comes first.
-            () = tokio::task::yield_now(), if is_over => return Ok(()),
+            () = tokio::task::yield_now(), if is_over => break,
             () = sleep_until(wake) => {}
         }
         if worker.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            return Ok(());
+            break;
         }
         for parcel in worker.successors.returned() {
             worker.receive(parcel);
         }
     }
+    worker.link.say(worker.open(), worker.received);
+    Ok(())
 }
 
 impl Worker {
@@ -133,7 +135,8 @@ impl Worker {
                 self.received += 1;
                 let redeemed = redeemed.map(|socket| self.start(Guest::new(socket, envelope)));
                 self.link.answer(id, redeemed);
-                self.unsaid = true;
+                // At once: the supervisor would give it to another if this process were killed now.
+                (self.unsaid, self.say_from) = (true, Instant::now());
             }
             Told::End => self.end().await,
         }

@@ -73,7 +73,7 @@ fn fit(argument: Arg) -> Arg {
             .help("How a connection is given to a worker")
             .value_parser(vias().try_map(|name| Via::from_str(&name, false))),
         "drain_timeout" => argument
-            .help("Time that replaced workers have to finish their responses, in seconds or `none`; 60 s without progress end any")
+            .help("Grace period of workers that a reload has replaced, in seconds or `none`; --client-timeout bounds each response")
             .default_value("none"),
         decided if DECIDED.contains(&decided) => argument.hide(true).env(Resettable::Reset),
         _ => argument,
