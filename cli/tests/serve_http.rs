@@ -228,6 +228,23 @@ fn what_is_no_file_holds_no_thread() {
             assert_eq!(server.get(path).status, 404, "{path}");
         }
     }
+    // What takes the place of a file that was just served is looked at anew.
+    let path = server.path("www/turns");
+    for (make, status) in [("echo >", 200), ("mkfifo", 404), ("mkdir", 301), ("ln -s /dev/zero", 404), ("echo >", 200)]
+    {
+        let script = format!("rm -rf turns && {make} turns");
+        assert!(
+            std::process::Command::new("sh")
+                .args(["-c", &script])
+                .current_dir(path.parent().unwrap())
+                .status()
+                .unwrap()
+                .success()
+        );
+        for _ in 0..2 {
+            assert_eq!(server.get("/turns").status, status, "{make}");
+        }
+    }
     // One that waited for a writer would have a thread that is in the middle of opening it.
     let waits = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("wchan")).unwrap_or_default();
     let tasks = std::fs::read_dir(format!("/proc/{worker}/task")).unwrap();

@@ -95,10 +95,14 @@ pub(super) async fn run(options: WorkerOptions) -> Result<()> {
         tokio::select! {
             biased;
             told = worker.link.next(), if worker.takes => worker.obey(told).await,
-            Some((moved, open)) = ended.recv() => {
-                drop(open);
+            Some(first) = ended.recv() => {
+                let mut next = Some(first);
+                while let Some((moved, open)) = next {
+                    drop(open);
+                    worker.close(moved).await;
+                    next = ended.try_recv().ok();
+                }
                 pause = None;
-                worker.close(moved).await;
             }
             parcel = parcels.receive(), if worker.takes && pause.is_none() => match parcel {
                 Ok(parcel) => worker.receive(parcel),

@@ -11,7 +11,7 @@ mod target;
 use self::body::Pieces;
 pub(super) use self::listing::begin;
 pub(super) use self::open::is_at_hand;
-use self::open::{Apart, Found};
+use self::open::{Apart, Found, Seen};
 use self::reply::{Facts, reply};
 use self::target::Target;
 use super::SiteOptions;
@@ -63,6 +63,7 @@ pub(crate) type Plain = Response<Pieces>;
 pub(crate) struct Site {
     root: PathBuf,
     apart: Apart,
+    seen: Seen,
     /// Parts several ranges of a file: nobody who writes files knows it.
     boundary: String,
     hidden: bool,
@@ -90,6 +91,7 @@ impl Site {
         Ok(Site {
             root: options.root()?.to_owned(),
             apart: Apart::new(MOST_WAITING, FILES_WITHIN),
+            seen: Seen::default(),
             boundary,
             hidden,
             status_page,
@@ -194,7 +196,7 @@ async fn respond<B>(
 
 async fn found<B>(site: &Site, request: &Request<B>, target: Target) -> Result<Plain, StatusCode> {
     let path = site.root.join(target.to_path().ok_or(StatusCode::NOT_FOUND)?);
-    match open::open(&site.apart, path.clone()).await? {
+    match open::open(&site.apart, &site.seen, path.clone()).await? {
         Found::File(..) if target.is_folder => Err(StatusCode::NOT_FOUND),
         Found::File(file, metadata) => Ok(send(site, request, &path, file, &metadata)),
         Found::Folder if !target.is_folder => {
@@ -206,7 +208,7 @@ async fn found<B>(site: &Site, request: &Request<B>, target: Target) -> Result<P
         }
         Found::Folder => {
             let index = path.join("index.html");
-            match open::open(&site.apart, index.clone()).await {
+            match open::open(&site.apart, &site.seen, index.clone()).await {
                 Ok(Found::File(file, metadata)) => return Ok(send(site, request, &index, file, &metadata)),
                 Ok(Found::Folder) | Err(StatusCode::NOT_FOUND) => {}
                 Err(status) => return Err(status),

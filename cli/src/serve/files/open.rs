@@ -2,13 +2,19 @@
 
 use super::conditions::Version;
 use http::StatusCode;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 use tokio::sync::{Semaphore, oneshot};
+
+/// How long a path counts as that of a regular file, and how many do.
+const SEEN_FOR: Duration = Duration::from_secs(1);
+const MOST_SEEN: usize = 1024;
 
 /// What a path names.
 #[derive(Debug)]
@@ -48,13 +54,38 @@ impl Apart {
     }
 }
 
+/// Paths at which regular files were a moment ago: they are opened without a look at what they are, which takes as long.
+/// If a FIFO has taken the place of one, opening it does not wait either.
+#[derive(Debug, Default)]
+pub(super) struct Seen(RefCell<HashMap<PathBuf, Instant>>);
+
+impl Seen {
+    fn has(&self, path: &Path) -> bool {
+        self.0.borrow().get(path).is_some_and(|seen| seen.elapsed() < SEEN_FOR)
+    }
+
+    fn note(&self, path: PathBuf) {
+        let mut seen = self.0.borrow_mut();
+        if seen.len() >= MOST_SEEN {
+            seen.clear();
+        }
+        seen.insert(path, Instant::now());
+    }
+}
+
 /// Opens a regular file, or says that it is a folder.
 ///
 /// # Errors
 /// 404 for what is neither; 403 when it may not be read; 503 when it cannot be read now.
-pub(super) async fn open(apart: &Apart, path: PathBuf) -> Result<Found, StatusCode> {
-    let found = match look::at_once(&path) {
-        Some(found) => found,
+pub(super) async fn open(apart: &Apart, seen: &Seen, path: PathBuf) -> Result<Found, StatusCode> {
+    let was_file = seen.has(&path);
+    let found = match look::at_once(&path, was_file) {
+        Some(found) => {
+            if !was_file && matches!(found, Ok(Some(Found::File(..)))) {
+                seen.note(path);
+            }
+            found
+        }
         None => apart.run(move || look::patiently(&path)).await?,
     };
     found.map_err(|error| status_of(&error)).and_then(|found| found.ok_or(StatusCode::NOT_FOUND))
@@ -107,7 +138,7 @@ mod look {
     use std::sync::Arc;
 
     /// Looks without waiting for storage; nothing when that cannot be done.
-    pub(super) fn at_once(path: &Path) -> Option<Looked> {
+    pub(super) fn at_once(path: &Path, was_file: bool) -> Option<Looked> {
         let open = |flags: OFlags| {
             openat2(
                 CWD,
@@ -117,7 +148,7 @@ mod look {
                 ResolveFlags::CACHED | ResolveFlags::NO_MAGICLINKS,
             )
         };
-        match look(open) {
+        match look(was_file, open) {
             // Not in the kernel's memory, a link of /proc, or a kernel that does not know this question.
             Err(Errno::AGAIN | Errno::NOSYS | Errno::INVAL | Errno::PERM | Errno::LOOP | Errno::TOOBIG) => None,
             found => Some(found.map_err(Into::into)),
@@ -131,23 +162,28 @@ mod look {
             let opened = File::options().read(true).custom_flags(flags).open(path);
             opened.map(Into::into).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
         };
-        Ok(look(open)?)
+        Ok(look(false, open)?)
     }
 
-    /// Opens only what is a regular file: opening something else may wait, or do something.
-    fn look(open: impl Fn(OFlags) -> rustix::io::Result<OwnedFd>) -> rustix::io::Result<Option<Found>> {
+    /// Opens only what is a regular file, or was one: opening something else may wait, or do something.
+    fn look(was_file: bool, open: impl Fn(OFlags) -> rustix::io::Result<OwnedFd>) -> rustix::io::Result<Option<Found>> {
         let errno = |error: io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
-        let facts = File::from(open(OFlags::PATH)?).metadata().map_err(errno)?;
-        if facts.is_dir() {
-            return Ok(Some(Found::Folder));
-        }
-        if !facts.is_file() {
-            return Ok(None);
+        if !was_file {
+            let facts = File::from(open(OFlags::PATH)?).metadata().map_err(errno)?;
+            if facts.is_dir() {
+                return Ok(Some(Found::Folder));
+            }
+            if !facts.is_file() {
+                return Ok(None);
+            }
         }
         // Another may have its name by now.
         let file = File::from(open(OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?);
         let facts = file.metadata().map_err(errno)?;
-        Ok(facts.is_file().then(|| Found::File(Arc::new(file), facts)))
+        Ok(match facts.is_dir() {
+            true => Some(Found::Folder),
+            false => facts.is_file().then(|| Found::File(Arc::new(file), facts)),
+        })
     }
 
     pub(super) fn read_at_once(file: &File, buffer: &mut [u8], at: u64) -> Option<io::Result<usize>> {
@@ -179,7 +215,7 @@ mod look {
     use std::os::windows::fs::FileExt;
     use std::sync::Arc;
 
-    pub(super) fn at_once(_: &Path) -> Option<Looked> {
+    pub(super) fn at_once(_: &Path, _: bool) -> Option<Looked> {
         None
     }
 
