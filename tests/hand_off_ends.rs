@@ -110,6 +110,20 @@ fn a_receiver_that_executes_another_program_is_gone() {
 }
 
 #[test]
+fn a_sender_that_rests_learns_of_its_targets_end_by_itself() {
+    let place = Place::new("rests");
+    let endpoint = place.endpoint();
+    let mut target = worker(&place);
+    let sender = endpoint.sender(target.pid()).unwrap();
+    sender.try_hand_off(pair().1).unwrap();
+    target.kill();
+    // Longer than a sender is sure that its target lives.
+    std::thread::sleep(Duration::from_millis(5));
+    assert!(matches!(sender.try_hand_off(pair().1).unwrap_err().error, Error::TargetGone { .. }));
+    assert_eq!(sender.reclaim().len(), 1);
+}
+
+#[test]
 fn what_a_dropped_receiver_did_not_take_comes_back() {
     let place = Place::new("dropped-receiver");
     let endpoint = place.endpoint();

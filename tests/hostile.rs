@@ -9,9 +9,10 @@ mod stranger;
 use peer::{Peer, Place, pair, wait_for_end};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::net::{RecvFlags, SocketAddrUnix, recv};
-use sharesock::{Error, Parcel, Process, ProtocolInfo, Socket};
+use sharesock::{DuplicateOptions, Error, Parcel, Process, ProtocolInfo, Socket};
 use stranger::{
-    SUFFIXES, TARGET_TAG, Victim, frame, hello, is_closed, load, name_of, queue, receive, send, seqpacket, token, with,
+    SUFFIXES, TARGET_TAG, Victim, connect, deliver, frame, hello, is_closed, load, name_of, queue, receive, send,
+    seqpacket, token, with,
 };
 
 #[test]
@@ -86,6 +87,19 @@ fn a_delivery_must_hold_what_it_promises() {
 }
 
 #[test]
+fn a_token_that_comes_twice_ends_its_link() {
+    let mut victim = Victim::new("token-twice");
+    let (_client, socket) = pair();
+    let link = victim.connect("");
+    send(&link, &hello(&Process::current().unwrap()), &[]);
+    for _ in 0..2 {
+        send(&link, &deliver(token(7, &socket), &socket), &[socket.as_fd()]);
+    }
+    victim.is_well();
+    assert!(is_closed(&link));
+}
+
+#[test]
 fn claims_of_what_is_not_held_for_the_claimant_get_nothing() {
     let mut victim = Victim::new("claims");
     let me = Process::current().unwrap();
@@ -93,8 +107,17 @@ fn claims_of_what_is_not_held_for_the_claimant_get_nothing() {
     let third = Peer::start_without_endpoint(&victim.place);
     let text = victim.peer.ask(&format!("duplicate {}", third.pid()));
     let info: ProtocolInfo = text.strip_prefix("ok ").unwrap().parse().unwrap();
-    for token in [info.delivery().unwrap().token, [9; 16]] {
-        let link = victim.connect("-claims");
+    // Held by this process for the third, and revoked: that is nobody else's business.
+    let socket = pair().1;
+    let options = DuplicateOptions::new();
+    let (revoked, revocation) = victim.endpoint.duplicate_revocable(&socket, third.pid(), &options).unwrap();
+    revocation.revoke().unwrap();
+    let here = name_of(&victim.place, me.pid(), "-claims");
+    let theirs = name_of(&victim.place, victim.peer.pid(), "-claims");
+    for (path, token) in
+        [(&theirs, info.delivery().unwrap().token), (&theirs, [9; 16]), (&here, revoked.delivery().unwrap().token)]
+    {
+        let link = connect(path);
         send(&link, &hello(&me), &[]);
         send(&link, &frame(3, &[&token]), &[]);
         let mut answer = [0; 40];

@@ -272,6 +272,30 @@ fn a_process_outside_of_a_pid_namespace_poses_as_nobody_inside() {
 }
 
 #[test]
+fn of_a_sender_of_another_namespace_that_has_ended_nobody_says_who_it_was() {
+    if !can("ending in another namespace", "a PID namespace", has_namespaces()) {
+        return;
+    }
+    let place = Place::new("hearsay");
+    let endpoint = place.endpoint();
+    let receiver = endpoint.receiver().unwrap();
+    let unshare = ["--pid", "--fork", "--mount-proc", "--kill-child"];
+    for ended in [false, true] {
+        let mut sender = Peer::from_command(&mut Peer::command_by(&place, "unshare", &unshare), Command::spawn);
+        let process: Process = sender.ask("process").parse().unwrap();
+        let (_client, socket) = pair();
+        let inward = endpoint.duplicate(&socket, process).unwrap();
+        assert!(sender.ask(&format!("redeem {inward}")).starts_with("ok"));
+        assert_eq!(sender.ask(&format!("hand-off-to {}", Process::current().unwrap())), "ok");
+        if ended {
+            sender.kill();
+            while endpoint.duplicate(&socket, process).is_ok() {}
+        }
+        assert_eq!(receiver.receive().unwrap().source(), (!ended).then_some(process));
+    }
+}
+
+#[test]
 fn a_sender_that_poses_as_another_is_not_greeted() {
     let mut victim = Victim::new("poses-as-sender");
     let source = Peer::start(&victim.place);

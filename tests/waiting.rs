@@ -176,6 +176,28 @@ fn a_connection_that_lingers_is_handed_off_and_reclaimed_without_waiting() {
 }
 
 #[test]
+fn a_connection_that_lingers_makes_no_sender_wait_whose_target_was_faster() {
+    // Its sender stands still for a while after each message.
+    let slow = ["-f", "-qq", "-o", "/dev/null", "-e", "trace=sendmsg", "-e", "inject=sendmsg:delay_exit=500000"];
+    if !std::process::Command::new("strace").args(slow).arg("true").status().is_ok_and(|status| status.success()) {
+        return eprintln!("a slow sender was not tried: it needs strace");
+    }
+    let place = Place::new("sticky-faster");
+    let endpoint = place.endpoint();
+    let receiver = endpoint.receiver().unwrap();
+    let mut sender = Peer::from_command(&mut Peer::command_by(&place, "strace", &slow), std::process::Command::spawn);
+    let process: Process = sender.ask("process").parse().unwrap();
+    let (mut client, socket) = sticky();
+    let info = endpoint.duplicate(&socket, process).unwrap();
+    assert!(sender.ask(&format!("redeem {info}")).starts_with("ok"));
+    drop(socket);
+    sender.tell(&format!("hand-off {} x", std::process::id()));
+    drop(receiver.receive().unwrap());
+    assert_eq!(sender.answer(), "ok");
+    is_closed_in_order(&mut client);
+}
+
+#[test]
 fn duplicates_of_a_connection_that_lingers_are_given_up_without_waiting() {
     let place = Place::new("sticky-duplicates");
     let source = place.endpoint();
