@@ -194,7 +194,7 @@ fn daemon_of(supervisor: &Supervisor) -> u32 {
 #[test]
 fn a_daemon_that_a_worker_left_is_named_and_ended() {
     let stubborn = "(trap \"\" TERM; while :; do sleep 0.1; done)";
-    for script in ["sleep 1000", "env -i sleep 1000", stubborn] {
+    for script in ["sleep 1000", "env -u NOTIFY_SOCKET sleep 1000", stubborn] {
         let supervisor = daemon(&["--stop-timeout", "0.3"], script).start();
         let daemon = daemon_of(&supervisor);
         let worker = supervisor.workers()[0];
@@ -221,7 +221,7 @@ fn a_daemon_ends_at_its_workers_stop_deadline() {
 
 #[test]
 fn a_daemon_ends_with_its_supervisor_however_that_ends() {
-    for script in ["sleep 1000", "env -i sleep 1000"] {
+    for script in ["sleep 1000", "env -u NOTIFY_SOCKET sleep 1000"] {
         let mut supervisor = daemon(&[], script).start();
         let daemon = daemon_of(&supervisor);
         signal(supervisor.pid(), Signal::TERM);
@@ -248,6 +248,19 @@ fn a_sidecar_of_a_supervisor_is_let_be() {
     assert!(supervisor.wait().success());
     assert!(lives(sidecar));
     kill(sidecar);
+}
+
+/// Nobody can tell whose a process was that has an environment of its own: a shell in the container of a supervisor has.
+#[test]
+fn a_process_without_the_environment_of_a_worker_is_let_be() {
+    let mut supervisor = daemon(&[], "env -i sleep 1000").start();
+    let other = daemon_of(&supervisor);
+    kill(supervisor.workers()[0]);
+    supervisor.until_served_by(1);
+    signal(supervisor.pid(), Signal::TERM);
+    assert!(supervisor.wait().success());
+    assert!(lives(other));
+    kill(other);
 }
 
 #[test]

@@ -39,10 +39,12 @@ fn more_connections_than_there_may_be_wait_until_others_end() {
 
 #[test]
 fn a_client_with_too_many_connections_is_told_so() {
-    let server = Server::start(&["--workers", "1", "--max-connections-per-address", "2"]);
+    let limits = ["--max-connections-per-address", "2", "--max-connections", "4"];
+    let server = Server::start(&[&["--workers", "1"][..], &limits].concat());
     let mut open: Vec<_> = (0..2).map(|_| server.client()).collect();
     open.iter_mut().for_each(|client| assert!(is_answer(&client.get("/hello.txt"))));
-    for _ in 0..3 {
+    // What was refused is over, and counts no more among all.
+    for _ in 0..9 {
         let mut third = server.client();
         third.send("GET /hello.txt HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         let response = third.response().unwrap();

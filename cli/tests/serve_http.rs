@@ -270,3 +270,19 @@ fn a_head_that_is_too_large_is_refused() {
         Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
     }
 }
+
+#[test]
+fn a_client_that_goes_on_sending_gets_the_whole_of_its_last_answer() {
+    let big = |www: &Path| std::fs::write(www.join("big"), vec![7; 4 << 20]).unwrap();
+    let server = Server::start_with(&["--workers", "1"], big);
+    for last in ["HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.0\r\n\r\n"] {
+        let mut client = server.client();
+        client.send(&format!("GET /big {last}")).unwrap();
+        client.wait_for_response();
+        client.send("and more that nobody reads").unwrap();
+        // So that the worker ends the connection while most of the answer is on its way.
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(client.response().unwrap().body.len(), 4 << 20);
+        assert!(client.is_closed());
+    }
+}

@@ -140,8 +140,14 @@ pub(crate) fn holders_of_path(path: &Path) -> Vec<String> {
 }
 
 /// The processes that have a listener of TCP at this port.
-pub(crate) fn holders_of_port(port: u16) -> Vec<String> {
-    let listens = |row: &&Row| row.state == LISTENING && row.local.port() == port && row.inode != 0;
+pub(crate) fn holders_of(address: SocketAddr) -> Vec<String> {
+    let stands = |there: SocketAddr| {
+        there.port() == address.port()
+            && (there.ip().to_canonical() == address.ip().to_canonical()
+                || there.ip().is_unspecified()
+                || address.ip().is_unspecified())
+    };
+    let listens = |row: &&Row| row.state == LISTENING && stands(row.local) && row.inode != 0;
     holders_named(&rows().iter().filter(listens).map(|row| row.inode).collect())
 }
 

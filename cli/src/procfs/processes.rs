@@ -102,9 +102,11 @@ pub(crate) fn variables(pid: i32) -> io::Result<HashMap<String, OsString>> {
     Ok(text.split(|byte| *byte == 0).filter_map(variable).collect())
 }
 
-/// What a process is called.
+/// What a process is called, which it says itself: nothing in it controls a terminal.
 pub(crate) fn command(pid: u32) -> String {
-    std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned()
+    let said = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let said = String::from_utf8_lossy(said.strip_suffix(b"\n").unwrap_or(&said)).into_owned();
+    said.replace(char::is_control, "?")
 }
 
 /// When a process began, in seconds since 1970.

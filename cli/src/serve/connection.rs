@@ -38,8 +38,8 @@ const MOST_BUFFERED: usize = 48 << 10;
 /// connection that ended at once would take a request along that is on its way.
 const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Time in which a client that is refused should read why.
-const REFUSED_WITHIN: Duration = Duration::from_secs(1);
+/// Time for what a client goes on sending after the last answer.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a worker does with its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,8 +184,7 @@ pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiv
             let unread = [parts.read_buf, io.unread].concat().into();
             return Ok(Outcome::Movable(Guest { socket: io.stream.into_socket()?, envelope, took_us, unread, place }));
         }
-        // A client that is gone already is no mistake of ours.
-        let _ = io.shutdown().await;
+        linger(&mut io.stream).await;
         return Ok(Outcome::Finished);
     }
 }
@@ -194,11 +193,19 @@ pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiv
 pub(crate) async fn refuse(guest: Guest, status: StatusCode) -> io::Result<()> {
     let mut stream = Stream::new(guest.socket)?;
     stream.write_all(files::refusal(status).as_bytes()).await?;
-    stream.shutdown().await?;
-    // What it has sent and nobody has read would end it before it has read the answer.
-    let end = async { while stream.read(&mut [0; 1024]).await.is_ok_and(|length| length > 0) {} };
-    let _ = tokio::time::timeout(REFUSED_WITHIN, end).await;
+    linger(&mut stream).await;
     Ok(())
+}
+
+/// Ends a connection such that its client can read all that it was sent: what it has sent, and nobody has read, would have the
+/// kernel throw the rest away.
+async fn linger(stream: &mut Stream) {
+    // A client that is gone already is no mistake of ours.
+    if stream.shutdown().await.is_err() || !stream.has_unread() {
+        return;
+    }
+    let end = async { while stream.read(&mut [0; 1024]).await.is_ok_and(|length| length > 0) {} };
+    let _ = tokio::time::timeout(LINGER_TIMEOUT, end).await;
 }
 
 /// Reads the body of a request, which nobody wants; whether all of it was there soon, and not large.

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// Lines that wait to be written; more are dropped, and counted.
 const MOST_WAITING: usize = 4096;
+/// Bytes of a target that a line has: so what waits is bounded in memory.
+const MOST_TARGET: usize = 2048;
 /// Lines that are written in one go.
 const MOST_TOGETHER: usize = 256;
 /// Time for what waits when the worker ends.
@@ -53,15 +55,21 @@ pub(crate) struct Log {
     over: Receiver<()>,
 }
 
+/// Whether lines can be appended to this.
+pub(crate) fn check(path: &Path) -> Result<()> {
+    if path.as_os_str() == "-" { Ok(()) } else { open(path).map(drop) }
+}
+
+/// Opens a file to append to it. A pipe must have its reader.
+fn open(path: &Path) -> Result<File> {
+    crate::system::append_to(path).with_context(|| format!("opening the access log {}", path.display()))
+}
+
 impl Log {
     /// Opens the file, or standard output if its name is `-`, and appends to it.
     pub(crate) fn open(path: &Path, format: Format) -> Result<Self> {
-        let output: Box<dyn Write + Send> = if path.as_os_str() == "-" {
-            Box::new(std::io::stdout())
-        } else {
-            let opened = File::options().append(true).create(true).open(path);
-            Box::new(opened.with_context(|| format!("opening the access log {}", path.display()))?)
-        };
+        let output: Box<dyn Write + Send> =
+            if path.as_os_str() == "-" { Box::new(std::io::stdout()) } else { Box::new(open(path)?) };
         let (dropped, name) = (Arc::new(AtomicU64::new(0)), path.display().to_string());
         let ((lines, written), (done, over)) = (sync_channel(MOST_WAITING), channel());
         let lost = Arc::clone(&dropped);
@@ -128,7 +136,12 @@ impl Entry {
         }
         let Entry { client, method, target, version, status, bytes, took, accepted_by } = self;
         let (status, seconds) = (status.as_u16(), f64::from(u32::try_from(took.as_micros()).unwrap_or(u32::MAX)) / 1e6);
-        let (target, version) = (target.to_string(), format!("{version:?}"));
+        let (mut target, version) = (target.to_string(), format!("{version:?}"));
+        if target.len() > MOST_TARGET {
+            // A target is ASCII.
+            target.truncate(MOST_TARGET);
+            target.push_str("...");
+        }
         let (bytes, accepted_by) = (*bytes, *accepted_by);
         if format == Format::Json {
             let client = client.map(|client| client.to_canonical());

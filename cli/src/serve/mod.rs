@@ -39,29 +39,35 @@ struct SiteOptions {
     /// The folder to serve.
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// The same, as an option.
-    #[arg(long, value_name = "DIR", conflicts_with = "folder")]
+    /// The same, as an option; DIR comes first.
+    #[arg(long, value_name = "DIR", env = "SHARESOCK_FILES")]
     files: Option<PathBuf>,
     /// Also serve and list files and folders whose names begin with a dot (`.well-known` always is).
-    #[arg(long)]
+    #[arg(long, env = "SHARESOCK_HIDDEN")]
     hidden: bool,
     /// Serve a page about the workers at `/_sharesock/`, and as JSON at `/_sharesock/status.json`.
-    #[arg(long)]
+    #[arg(long, env = "SHARESOCK_STATUS_PAGE")]
     status_page: bool,
     /// Name the process that served in each response, as `x-sharesock-worker`.
-    #[arg(long)]
+    #[arg(long, env = "SHARESOCK_WORKER_HEADER")]
     worker_header: bool,
     /// Time in which a client must send the head of a request, or take some of what it is sent, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "60", env = "SHARESOCK_CLIENT_TIMEOUT", value_parser = seconds)]
     client_timeout: Duration,
     /// Most open connections of one client (an IPv4 address, or 64 bits of IPv6) in each worker; more are answered with 503.
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "SHARESOCK_MAX_CONNECTIONS_PER_ADDRESS",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     max_connections_per_address: Option<u32>,
-    /// Append a line for each response to this file, which is opened anew at a reload, or write it to standard output (`-`).
-    #[arg(long, value_name = "FILE")]
+    /// Append a line for each response to this file, which is opened anew at a reload, or write it to standard output (`-`; add
+    /// `--output raw` for lines without a prefix).
+    #[arg(long, value_name = "FILE", env = "SHARESOCK_ACCESS_LOG")]
     access_log: Option<PathBuf>,
     /// Format of these lines.
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = log::Format::Text)]
+    #[arg(long, value_enum, value_name = "FORMAT", env = "SHARESOCK_ACCESS_LOG_FORMAT", default_value_t = log::Format::Text)]
     access_log_format: log::Format,
 }
 
@@ -93,6 +99,7 @@ impl SiteOptions {
         let most = self.max_connections_per_address.map(|most| most.to_string());
         words.extend(most.into_iter().flat_map(|most| ["--max-connections-per-address".into(), most.into()]));
         if let Some(log) = &self.access_log {
+            log::check(log)?;
             let format = if self.access_log_format == log::Format::Json { "json" } else { "text" };
             words.extend(["--access-log".into(), log.into(), "--access-log-format".into(), format.into()]);
         }

@@ -40,6 +40,17 @@ impl Stream {
         })
     }
 
+    /// Whether the client has sent something that nobody has read: closing it then throws away what was sent to the client.
+    pub(super) fn has_unread(&self) -> bool {
+        let peeks =
+            |socket: SockRef<'_>| socket.peek(&mut [std::mem::MaybeUninit::uninit()]).is_ok_and(|length| length > 0);
+        match self {
+            Stream::Fresh(Some(stream)) => peeks(SockRef::from(stream)),
+            Stream::Watched(stream) => peeks(SockRef::from(stream)),
+            Stream::Fresh(None) | Stream::Local(_) => false,
+        }
+    }
+
     pub(super) fn is_tcp(&self) -> bool {
         !matches!(self, Stream::Local(_))
     }

@@ -178,7 +178,12 @@ impl Worker {
             guest.place = addresses.enter(address, guest.envelope.moves > 0);
             if guest.place.is_none() {
                 stats.refused.set(stats.refused.get() + 1);
-                tokio::task::spawn_local(connection::refuse(guest, StatusCode::SERVICE_UNAVAILABLE));
+                // It is open until its client has read why.
+                let (done, open) = (self.done.clone(), self.open.clone());
+                tokio::task::spawn_local(async move {
+                    let _ = connection::refuse(guest, StatusCode::SERVICE_UNAVAILABLE).await;
+                    let _ = done.send((None, open));
+                });
                 return;
             }
         }

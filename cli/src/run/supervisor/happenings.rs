@@ -163,13 +163,12 @@ impl Supervisor {
         let Some(group) = worker.pid() else { return false };
         let echo = echo(&self.context, &worker.plan, &worker.record);
         let output = std::mem::take(&mut worker.output);
-        let (stop_signal, started, is_foreign) =
-            (worker.plan.options.stop_signal, worker.started, worker.record.adopted);
+        let (stop_signal, is_foreign) = (worker.plan.options.stop_signal, worker.record.adopted);
         let orphan = Orphan {
             group,
+            group_gone: false,
             strays: Vec::new(),
             number: id,
-            started,
             output,
             echo,
             stop_signal,

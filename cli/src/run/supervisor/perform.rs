@@ -4,6 +4,7 @@ use super::Supervisor;
 use crate::procfs::connections::Connections;
 use crate::procfs::processes::Processes;
 use crate::run::background;
+use crate::run::clock::Moment;
 use crate::run::control::Answer;
 use crate::run::listener::Resolved;
 use crate::run::machine::{Action, Event, Notice, Reply, Rules, WorkerId};
@@ -77,7 +78,10 @@ impl Supervisor {
     fn start_worker(&mut self, worker: WorkerId, generation: u32, slot: u32) -> Result<i32> {
         self.mend_listeners(true);
         let plan = self.plans.get(&generation).map_or_else(|| Rc::clone(self.plan()), Rc::clone);
-        let new = Worker::start(&self.context, &plan, (worker, generation, slot), None)?;
+        let new = Worker::start(&self.context, &plan, (worker, generation, slot), None);
+        // The kernel does not tell of a folder that something was mounted over.
+        self.look_at_names = self.look_at_names.or(new.is_err().then(Moment::now));
+        let new = new?;
         let pid = new.record.pid;
         self.workers.insert(worker, new);
         Ok(pid)

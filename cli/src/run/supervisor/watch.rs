@@ -32,6 +32,7 @@ pub(super) struct Watch {
     names: OwnedFd,
     folder: i32,
     domain: i32,
+    above: Vec<i32>,
     own: Vec<u8>,
 }
 
@@ -52,6 +53,10 @@ impl Watch {
         // A receiver moves to its name when it listens.
         let domain_id = inotify::add_watch(&names, domain, gone | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR)?;
         let folder_id = inotify::add_watch(&names, folder, gone | WatchFlags::ONLYDIR)?;
+        // What is above it may move, too.
+        let moved = WatchFlags::MOVE_SELF | WatchFlags::DELETE_SELF | WatchFlags::ONLYDIR;
+        let above = domain.ancestors().skip(1).filter_map(|folder| inotify::add_watch(&names, folder, moved).ok());
+        let above = above.collect();
         epoll::add(&set, &names, EventData::new_u64(NAMES), EventFlags::IN)?;
         for listener in listeners {
             // It leaves the set when nobody has it any more.
@@ -67,6 +72,7 @@ impl Watch {
             names,
             folder: folder_id,
             domain: domain_id,
+            above,
             own: folder.file_name().unwrap_or_default().as_encoded_bytes().to_owned(),
         })
     }
@@ -111,7 +117,7 @@ impl Watch {
             let is_own = event.file_name().map(CStr::to_bytes) == Some(&self.own);
             match event.wd() {
                 _ if event.events().intersects(lost) => (changes.names, changes.listeners) = (true, true),
-                folder if folder == self.folder => changes.names = true,
+                folder if folder == self.folder || self.above.contains(&folder) => changes.names = true,
                 // Another's name, unless it is the domain itself: a receiver was opened, or closed.
                 domain if domain == self.domain => changes.names |= is_own || event.file_name().is_none(),
                 _ => changes.listeners = true,

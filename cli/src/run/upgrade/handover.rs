@@ -299,7 +299,7 @@ mod tests {
                 {"number": 4, "pid": 100, "slot": 0, "says": "warm", "handed_off": 6, "open": 2, "received": 5,
                     "adopted": false}, kept,
             ]],
-            "orphans": [{"group": 99, "strays": [98], "started": 97, "number": 3, "stop_signal": 15, "prefix": "0 | ",
+            "orphans": [{"group": 99, "strays": [98], "number": 3, "stop_signal": 15, "prefix": "0 | ",
                 "slot": 0, "kept": kept}],
             "guard": 98,
             "given": 7,

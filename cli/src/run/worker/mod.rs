@@ -14,7 +14,6 @@ pub(super) mod record;
 
 use super::machine::WorkerId;
 use super::options::{Pass, Via};
-use crate::procfs::stat::Stat;
 use crate::system::polled;
 use anyhow::{Context, Result};
 use context::{WorkerContext, echo};
@@ -51,8 +50,6 @@ pub(crate) struct Worker {
     pub(crate) notify: Rc<UnixDatagram>,
     /// It drains, and may not have taken what it was given.
     pub(crate) is_settling: bool,
-    /// When its process began, in ticks.
-    pub(crate) started: u64,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -157,8 +154,7 @@ impl Worker {
         notify: Rc<UnixDatagram>,
     ) -> Self {
         let (plan, is_settling, tasks) = (Rc::clone(plan), false, Vec::new());
-        let started = Stat::of(record.pid).map(|stat| stat.started).unwrap_or_default();
-        let mut worker = Worker { record, plan, output, link, notify, is_settling, started, tasks };
+        let mut worker = Worker { record, plan, output, link, notify, is_settling, tasks };
         worker.attend(context);
         worker
     }

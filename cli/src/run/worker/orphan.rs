@@ -14,8 +14,8 @@ pub(crate) struct Orphan {
     pub(crate) group: Pid,
     /// Other groups that its processes have made.
     pub(crate) strays: Vec<Pid>,
-    /// When the worker began, in ticks.
-    pub(crate) started: u64,
+    /// Nothing is left of the worker's own group: another process may have its number.
+    pub(crate) group_gone: bool,
     /// The signal that they were sent last.
     pub(crate) sent: Option<Signal>,
     pub(crate) number: u64,
@@ -32,8 +32,6 @@ pub(crate) struct OrphanRecord {
     group: i32,
     #[serde(default)]
     strays: Vec<i32>,
-    #[serde(default)]
-    started: u64,
     pub(crate) number: u64,
     stop_signal: i32,
     prefix: String,
@@ -47,7 +45,6 @@ impl Orphan {
         OrphanRecord {
             group: self.group.as_raw_pid(),
             strays: self.strays.iter().map(|group| group.as_raw_pid()).collect(),
-            started: self.started,
             number: self.number,
             stop_signal: self.stop_signal.as_raw(),
             prefix: self.echo.source.prefix.clone(),
@@ -65,12 +62,20 @@ impl Orphan {
         let group = Pid::from_raw(record.group).context("a process group is missing")?;
         let stop_signal = Signal::from_named_raw(record.stop_signal).unwrap_or(Signal::TERM);
         let strays = record.strays.into_iter().filter_map(Pid::from_raw).collect();
-        let (number, started) = (record.number, record.started);
-        Ok(Orphan { group, strays, number, started, output, echo, stop_signal, sent: None, is_foreign })
+        let number = record.number;
+        Ok(Orphan { group, group_gone: false, strays, number, output, echo, stop_signal, sent: None, is_foreign })
     }
 
     pub(crate) fn groups(&self) -> impl Iterator<Item = Pid> {
-        self.strays.iter().copied().chain([self.group])
+        self.strays.iter().copied().chain((!self.group_gone).then_some(self.group))
+    }
+
+    /// Forgets the groups in which nothing is left, and tells them: a later one may get the same number.
+    pub(crate) fn forget_gone(&mut self) -> Vec<Pid> {
+        let gone: Vec<_> = self.groups().filter(|group| test_kill_process_group(*group).is_err()).collect();
+        self.group_gone |= gone.contains(&self.group);
+        self.strays.retain(|group| !gone.contains(group));
+        gone
     }
 
     /// Whether anything is left in them.

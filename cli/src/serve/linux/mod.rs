@@ -38,7 +38,7 @@ pub(crate) struct Options {
     #[command(flatten)]
     site: SiteOptions,
     /// Most open connections; more wait in the listener's queue until others end.
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "NUMBER", env = "SHARESOCK_MAX_CONNECTIONS", value_parser = clap::value_parser!(u64).range(1..))]
     max_connections: Option<u64>,
     #[command(flatten)]
     run: run::Options,
@@ -73,7 +73,8 @@ fn fit(argument: Arg) -> Arg {
             .help("How a connection is given to a worker")
             .value_parser(vias().try_map(|name| Via::from_str(&name, false))),
         "drain_timeout" => argument
-            .help("Grace period of workers that a reload has replaced, in seconds or `none`; --client-timeout bounds each response")
+            .help("Grace period of workers that a reload has replaced, in seconds or `none`; --client-timeout bounds how long \
+                   a client may take nothing")
             .default_value("none"),
         decided if DECIDED.contains(&decided) => argument.hide(true).env(Resettable::Reset),
         _ => argument,

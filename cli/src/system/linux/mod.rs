@@ -4,7 +4,7 @@ pub(crate) mod sys;
 pub(crate) use sys::{inherited, is_now, options, signals};
 
 use super::Asked;
-use crate::procfs::connections::{holders_of_path, holders_of_port};
+use crate::procfs::connections::{holders_of, holders_of_path};
 use anyhow::{Context, Result, bail};
 use sharesock::Socket;
 use std::io::ErrorKind;
@@ -24,6 +24,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// The folder for what lives as long as this program.
 pub(crate) fn folder_in_memory() -> PathBuf {
     if Path::new("/dev/shm").is_dir() { "/dev/shm".into() } else { "/tmp".into() }
+}
+
+/// Opens a file to append to it, without waiting for anybody; one that does not exist is made.
+pub(crate) fn append_to(path: &Path) -> std::io::Result<std::fs::File> {
+    use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl};
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file = rustix::fs::open(path, flags | OFlags::NONBLOCK, Mode::from_raw_mode(0o666))?;
+    // Whoever writes may wait.
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file.into())
 }
 
 /// Gives this process, when it was started as `/proc/self/exe`, the name by which `ps` and `top` show it.
@@ -131,7 +141,7 @@ pub(crate) fn explain_bind(error: std::io::Error, address: &str) -> anyhow::Erro
     let port: u16 = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default();
     match error.kind() {
         ErrorKind::AddrInUse => {
-            let holders = if address.starts_with("udp:") { Vec::new() } else { holders_of_port(port) };
+            let holders = address.parse().map(holders_of).unwrap_or_default();
             let who = match holders {
                 holders if holders.is_empty() => String::new(),
                 holders => format!(" by {}", holders.join(" and ")),

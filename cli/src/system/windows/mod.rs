@@ -14,6 +14,11 @@ pub(crate) fn folder_in_memory() -> PathBuf {
     std::env::temp_dir()
 }
 
+/// Opens a file to append to it; one that does not exist is made.
+pub(crate) fn append_to(path: &std::path::Path) -> io::Result<std::fs::File> {
+    std::fs::File::options().append(true).create(true).open(path)
+}
+
 /// Windows has no such limit.
 pub(crate) fn raise_limit_of_descriptors() {}
 
