@@ -77,7 +77,7 @@ impl Supervisor {
                 Some(path) => self.context.folder.worker_at(Path::new(path)),
                 // Whoever has used it may have removed it.
                 None if text("SHARESOCK_SUPERVISOR") == Some(&*supervisor) => {
-                    self.ended_in(number("SHARESOCK_WORKER")?, number("SHARESOCK_GENERATION")?)
+                    self.ended_in(number("SHARESOCK_WORKER")?, number("SHARESOCK_GENERATION")?, stat.started)
                 }
                 None => None,
             };
@@ -86,10 +86,12 @@ impl Supervisor {
         children(rustix::process::getpid().as_raw_pid()).into_iter().filter_map(stray).collect()
     }
 
-    /// The last worker of this slot that has ended, if none of the generation lives there.
-    fn ended_in(&self, slot: u32, generation: u32) -> Option<WorkerId> {
-        let mut living = self.machine.workers().values();
-        if living.any(|worker| (worker.slot, worker.generation) == (slot, generation)) {
+    /// The last worker of this slot that has ended, if none lives there that can have started what began then (in ticks).
+    fn ended_in(&self, slot: u32, generation: u32, began: u64) -> Option<WorkerId> {
+        let here =
+            self.machine.workers().values().filter(|worker| (worker.slot, worker.generation) == (slot, generation));
+        let mut living = here.filter_map(|worker| Stat::of(worker.pid?));
+        if living.any(|worker| worker.started <= began) {
             return None;
         }
         self.orphans.iter().rev().find(|(_, orphan)| orphan.echo.source.place == slot).map(|(id, _)| *id)
