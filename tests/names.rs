@@ -3,7 +3,7 @@
 
 mod peer;
 
-use peer::{Peer, Place, pair};
+use peer::{Peer, Place, pair, program_for_all};
 use sharesock::{Domain, Endpoint, Error, SpawnExt};
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -21,14 +21,6 @@ fn is_root(test: &str) -> bool {
         eprintln!("{test} was not run: it needs root");
     }
     root
-}
-
-/// A copy of this test program that every user can run.
-fn program_for_all(place: &Place) -> String {
-    let copy = place.path().with_extension("program");
-    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
-    fs::set_permissions(&copy, Permissions::from_mode(0o755)).unwrap();
-    copy.to_str().unwrap().to_owned()
 }
 
 /// A peer of another user, in the group of the domain.

@@ -260,6 +260,12 @@ fn a_reload_that_is_under_way_can_be_waited_for_and_given_up() {
     supervisor.end();
 }
 
+/// Copies the program. Another process does: a child that another test forks meanwhile would have the copy open for writing, and
+/// it could not be executed.
+fn copy_program(to: &std::path::Path) {
+    assert!(Command::new("cp").arg(running::PROGRAM).arg(to).status().unwrap().success());
+}
+
 #[test]
 fn who_may_not_ask_is_told_so() {
     if !rustix::process::geteuid().is_root() {
@@ -269,7 +275,7 @@ fn who_may_not_ask_is_told_so() {
     std::fs::set_permissions(supervisor.folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     // The program itself may lie where the other user may not look.
     let program = supervisor.path("sharesock");
-    std::fs::copy(running::PROGRAM, &program).unwrap();
+    copy_program(&program);
     let mut command = Command::new(program);
     let command = command.args(["status", "app", "--domain"]).arg(supervisor.path("domain"));
     let output = std::os::unix::process::CommandExt::uid(command, 65_534).output().unwrap();
@@ -286,7 +292,7 @@ fn root_may_ask_the_supervisor_of_any_user() {
     let programs = tempfile::tempdir().unwrap();
     std::fs::set_permissions(programs.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let program = programs.path().join("sharesock");
-    std::fs::copy(running::PROGRAM, &program).unwrap();
+    copy_program(&program);
     let mut process = Command::new(program);
     process.uid(65_534).gid(65_534).env_remove("SHARESOCK_DOMAIN");
     let setup = Setup::by(process, &["--ready", "time=0.01", "--name", "app"]);

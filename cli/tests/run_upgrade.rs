@@ -216,7 +216,8 @@ fn the_program_is_looked_for_again_as_it_was_started() {
         std::os::unix::fs::symlink(target, path("link")).unwrap();
         std::fs::rename(path("link"), path(name)).unwrap();
     };
-    std::fs::copy(running::PROGRAM, path("new")).unwrap();
+    // By another process: a child that another test forks meanwhile would have the copy open for writing.
+    assert!(Command::new("cp").arg(running::PROGRAM).arg(path("new")).status().unwrap().success());
     let (old, new) = (Path::new(running::PROGRAM).canonicalize().unwrap(), path("new").canonicalize().unwrap());
     // By a path whose link leads elsewhere by now, and by a name of which there is another earlier on PATH.
     link(&old, "current/sharesock");
