@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_linger;
+use rustix::process::{Resource, getrlimit};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Stdio;
@@ -101,6 +102,8 @@ fn serve_asking(link: &OwnedFd) -> Result<()> {
     watch.add(link)?;
     loop {
         watch.wait()?;
+        // Whether descriptors find a place.
+        getrlimit(Resource::Nofile);
         let mut served = Ok(());
         match receive_each(link, &mut [0; 64], |one| served = serve(one.into())) {
             Ok(0) => return Ok(()),
