@@ -39,8 +39,8 @@ struct SiteOptions {
     /// The folder to serve.
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// The same, as an option; DIR comes first.
-    #[arg(long, value_name = "DIR", env = "SHARESOCK_FILES")]
+    /// The same, as an option.
+    #[arg(long, value_name = "DIR", conflicts_with = "folder")]
     files: Option<PathBuf>,
     /// Also serve and list files and folders whose names begin with a dot (`.well-known` always is).
     #[arg(long, env = "SHARESOCK_HIDDEN")]
