@@ -34,6 +34,14 @@ fn has_namespaces() -> bool {
     made.is_ok_and(|status| status.success())
 }
 
+/// A peer in a PID namespace of its own, and its name.
+fn inside(place: &Place) -> (Peer, Process) {
+    let unshare = ["--pid", "--fork", "--mount-proc", "--kill-child"];
+    let mut peer = Peer::from_command(&mut Peer::command_by(place, "unshare", &unshare), Command::spawn);
+    let process = peer.ask("process").parse().unwrap();
+    (peer, process)
+}
+
 fn info(answer: &str) -> ProtocolInfo {
     answer.strip_prefix("ok ").unwrap_or_else(|| panic!("{answer}")).parse().unwrap()
 }
@@ -252,9 +260,7 @@ fn a_process_outside_of_a_pid_namespace_poses_as_nobody_inside() {
         return;
     }
     let place = Place::new("poses-from-outside");
-    let unshare = ["--pid", "--fork", "--mount-proc", "--kill-child"];
-    let mut victim = Peer::from_command(&mut Peer::command_by(&place, "unshare", &unshare), Command::spawn);
-    let process: Process = victim.ask("process").parse().unwrap();
+    let (mut victim, process) = inside(&place);
     let (_client, socket) = pair();
     let inward = place.endpoint().duplicate(&socket, process).unwrap();
     assert!(victim.ask(&format!("redeem {inward}")).starts_with("ok"));
@@ -279,10 +285,8 @@ fn of_a_sender_of_another_namespace_that_has_ended_nobody_says_who_it_was() {
     let place = Place::new("hearsay");
     let endpoint = place.endpoint();
     let receiver = endpoint.receiver().unwrap();
-    let unshare = ["--pid", "--fork", "--mount-proc", "--kill-child"];
     for ended in [false, true] {
-        let mut sender = Peer::from_command(&mut Peer::command_by(&place, "unshare", &unshare), Command::spawn);
-        let process: Process = sender.ask("process").parse().unwrap();
+        let (mut sender, process) = inside(&place);
         let (_client, socket) = pair();
         let inward = endpoint.duplicate(&socket, process).unwrap();
         assert!(sender.ask(&format!("redeem {inward}")).starts_with("ok"));
@@ -358,13 +362,11 @@ fn a_target_of_another_namespace_that_ended_is_forgotten() {
     }
     let place = Place::new("foreign-dead");
     let endpoint = place.endpoint();
-    let unshare = ["--pid", "--fork", "--mount-proc", "--kill-child"];
-    let mut inside = Peer::from_command(&mut Peer::command_by(&place, "unshare", &unshare), Command::spawn);
-    let there: Process = inside.ask("process").parse().unwrap();
+    let (mut peer, there) = inside(&place);
     let (mut client, socket) = pair();
     // Delivered until its queue is full, and then held.
     while !endpoint.duplicate(&socket, there).unwrap().delivery().unwrap().held {}
-    inside.kill();
+    peer.kill();
     while !matches!(endpoint.duplicate(&socket, there), Err(Error::NoSuchProcess { .. })) {
         std::thread::yield_now();
     }

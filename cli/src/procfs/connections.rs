@@ -101,9 +101,7 @@ impl Fate {
         };
         found.into_iter().map(fate).collect()
     }
-}
 
-impl Fate {
     /// The same of a connection to a Unix listener, by the inode of this end, which has not hung up.
     pub(crate) fn of_unix(inode: u64) -> Self {
         match sock_diag::unix_peer(inode) {
@@ -139,7 +137,7 @@ pub(crate) fn holders_of_path(path: &Path) -> Vec<String> {
     holders_named(&inodes)
 }
 
-/// The processes that have a listener of TCP at this port.
+/// The processes that have a listener of TCP at this address, with their names, as far as they may be looked at.
 pub(crate) fn holders_of(address: SocketAddr) -> Vec<String> {
     let stands = |there: SocketAddr| {
         there.port() == address.port()

@@ -134,7 +134,7 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// What was told of a Unix socket under this number.
+/// The attribute of a Unix socket that has this number.
 fn attribute(body: &[u8], wanted: u16) -> Option<&[u8]> {
     let mut rest = body.get(16..)?;
     loop {

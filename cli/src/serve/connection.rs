@@ -139,7 +139,7 @@ pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiv
         let busy = Busy::new(state, site.log.as_ref().map(entry));
         let answer: Pin<Box<dyn Future<Output = Result<Answer, std::convert::Infallible>>>> = Box::pin(async move {
             let mut request = request;
-            // What is left of a request's body would be taken for the next request.
+            // The rest of a request's body would be taken for the next request.
             let is_whole = read_off(&mut request).await;
             let mut answer = files::answer(&site, request, envelope, took_us, (busy, direct)).await;
             if !is_whole || *phase.borrow() == Phase::Draining {

@@ -17,7 +17,7 @@ use tokio::time::{Sleep, sleep};
 /// Bytes that are read at a time: what comes beyond the head of a request is no more than this.
 const READ_AT_ONCE: usize = 4 << 10;
 
-/// What is going on on a connection.
+/// State of a connection.
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// Requests whose responses are not written yet: none or one.

@@ -75,7 +75,7 @@ impl Supervisor {
             let number = |name| text(name)?.parse().ok();
             let worker = match variables.get("NOTIFY_SOCKET") {
                 Some(path) => self.context.folder.worker_at(Path::new(path)),
-                // Whoever has used it may have removed it.
+                // A program may remove it after use.
                 None if text("SHARESOCK_SUPERVISOR") == Some(&*supervisor) => {
                     self.ended_in(number("SHARESOCK_WORKER")?, number("SHARESOCK_GENERATION")?, stat.started)
                 }

@@ -53,7 +53,7 @@ impl Watch {
         // A receiver moves to its name when it listens.
         let domain_id = inotify::add_watch(&names, domain, gone | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR)?;
         let folder_id = inotify::add_watch(&names, folder, gone | WatchFlags::ONLYDIR)?;
-        // What is above it may move, too.
+        // Folders above it may move, too.
         let moved = WatchFlags::MOVE_SELF | WatchFlags::DELETE_SELF | WatchFlags::ONLYDIR;
         let above = domain.ancestors().skip(1).filter_map(|folder| inotify::add_watch(&names, folder, moved).ok());
         let above = above.collect();

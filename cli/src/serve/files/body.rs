@@ -27,7 +27,7 @@ pub(crate) struct Pieces {
     direct: Option<Rc<Direct>>,
     reading: Option<Reading>,
     left: u64,
-    /// What comes in its own time instead, if anything does.
+    /// Bytes that come in their own time instead, if any do.
     events: Option<Receiver<Bytes>>,
 }
 
@@ -51,7 +51,7 @@ impl Pieces {
         Self::new(if text.is_empty() { VecDeque::new() } else { VecDeque::from([Piece::Text(text)]) }, None)
     }
 
-    /// What comes from there, as it comes.
+    /// The bytes from there, as they come.
     pub(super) fn endless(events: Receiver<Bytes>) -> Self {
         Pieces { events: Some(events), ..Self::new(VecDeque::new(), None) }
     }

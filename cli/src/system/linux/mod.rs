@@ -31,7 +31,7 @@ pub(crate) fn append_to(path: &Path) -> std::io::Result<std::fs::File> {
     use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl};
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = rustix::fs::open(path, flags | OFlags::NONBLOCK, Mode::from_raw_mode(0o666))?;
-    // Whoever writes may wait.
+    // Writing may wait.
     fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
     Ok(file.into())
 }
