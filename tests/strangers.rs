@@ -6,9 +6,10 @@ mod peer;
 mod stranger;
 
 use peer::{Peer, Place, pair, program_for_all, wait_for_end};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::net::SocketAddrUnix;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, waitid};
 use sharesock::{Endpoint, Error, Process, ProtocolInfo};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
@@ -40,6 +41,15 @@ fn inside(place: &Place) -> (Peer, Process) {
     let mut peer = Peer::from_command(&mut Peer::command_by(place, "unshare", &unshare), Command::spawn);
     let process = peer.ask("process").parse().unwrap();
     (peer, process)
+}
+
+/// The process that this one has started, as it is called here.
+fn child_of(parent: u32) -> Pid {
+    let stats = std::fs::read_dir("/proc").unwrap().flatten();
+    let stats = stats.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+    let is_it = |stat: &String| stat.rsplit_once(") ").unwrap().1.split(' ').nth(1) == Some(&*parent.to_string());
+    let pid = stats.into_iter().find(is_it).unwrap();
+    Pid::from_raw(pid.split(' ').next().unwrap().parse().unwrap()).unwrap()
 }
 
 fn info(answer: &str) -> ProtocolInfo {
@@ -292,8 +302,10 @@ fn of_a_sender_of_another_namespace_that_has_ended_nobody_says_who_it_was() {
         assert!(sender.ask(&format!("redeem {inward}")).starts_with("ok"));
         assert_eq!(sender.ask(&format!("hand-off-to {}", Process::current().unwrap())), "ok");
         if ended {
+            let end = pidfd_open(child_of(sender.pid()), PidfdFlags::empty()).unwrap();
             sender.kill();
-            while endpoint.duplicate(&socket, process).is_ok() {}
+            // Its links are closed earlier.
+            poll(&mut [PollFd::new(&end, PollFlags::IN)], None).unwrap();
         }
         assert_eq!(receiver.receive().unwrap().source(), (!ended).then_some(process));
     }
