@@ -342,6 +342,17 @@ fn mistakes_on_the_command_line_are_explained() {
         assert_eq!(status, Some(code), "{options:?}: {text}");
         assert!(text.contains(says), "{options:?}: {text}");
     }
+    // Its own options stand in the environment, too.
+    for name in ["MAX_CONNECTIONS", "MAX_CONNECTIONS_PER_ADDRESS", "CLIENT_TIMEOUT", "ACCESS_LOG_FORMAT", "STATUS_PAGE"]
+    {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sharesock"));
+        let output = command.args(["serve", ".", "--check"]).env(format!("SHARESOCK_{name}"), "?").output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && text.contains("'?'"), "{name}: {text}");
+    }
+    let log = "/no/such/folder/log";
+    let (status, text) = run(&["serve", ".", "--access-log", log]);
+    assert!(status == Some(2) && text.contains(log), "{text}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (status, text) = run(&["serve", "--files", ".", "--listen", &taken.local_addr().unwrap().to_string()]);
     assert!(status == Some(1) && text.contains("the port is in use"), "{text}");

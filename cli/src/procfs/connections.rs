@@ -177,6 +177,17 @@ mod tests {
     }
 
     #[test]
+    fn who_has_a_port_is_who_listens_at_that_address() {
+        let listener = std::net::TcpListener::bind("127.0.0.2:0").unwrap();
+        let at = |ip: &str| holders_of(SocketAddr::new(ip.parse().unwrap(), listener.local_addr().unwrap().port()));
+        let me = format!("process {} (", std::process::id());
+        for (ip, is_held) in [("127.0.0.2", true), ("0.0.0.0", true), ("::", true), ("127.0.0.3", false)] {
+            let holders = at(ip);
+            assert_eq!(holders.iter().any(|holder| holder.starts_with(&me)), is_held, "{ip}: {holders:?}");
+        }
+    }
+
+    #[test]
     fn a_connection_is_found_where_it_was_accepted_and_waits_until_then() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let there = listener.local_addr().unwrap();

@@ -130,3 +130,22 @@ pub(crate) fn waited(pid: i32) -> u64 {
 pub(crate) fn net_namespace(pid: u32) -> io::Result<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/ns/net"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn nothing_in_a_name_controls_a_terminal() {
+        let script = "printf 'a\\033[31m\\nb' > /proc/$$/comm; echo; read end";
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = shell.spawn().unwrap();
+        child.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+        assert_eq!(command(child.id()), "a?[31m?b");
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
+}

@@ -183,6 +183,35 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
+    #[test]
+    fn opening_waits_for_nobody_and_tells_what_is_wrong() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(check(Path::new("-")).is_ok());
+        assert!(check(&folder.path().join("log")).is_ok());
+        for path in [folder.path().to_owned(), folder.path().join("no/log")] {
+            let error = format!("{:#}", check(&path).unwrap_err());
+            assert!(error.contains(path.to_str().unwrap()), "{error}");
+        }
+    }
+
+    /// Its reader may never come.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_pipe_without_a_reader_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+        assert!(check(&pipe).is_err());
+    }
+
+    #[test]
+    fn a_long_target_does_not_make_a_long_line() {
+        let long: &'static str = format!("/{}", "x".repeat(60_000)).leak();
+        for format in [Format::Text, Format::Json] {
+            assert!(entry(long).line(format, "T", 8).len() < 2 * MOST_TARGET);
+        }
+    }
+
     fn entry(target: &'static str) -> Entry {
         Entry {
             client: Some("::ffff:192.0.2.1".parse().unwrap()),

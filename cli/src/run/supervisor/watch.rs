@@ -172,4 +172,14 @@ mod tests {
         std::fs::remove_dir(&folder).unwrap();
         assert_eq!(watch.changed().await, names);
     }
+
+    #[tokio::test]
+    async fn folders_above_that_move_are_told_of() {
+        let place = tempfile::tempdir().unwrap();
+        let domain = place.path().join("a/b");
+        std::fs::create_dir_all(domain.join("run-app")).unwrap();
+        let watch = watch(&domain);
+        std::fs::rename(place.path().join("a"), place.path().join("moved")).unwrap();
+        assert_eq!(watch.changed().await, Changes { names: true, listeners: false });
+    }
 }
