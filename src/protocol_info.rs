@@ -5,7 +5,7 @@
 //! it is written, and ignored when read.
 
 use crate::catalog::CatalogEntry;
-use crate::digest::digest32;
+use crate::digest::checksum32;
 use crate::error::InfoError;
 use std::fmt;
 use std::str::FromStr;
@@ -17,9 +17,9 @@ const NARROW: usize = 372;
 /// All members before `szProtocol`.
 const HEAD: usize = 116;
 /// `dwServiceFlags2` of an info that names a delivery: "SHS" and the version of this layout.
-const DELIVERED: u32 = u32::from_le_bytes(*b"SHS\x01");
+const DELIVERED: u32 = u32::from_le_bytes(*b"SHS\x03");
 /// The same when the source holds the duplicate until it is claimed.
-const HELD: u32 = u32::from_le_bytes(*b"SHS\x02");
+const HELD: u32 = u32::from_le_bytes(*b"SHS\x04");
 const TEXT_PREFIX: &str = "sharesock1:";
 /// The members before and after `ProviderId`, a word each.
 const MEMBERS: [&str; 25] = [
@@ -96,9 +96,14 @@ impl Delivery {
     }
 
     fn checksum(&self, entry: u32) -> u32 {
-        let numbers =
-            [self.way(), entry, self.target_pid, self.target_tag, self.source_pid, self.source_tag, self.domain];
-        digest32(&[&self.token, numbers.map(u32::to_le_bytes).as_flattened()])
+        let [t0, t1, t2, t3] = self.token_words();
+        let Delivery { target_pid, target_tag, source_pid, source_tag, domain, .. } = *self;
+        checksum32(&[t0, t1, t2, t3, self.way(), entry, target_pid, target_tag, source_pid, source_tag, domain])
+    }
+
+    fn token_words(&self) -> [u32; 4] {
+        let [t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, ta, tb, tc, td, te, tf] = self.token;
+        [[t0, t1, t2, t3], [t4, t5, t6, t7], [t8, t9, ta, tb], [tc, td, te, tf]].map(u32::from_le_bytes)
     }
 }
 
@@ -171,7 +176,7 @@ impl ProtocolInfo {
             Some(delivery) => (delivery.way(), delivery.checksum(entry.id), delivery),
             None => (0, 0, &none),
         };
-        let [t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, ta, tb, tc, td, te, tf] = delivery.token;
+        let [t0, t1, t2, t3] = delivery.token_words();
         [
             entry.service_flags,
             way,
@@ -180,10 +185,10 @@ impl ProtocolInfo {
             entry.provider_flags,
             entry.id,
             1,
-            u32::from_le_bytes([t0, t1, t2, t3]),
-            u32::from_le_bytes([t4, t5, t6, t7]),
-            u32::from_le_bytes([t8, t9, ta, tb]),
-            u32::from_le_bytes([tc, td, te, tf]),
+            t0,
+            t1,
+            t2,
+            t3,
             delivery.target_tag,
             delivery.source_pid,
             delivery.source_tag,
