@@ -61,6 +61,8 @@ mod provider;
 mod socket;
 mod spawn;
 mod turn;
+#[cfg(test)]
+mod vectors;
 
 /// The examples of the README are compiled with the others.
 #[cfg(doctest)]

@@ -138,6 +138,7 @@ impl Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vectors::{Vector, vectors};
     use proptest::prelude::*;
 
     proptest! {
@@ -168,6 +169,41 @@ mod tests {
                 prop_assert_eq!(frame.to_bytes(), bytes);
                 prop_assert!(ours);
             }
+        }
+    }
+
+    #[test]
+    fn vectors_hold_both_ways() {
+        let both_ways = |kind: &str, frame: &dyn Fn(&Vector) -> Frame| {
+            for vector in vectors(kind) {
+                let frame = frame(&vector);
+                assert_eq!(frame.to_bytes()[..], vector.bytes, "{frame:?}");
+                assert_eq!(vector.bytes.first_chunk().and_then(Frame::from_bytes), Some(frame));
+            }
+        };
+        let token = |vector: &Vector| Token::from_bytes(vector.token());
+        both_ways("hello", &|vector| {
+            let (pid, start) = (vector.number("id"), vector.number("start"));
+            Frame::Hello(Process::from_parts(pid, start, vector.number("namespace")))
+        });
+        both_ways("deliver", &|vector| Frame::Deliver {
+            token: token(vector),
+            cookie: vector.number("cookie"),
+            expires: vector.number("expires"),
+            gated: vector.number::<u8>("gated") == 1,
+        });
+        both_ways("claim", &|vector| Frame::Claim(token(vector)));
+        both_ways("refuse", &|vector| Frame::Refuse(token(vector), Refusal::ALL[vector.number::<usize>("reason") - 1]));
+        both_ways("appetite", &|vector| Frame::Appetite(vector.number("parcels")));
+        both_ways("too-many", &|_| Frame::TooMany);
+    }
+
+    #[test]
+    fn vectors_of_no_frames_are_refused() {
+        for vector in vectors("refused-frame") {
+            // A frame of another length is refused before it is read.
+            let frame = <&[u8; SIZE]>::try_from(&vector.bytes[..]).ok().and_then(Frame::from_bytes);
+            assert_eq!(frame, None, "{:?}", vector.bytes);
         }
     }
 }
