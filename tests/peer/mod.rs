@@ -14,6 +14,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 const VARIABLE: &str = "SHARESOCK_TEST_PEER_DOMAIN";
 /// Set when the peer opens its endpoint only when it is told to.
@@ -32,7 +33,10 @@ impl Place {
         let hard = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
         let raised = rustix::process::Rlimit { current: hard, maximum: hard };
         rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).unwrap();
-        let path = std::env::temp_dir().join(format!("sharesock-test-{name}-{}", std::process::id()));
+        // Tests of one program may use one name at the same time.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("sharesock-test-{name}-{}-{number}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         Domain::at(&path).unwrap();
         Place(path)

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 
-const PLAY: [&str; 5] = ["--exact", "terminal::player::play", "--ignored", "--nocapture", "--test-threads=1"];
+const PLAY: [&str; 5] = ["--exact", "player::play", "--ignored", "--nocapture", "--test-threads=1"];
 
 /// What the supervisor answers.
 struct Answers(tempfile::NamedTempFile);

@@ -1,0 +1,25 @@
+//! `sharesock run` and the commands that talk to it: each file is about one part of what it does.
+#![cfg(target_os = "linux")]
+
+mod as_pid_1;
+mod basic;
+mod config;
+mod control;
+mod endings;
+mod idle;
+mod inherited;
+mod listeners;
+mod manager;
+mod output;
+mod pass;
+mod ready;
+mod reload;
+#[path = "../running/mod.rs"]
+mod running;
+mod serves;
+#[path = "../serving/mod.rs"]
+mod serving;
+mod settings;
+mod stop;
+mod upgrade;
+mod upgrade_fails;

@@ -1,0 +1,10 @@
+//! `sharesock serve`: its protocol, its limits, its reloads.
+#![cfg(target_os = "linux")]
+
+mod basic;
+mod full;
+mod http;
+mod load;
+#[path = "../serving/mod.rs"]
+mod serving;
+mod supervised;

@@ -1,8 +1,0 @@
-mod help;
-mod measures;
-mod redaction;
-mod scripts;
-mod serving;
-mod stage;
-mod supervising;
-mod transcript;

@@ -1,0 +1,20 @@
+//! Tests that need a process to themselves: they count its descriptors and threads, lower its limits, fork it, or start so
+//! many processes that other tests would be in the way. Each runs in a process of its own; see `process.rs`.
+#![cfg(target_os = "linux")]
+
+#[macro_use]
+mod process;
+
+mod close_on_exec;
+#[path = "../ending/mod.rs"]
+mod ending;
+mod endings;
+mod event_fork;
+mod event_limits;
+mod kill;
+mod left_over;
+#[path = "../occurring/mod.rs"]
+mod occurring;
+#[path = "../peer/mod.rs"]
+mod peer;
+mod table;

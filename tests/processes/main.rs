@@ -1,0 +1,22 @@
+//! Sharing between processes: the rules, duplicates, handing off, domains and their names.
+#![cfg(target_os = "linux")]
+
+mod hand_off;
+mod hand_off_ends;
+mod hand_off_queue;
+mod held;
+mod limits;
+mod names;
+mod namespaces;
+#[path = "../occurring/mod.rs"]
+mod occurring;
+mod one_registration;
+#[path = "../outside/mod.rs"]
+mod outside;
+#[path = "../peer/mod.rs"]
+mod peer;
+mod places;
+mod rules;
+mod spawn;
+#[path = "../stranger/mod.rs"]
+mod stranger;

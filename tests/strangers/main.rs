@@ -1,0 +1,12 @@
+//! Processes that do not keep to the protocol: they pose as others, flood, take what others need, and keep others waiting.
+#![cfg(target_os = "linux")]
+
+mod floods;
+mod hostile;
+mod impostors;
+#[path = "../peer/mod.rs"]
+mod peer;
+mod quotas;
+#[path = "../stranger/mod.rs"]
+mod stranger;
+mod waiting;
