@@ -107,9 +107,11 @@ pub(crate) const TARGET_TAG: usize = 60;
 pub(crate) fn with(info: &ProtocolInfo, place: usize, part: &[u8]) -> ProtocolInfo {
     let mut bytes = info.to_wide_bytes();
     bytes[place..place + part.len()].copy_from_slice(part);
-    let word = |at: usize| bytes[at..at + 4].to_vec();
-    let summed = [bytes[44..60].to_vec(), word(4), word(36), word(112), word(60), word(64), word(68), word(8)];
-    let checksum = summed.concat().iter().fold(0x811C_9DC5, fold);
+    let word = |sum: u32, at: usize| {
+        let word = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        (sum ^ word).wrapping_mul(PRIME).rotate_left(15)
+    };
+    let checksum = [44, 48, 52, 56, 4, 36, 112, 60, 64, 68, 8].into_iter().fold(0x811C_9DC5, word);
     bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
     ProtocolInfo::from_bytes(&bytes).unwrap()
 }
