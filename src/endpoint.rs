@@ -3,11 +3,12 @@
 use crate::domain::Domain;
 use crate::duplicate::{DuplicateOptions, Revocation};
 use crate::error::{Error, Result};
+use crate::pending::{PendingFlush, PendingRedeem, Redeeming};
 use crate::process::{Process, Target};
-use crate::protocol_info::ProtocolInfo;
+use crate::protocol_info::{Delivery, ProtocolInfo};
 use crate::provider::Mailbox;
-use crate::socket::Socket;
-use std::time::Duration;
+use crate::socket::{Socket, SocketRef};
+use crate::wait::Wait;
 
 /// A process's endpoint in a domain.
 ///
@@ -31,10 +32,18 @@ impl Endpoint {
     /// endpoint that was made for it, with all that was delivered there since.
     ///
     /// # Errors
-    /// [`Error::System`] with `EEXIST` when this process has one there already, and with the system's own code when
-    /// the name cannot be made; [`Error::NameTaken`] when another user has taken it.
+    /// [`Error::EndpointOpen`] when this process has one there already; [`Error::System`] when the name cannot be made;
+    /// [`Error::NameTaken`] when another user has taken it.
     pub fn open(domain: &Domain) -> Result<Self> {
         Mailbox::open(domain).map(Endpoint)
+    }
+
+    /// In a forked child, closes what the child inherited of the endpoint, without opening one of its own; does nothing in the
+    /// process that opened it.
+    ///
+    /// For a child that goes on without sharing sockets; it may use the endpoint later all the same.
+    pub fn close_inherited(&self) {
+        self.0.close_inherited();
     }
 
     /// The process that this endpoint belongs to: what a source in another PID namespace is told as its target.
@@ -56,9 +65,11 @@ impl Endpoint {
     /// it does when it redeems: then see [`flush`](Endpoint::flush) before this process ends.
     ///
     /// # Errors
-    /// In this order: [`Error::System`] when the socket cannot be asked; [`Error::NoSuchProcess`];
+    /// In this order: [`Error::NotASocket`]; [`Error::System`] when the socket cannot be asked; [`Error::NoSuchProcess`];
     /// [`Error::Impostor`]; [`Error::QueueFull`] when too much is held already; [`Error::System`].
-    pub fn duplicate(&self, socket: &Socket, target: impl Target) -> Result<ProtocolInfo> {
+    #[doc(alias = "WSADuplicateSocket")]
+    #[doc(alias = "SCM_RIGHTS")]
+    pub fn duplicate<'a>(&self, socket: impl Into<SocketRef<'a>>, target: impl Target) -> Result<ProtocolInfo> {
         self.duplicate_with(socket, target, &DuplicateOptions::new())
     }
 
@@ -66,26 +77,26 @@ impl Endpoint {
     ///
     /// # Errors
     /// As [`duplicate`](Endpoint::duplicate).
-    pub fn duplicate_with(
+    pub fn duplicate_with<'a>(
         &self,
-        socket: &Socket,
+        socket: impl Into<SocketRef<'a>>,
         target: impl Target,
         options: &DuplicateOptions,
     ) -> Result<ProtocolInfo> {
-        self.0.duplicate(socket, &target, options)
+        self.0.duplicate(&socket.into(), &target, options)
     }
 
     /// As [`duplicate_with`](Endpoint::duplicate_with), with the means to revoke it.
     ///
     /// # Errors
     /// As [`duplicate`](Endpoint::duplicate), and [`Error::System`] when no descriptor is free.
-    pub fn duplicate_revocable(
+    pub fn duplicate_revocable<'a>(
         &self,
-        socket: &Socket,
+        socket: impl Into<SocketRef<'a>>,
         target: impl Target,
         options: &DuplicateOptions,
     ) -> Result<(ProtocolInfo, Revocation)> {
-        let (info, revoker) = self.0.duplicate_revocable(socket, &target, options)?;
+        let (info, revoker) = self.0.duplicate_revocable(&socket.into(), &target, options)?;
         Ok((info, Revocation(revoker)))
     }
 
@@ -97,8 +108,69 @@ impl Endpoint {
     /// [`Error::SourceGone`]. After [`Error::SourceSilent`] (5 seconds without an answer),
     /// [`Error::TooManyUnredeemed`], [`Error::TooManyLinks`] and [`Error::System`] with `EMFILE` the same info can be
     /// redeemed later.
+    #[doc(alias = "WSASocket")]
+    #[doc(alias = "WSPSocket")]
+    #[doc(alias = "fromshare")]
     pub fn redeem(&self, info: &ProtocolInfo) -> Result<Socket> {
-        self.0.redeem(info.delivery().ok_or(Error::NothingToRedeem)?)
+        self.0.redeem(delivery(info)?, None)
+    }
+
+    /// As [`redeem`](Endpoint::redeem), waiting for the source of a duplicate that is held for as long as `wait` says, and
+    /// until a signal handler has run if it says so.
+    ///
+    /// # Errors
+    /// As [`redeem`](Endpoint::redeem); [`Error::SourceSilent`] when the time is over; [`Error::Interrupted`]. After both
+    /// the same info can be redeemed later.
+    pub fn redeem_within(&self, info: &ProtocolInfo, wait: impl Into<Wait>) -> Result<Socket> {
+        self.0.redeem(delivery(info)?, Some(wait.into()))
+    }
+
+    /// As [`redeem`](Endpoint::redeem), without waiting: nothing when the source holds the duplicate and has not answered
+    /// yet. It was asked, so that a later call, of this or of another kind, gets the answer.
+    ///
+    /// # Errors
+    /// As [`redeem`](Endpoint::redeem), without [`Error::SourceSilent`].
+    ///
+    /// ```
+    /// # let folder = std::env::temp_dir().join(format!("sharesock-doc-try-{}", std::process::id()));
+    /// # let endpoint = sharesock::Endpoint::open(&sharesock::Domain::at(&folder)?)?;
+    /// let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+    /// let info = endpoint.duplicate(&socket, std::process::id())?;
+    /// // It lies with its target, which is this process: there is nothing to wait for.
+    /// assert!(endpoint.try_redeem(&info)?.is_some());
+    /// # drop(endpoint);
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_redeem(&self, info: &ProtocolInfo) -> Result<Option<Socket>> {
+        self.0.try_redeem(delivery(info)?)
+    }
+
+    /// Begins to redeem `info` without waiting, for programs with an event loop: what cannot be had at once comes with a
+    /// descriptor to wait on.
+    ///
+    /// # Errors
+    /// As [`redeem`](Endpoint::redeem), without [`Error::SourceSilent`].
+    ///
+    /// ```
+    /// # let folder = std::env::temp_dir().join(format!("sharesock-doc-start-{}", std::process::id()));
+    /// # let endpoint = sharesock::Endpoint::open(&sharesock::Domain::at(&folder)?)?;
+    /// use sharesock::Redeeming;
+    /// # let info = endpoint.duplicate(&std::net::UdpSocket::bind("127.0.0.1:0")?, std::process::id())?;
+    /// match endpoint.start_redeem(&info)? {
+    ///     Redeeming::Done(socket) => drop(socket),
+    ///     // Register `pending` (AsFd) with the event loop; when it is readable, call `pending.try_finish()`.
+    ///     Redeeming::Pending(pending) => drop(pending),
+    /// }
+    /// # drop(endpoint);
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn start_redeem(&self, info: &ProtocolInfo) -> Result<Redeeming> {
+        Ok(match self.0.start_redeem(delivery(info)?)? {
+            Ok(socket) => Redeeming::Done(socket),
+            Err(pending) => Redeeming::Pending(PendingRedeem(pending)),
+        })
     }
 
     /// Closes the duplicate that `info` names without redeeming it: for a target that does not want it (R9).
@@ -123,15 +195,27 @@ impl Endpoint {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn discard(&self, info: &ProtocolInfo) -> Result<()> {
-        self.0.discard(info.delivery().ok_or(Error::NothingToRedeem)?)
+        self.0.discard(delivery(info)?)
     }
 
     /// Waits until every duplicate that this process holds has been claimed, or delivered to a target that has become
     /// able to receive. A source that wants to end calls it first; it returns at once when nothing is held.
     ///
     /// # Errors
-    /// [`Error::StillHeld`] when something is still held after `timeout`.
-    pub fn flush(&self, timeout: Duration) -> Result<()> {
-        self.0.flush(timeout)
+    /// [`Error::StillHeld`] when something is still held when the wait is over; [`Error::Interrupted`].
+    pub fn flush(&self, wait: impl Into<Wait>) -> Result<()> {
+        self.0.flush(wait.into())
     }
+
+    /// Begins a flush without waiting, for programs with an event loop; it goes on while what this returns lives.
+    ///
+    /// # Errors
+    /// [`Error::System`] when no descriptor is free; in a forked child, those of [`Endpoint::open`].
+    pub fn start_flush(&self) -> Result<PendingFlush> {
+        self.0.start_flush().map(PendingFlush)
+    }
+}
+
+fn delivery(info: &ProtocolInfo) -> Result<&Delivery> {
+    info.delivery().ok_or(Error::NothingToRedeem)
 }

@@ -56,7 +56,7 @@ pub enum Error {
     TooManyInFlight,
     /// The bytes are not a protocol info that this library made.
     #[error("not a usable protocol info: {0}")]
-    BadInfo(#[from] InfoError),
+    BadInfo(InfoError),
     /// The info is an entry of the catalog; it names no duplicate.
     #[error(
         "the protocol info names no duplicate: it describes a protocol, and duplicating a socket gives one that can be redeemed"
@@ -227,6 +227,34 @@ pub enum Error {
         /// The user that has it.
         uid: u32,
     },
+    /// A signal handler ran while the call waited, and the caller had asked to be told
+    /// ([`Wait::interruptible`](crate::Wait::interruptible), `EINTR`).
+    #[error("a signal interrupted the wait: make the same call again to go on waiting")]
+    Interrupted,
+    /// This process has an endpoint in the domain already.
+    #[error(
+        "this process has an endpoint in {domain} already: use that (clone it), and have all parts of the process share one copy of the library"
+    )]
+    EndpointOpen {
+        /// The directory of the domain.
+        domain: PathBuf,
+    },
+    /// This process has a receiver of that name in the domain already.
+    #[error("this process has the receiver {name:?} in {domain} already: share that, or give this one another name")]
+    ReceiverOpen {
+        /// Its name; that of the unnamed receiver is empty.
+        name: String,
+        /// The directory of the domain.
+        domain: PathBuf,
+    },
+    /// No receiver can have this name.
+    #[error("{name:?} is no name for a receiver: give up to {limit} letters, digits, '.', '_' and '-'")]
+    BadName {
+        /// The name that was given.
+        name: String,
+        /// The most letters that it may have.
+        limit: usize,
+    },
     /// The operating system refused a call.
     #[error("{doing} failed: {}", std::io::Error::from_raw_os_error(*os_code))]
     System {
@@ -277,6 +305,7 @@ impl Error {
             Error::TargetOutOfDescriptors { .. } => codes::NO_DESCRIPTORS,
             Error::TooManyBytes { .. } => codes::TOO_LONG,
             Error::TooManyInFlight => codes::TOO_MANY_IN_FLIGHT,
+            Error::Interrupted => codes::INTERRUPTED,
             Error::System { os_code, .. } => *os_code,
             _ => return None,
         };
@@ -301,6 +330,8 @@ impl Error {
             Error::TargetOutOfDescriptors { .. } => 10024,
             Error::TooManyBytes { .. } => 10040,
             Error::SourceSilent { .. } => 10060,
+            Error::Interrupted => 10004,
+            Error::EndpointOpen { .. } | Error::ReceiverOpen { .. } => 10048,
             Error::NoEndpoint { .. } | Error::UntrustedDomain { .. } | Error::BadTable { .. } => 10050,
             Error::Impostor { .. } | Error::NameTaken { .. } => 10013,
             Error::System { os_code, .. } => winsock_code(*os_code),
@@ -328,11 +359,28 @@ pub fn winsock_code(os_code: i32) -> i32 {
     codes::winsock_code(os_code)
 }
 
+/// The message has that of the other in it, which therefore is no source: a chain of errors would tell it twice.
+impl From<InfoError> for Error {
+    fn from(error: InfoError) -> Self {
+        Error::BadInfo(error)
+    }
+}
+
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
-        let kind = error
-            .os_code()
-            .map_or(std::io::ErrorKind::InvalidInput, |code| std::io::Error::from_raw_os_error(code).kind());
+        use std::io::ErrorKind;
+        let kind = match (error.os_code(), &error) {
+            (Some(code), _) => std::io::Error::from_raw_os_error(code).kind(),
+            (None, Error::SourceSilent { .. } | Error::StillHeld { .. } | Error::NotTaken { .. }) => {
+                ErrorKind::TimedOut
+            }
+            (None, Error::EndpointOpen { .. } | Error::ReceiverOpen { .. }) => ErrorKind::AlreadyExists,
+            (None, Error::BadInfo(_)) => ErrorKind::InvalidData,
+            (None, Error::Impostor { .. } | Error::UntrustedDomain { .. } | Error::NameTaken { .. }) => {
+                ErrorKind::PermissionDenied
+            }
+            (None, _) => ErrorKind::InvalidInput,
+        };
         std::io::Error::new(kind, error)
     }
 }

@@ -50,11 +50,13 @@ mod domain;
 mod duplicate;
 mod endpoint;
 mod error;
+mod error_kind;
 mod hand_off;
 mod holders;
 mod members;
 mod network_events;
 mod notify;
+mod pending;
 mod process;
 mod protocol_info;
 mod provider;
@@ -63,6 +65,7 @@ mod spawn;
 mod turn;
 #[cfg(test)]
 mod vectors;
+mod wait;
 
 /// The examples of the README are compiled with the others.
 #[cfg(doctest)]
@@ -95,18 +98,21 @@ pub use domain::Domain;
 pub use duplicate::{DuplicateOptions, Revocation};
 pub use endpoint::Endpoint;
 pub use error::{Error, InfoError, Result, winsock_code};
+pub use error_kind::ErrorKind;
 #[cfg(feature = "tokio")]
 pub use hand_off::ReceiverStream;
-pub use hand_off::{Iter, Parcel, Receiver, Refused, Sender};
+pub use hand_off::{Iter, Parcel, Progress, Receiver, Refused, Sender};
 pub use holders::{Holder, Holders};
 pub use members::Member;
 pub use network_events::{NetworkEvents, Occurred};
 #[cfg(feature = "tokio")]
 pub use notify::{AsyncEvent, AsyncMessageQueue};
 pub use notify::{Event, Message, MessageQueue, Registration};
+pub use pending::{PendingFlush, PendingRedeem, Redeeming};
 pub use process::{Process, Target};
 pub use protocol_info::{Delivery, ProtocolInfo};
 pub use provider::RawDescriptor;
-pub use socket::{Socket, SocketId};
+pub use socket::{Socket, SocketId, SocketRef};
 pub use spawn::SpawnExt;
 pub use turn::{Direction, Turn};
+pub use wait::Wait;

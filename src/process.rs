@@ -96,10 +96,16 @@ impl fmt::Display for Process {
     }
 }
 
+/// Reads what a `Process` prints. A bare process id is looked up, as by [`Process::from_pid`].
 impl FromStr for Process {
     type Err = Error;
 
+    /// # Errors
+    /// [`Error::NotAProcess`]; for a bare id those of [`Process::from_pid`].
     fn from_str(text: &str) -> Result<Self> {
+        if let Ok(pid) = text.trim().parse() {
+            return Process::from_pid(pid);
+        }
         let mut numbers = text.trim().splitn(3, ':').map(str::parse::<u64>);
         let mut number = || numbers.next().and_then(std::result::Result::ok).ok_or(Error::NotAProcess);
         let (pid, start, namespace) = (number()?, number()?, number()?);
@@ -117,11 +123,21 @@ pub trait Target {
     /// # Errors
     /// [`Error::NoSuchProcess`] when there is none.
     fn process(&self) -> Result<Process>;
+
+    /// Its id, if that is all that is known: an endpoint remembers who has the ids of its last targets, which saves looking
+    /// them up again.
+    fn bare_pid(&self) -> Option<u32> {
+        None
+    }
 }
 
 impl Target for u32 {
     fn process(&self) -> Result<Process> {
         Process::from_pid(*self)
+    }
+
+    fn bare_pid(&self) -> Option<u32> {
+        Some(*self)
     }
 }
 
@@ -135,11 +151,19 @@ impl Target for std::process::Child {
     fn process(&self) -> Result<Process> {
         Process::from_pid(self.id())
     }
+
+    fn bare_pid(&self) -> Option<u32> {
+        Some(self.id())
+    }
 }
 
 impl<T: Target + ?Sized> Target for &T {
     fn process(&self) -> Result<Process> {
         (**self).process()
+    }
+
+    fn bare_pid(&self) -> Option<u32> {
+        (**self).bare_pid()
     }
 }
 
@@ -153,7 +177,9 @@ mod tests {
             assert_eq!(Process::from_pid(pid), Err(Error::NoSuchProcess { pid }));
         }
         assert_eq!(Process::from_pid(std::process::id()), Process::current());
-        for text in ["", "1", "1:2", "1:2:x", "99999999999:2:3", "1:2:3:4", "-1:2:3"] {
+        assert_eq!(std::process::id().to_string().parse(), Process::current());
+        assert_eq!("0".parse::<Process>(), Err(Error::NoSuchProcess { pid: 0 }));
+        for text in ["", "x", "-1", "4294967296", "1:2", "1:2:x", "99999999999:2:3", "1:2:3:4", "-1:2:3"] {
             assert_eq!(text.parse::<Process>(), Err(Error::NotAProcess), "{text}");
         }
     }

@@ -215,7 +215,7 @@ impl Obedient {
                 let (name, text) = rest.split_once(' ').unwrap_or((rest, ""));
                 let socket = self.sockets.remove(name).context("it has no such socket")?;
                 let sender = self.sender.as_ref().context("it has no sender")?;
-                Ok(sender.hand_off(Parcel::new(socket).with_bytes(text.into())).seen())
+                Ok(sender.hand_off(Parcel::new(socket).with_bytes(text)).seen())
             }
         }
     }

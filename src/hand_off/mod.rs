@@ -4,6 +4,7 @@
 //! sender takes back what nobody took; when a sender ends, its receiver finds all that was sent.
 
 pub(crate) mod load;
+mod name;
 mod parcel;
 mod receiver;
 mod sender;
@@ -20,8 +21,9 @@ pub(crate) fn fuzz(message: &[u8]) {
     }
 }
 
+pub(crate) use name::ReceiverName;
 pub use parcel::{Parcel, Refused};
 pub use receiver::{Iter, Receiver};
-pub use sender::Sender;
+pub use sender::{Progress, Sender};
 #[cfg(feature = "tokio")]
 pub use stream::ReceiverStream;

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::process::Process;
 use crate::socket::Socket;
+use std::fmt;
 
 /// A socket with application bytes, to be given away in one piece.
 ///
@@ -26,8 +27,8 @@ impl Parcel {
 
     /// The same socket with these bytes. More than [`MOST_BYTES`](Self::MOST_BYTES) are refused when it is handed off.
     #[must_use]
-    pub fn with_bytes(mut self, bytes: Vec<u8>) -> Self {
-        self.bytes = bytes;
+    pub fn with_bytes(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.bytes = bytes.into();
         self
     }
 
@@ -62,13 +63,64 @@ impl From<Socket> for Parcel {
     }
 }
 
+macro_rules! parcels {
+    ($($other:ty),+ $(,)?) => {$(
+        impl From<$other> for Parcel {
+            fn from(socket: $other) -> Self {
+                Parcel::new(socket)
+            }
+        }
+    )+};
+}
+
+parcels!(socket2::Socket, std::net::TcpStream, std::net::TcpListener, std::net::UdpSocket);
+#[cfg(unix)]
+parcels!(std::os::unix::net::UnixStream, std::os::unix::net::UnixListener, std::os::unix::net::UnixDatagram);
+
 /// A parcel that was not accepted, and why.
-#[derive(Debug, thiserror::Error)]
-#[error("{error}")]
+///
+/// It becomes an [`Error`], and so an `io::Error`, by `?`; the parcel is dropped then, which closes its socket.
+#[derive(Debug)]
 pub struct Refused {
     /// Why: [`Error::HandOffFull`] may pass, [`Error::TargetGone`] and [`Error::TurnedAway`] do not.
-    #[source]
     pub error: Error,
     /// What was to be handed off.
     pub parcel: Parcel,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Refused {
+    /// What caused the error: its own message is this one's already.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        refused.error
+    }
+}
+
+impl From<Box<Refused>> for Error {
+    fn from(refused: Box<Refused>) -> Self {
+        refused.error
+    }
+}
+
+impl From<Refused> for std::io::Error {
+    fn from(refused: Refused) -> Self {
+        refused.error.into()
+    }
+}
+
+impl From<Box<Refused>> for std::io::Error {
+    fn from(refused: Box<Refused>) -> Self {
+        refused.error.into()
+    }
 }

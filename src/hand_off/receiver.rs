@@ -1,14 +1,17 @@
 //! Receiving what others hand off.
 
-use super::Parcel;
+use super::{Parcel, ReceiverName};
 use crate::endpoint::Endpoint;
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
 use crate::provider::Intake;
-use std::time::Duration;
+use crate::wait::Wait;
 
 /// Receives what other processes hand off to this one, from each in its order.
+///
+/// On Linux it has a descriptor (`AsFd`) for an event loop: when that is readable, call
+/// [`try_receive`](Receiver::try_receive). While no descriptor is free for what arrived, it is told of every 50 ms.
 ///
 /// It may be shared by reference between threads; each parcel goes to one of them. Dropping it closes its links:
 /// their senders get back what was not taken.
@@ -19,10 +22,32 @@ impl Endpoint {
     /// The receiver of this process: from now on others can hand sockets off to it.
     ///
     /// # Errors
-    /// [`Error::System`] with `EEXIST` when this process has one in this domain already, and with the system's own
-    /// code when it cannot be made.
+    /// [`Error::ReceiverOpen`] when this process has one in this domain already; [`Error::System`] when it cannot be made.
     pub fn receiver(&self) -> Result<Receiver> {
-        self.0.intake().map(Receiver)
+        self.0.intake(&ReceiverName::default()).map(Receiver)
+    }
+
+    /// A receiver with a name, beside the unnamed one and others: so that parts of a program that know nothing of each
+    /// other have one each. [`sender_named`](Endpoint::sender_named) hands sockets off to it.
+    ///
+    /// A name has up to 32 letters, digits, `.`, `_` and `-`. A library uses its own, such as `mylib` or `mylib.control`.
+    ///
+    /// # Errors
+    /// [`Error::BadName`]; as [`receiver`](Endpoint::receiver).
+    ///
+    /// ```
+    /// # let folder = std::env::temp_dir().join(format!("sharesock-doc-named-{}", std::process::id()));
+    /// # let endpoint = sharesock::Endpoint::open(&sharesock::Domain::at(&folder)?)?;
+    /// let (control, data) = (endpoint.receiver_named("control")?, endpoint.receiver_named("data")?);
+    /// let sender = endpoint.sender_named(std::process::id(), "data")?;
+    /// sender.hand_off(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
+    /// assert!(control.try_receive()?.is_none() && data.receive().is_ok());
+    /// # drop((endpoint, control, data, sender));
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn receiver_named(&self, name: &str) -> Result<Receiver> {
+        self.0.intake(&ReceiverName::new(name)?).map(Receiver)
     }
 }
 
@@ -33,15 +58,19 @@ impl Receiver {
     /// [`Error::System`] with `EMFILE` when no descriptor is free for what arrived: the parcel stays in the queue, even if
     /// its sender has ended; close a descriptor, and call again. On Windows its sender has it still. [`Error::Forked`].
     pub fn receive(&self) -> Result<Parcel> {
-        self.0.receive()
+        loop {
+            if let Some(parcel) = self.0.receive(Wait::forever())? {
+                return Ok(parcel);
+            }
+        }
     }
 
-    /// Takes one parcel, waiting for at most `timeout`; nothing when there is none.
+    /// Takes one parcel, waiting for as long as `wait` says; nothing when there is none.
     ///
     /// # Errors
-    /// As [`receive`](Receiver::receive).
-    pub fn receive_within(&self, timeout: Duration) -> Result<Option<Parcel>> {
-        self.0.receive_within(timeout)
+    /// As [`receive`](Receiver::receive); [`Error::Interrupted`] if the wait is to be.
+    pub fn receive_within(&self, wait: impl Into<Wait>) -> Result<Option<Parcel>> {
+        self.0.receive(wait.into())
     }
 
     /// Takes one parcel if there is one now.

@@ -1,14 +1,15 @@
 //! Handing sockets off to one target.
 
-use super::{Parcel, Refused};
+use super::{Parcel, ReceiverName, Refused};
 use crate::endpoint::Endpoint;
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
 use crate::process::{Process, Target};
-use crate::provider::Outlet;
+use crate::provider::{self, Outlet};
+use crate::socket::SocketRef;
+use crate::wait::Wait;
 use std::collections::VecDeque;
-use std::time::Duration;
 
 /// Hands sockets off to one target process, in order.
 ///
@@ -49,8 +50,19 @@ impl Endpoint {
     /// domain; [`Error::QueueFull`] when too many senders wait to be accepted there; [`Error::TooManyInFlight`];
     /// [`Error::Impostor`]; [`Error::System`]; in a forked child, those of [`Endpoint::open`].
     pub fn sender(&self, target: impl Target) -> Result<Sender> {
-        let target = target.process()?;
-        self.0.outlet(target).map(Sender)
+        let target = self.0.find(&target)?;
+        self.0.outlet(target, &ReceiverName::default()).map(Sender)
+    }
+
+    /// A sender that hands sockets off to the receiver `name` of the process `target`
+    /// ([`receiver_named`](Endpoint::receiver_named)).
+    ///
+    /// # Errors
+    /// [`Error::BadName`]; as [`sender`](Endpoint::sender).
+    pub fn sender_named(&self, target: impl Target, name: &str) -> Result<Sender> {
+        let name = ReceiverName::new(name)?;
+        let target = self.0.find(&target)?;
+        self.0.outlet(target, &name).map(Sender)
     }
 }
 
@@ -70,7 +82,45 @@ impl Sender {
     /// The parcel comes back with [`Error::TargetGone`], [`Error::TurnedAway`], [`Error::TooManyBytes`],
     /// [`Error::Forked`] or [`Error::System`]; on Windows also with [`Error::TargetOutOfDescriptors`].
     pub fn hand_off(&self, parcel: impl Into<Parcel>) -> Result<(), Box<Refused>> {
-        self.0.hand_off(parcel.into())
+        self.0.hand_off(parcel.into(), Wait::forever())
+    }
+
+    /// As [`hand_off`](Sender::hand_off), waiting for room for as long as `wait` says, and until a signal handler has run if
+    /// it says so.
+    ///
+    /// # Errors
+    /// As [`hand_off`](Sender::hand_off); [`Error::HandOffFull`] when the time is over; [`Error::Interrupted`].
+    pub fn hand_off_within(&self, parcel: impl Into<Parcel>, wait: impl Into<Wait>) -> Result<(), Box<Refused>> {
+        self.0.hand_off(parcel.into(), wait.into())
+    }
+
+    /// Hands off one more descriptor of a socket with `bytes`, and leaves the caller its own.
+    ///
+    /// For sockets of other types, which a failure must not close; and for sharing a socket by a hand-off.
+    ///
+    /// # Errors
+    /// As [`hand_off_within`](Sender::hand_off_within).
+    ///
+    /// ```
+    /// # let folder = std::env::temp_dir().join(format!("sharesock-doc-copy-{}", std::process::id()));
+    /// # let endpoint = sharesock::Endpoint::open(&sharesock::Domain::at(&folder)?)?;
+    /// # let receiver = endpoint.receiver()?;
+    /// # let sender = endpoint.sender(std::process::id())?;
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// sender.hand_off_copy(&listener, b"the same listener", None)?;
+    /// let (another, _) = receiver.receive()?.into_parts();
+    /// assert_eq!(std::net::TcpListener::from(another).local_addr()?, listener.local_addr()?);
+    /// # drop((endpoint, receiver, sender));
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn hand_off_copy<'a>(
+        &self,
+        socket: impl Into<SocketRef<'a>>,
+        bytes: &[u8],
+        wait: impl Into<Wait>,
+    ) -> Result<()> {
+        self.0.hand_off_copy(&socket.into(), bytes, wait.into())
     }
 
     /// Hands one parcel off if there is room for it now.
@@ -79,7 +129,7 @@ impl Sender {
     /// As [`hand_off`](Sender::hand_off); and [`Error::HandOffFull`] when 4,096 parcels are not taken yet, when the
     /// kernel's queue is full, or when too many descriptors are in flight.
     pub fn try_hand_off(&self, parcel: impl Into<Parcel>) -> Result<(), Box<Refused>> {
-        self.0.try_hand_off(parcel.into())
+        self.0.hand_off(parcel.into(), Wait::none())
     }
 
     /// Hands parcels off from the front of `parcels`, as many in one message as the target's program takes at a time, until
@@ -109,10 +159,18 @@ impl Sender {
     /// Waits until the target's program has taken everything.
     ///
     /// # Errors
-    /// [`Error::NotTaken`] when it has not after `timeout`; [`Error::TargetGone`], [`Error::TurnedAway`] and, on Windows,
-    /// [`Error::TargetOutOfDescriptors`] when it will not: then [`reclaim`](Sender::reclaim). [`Error::Forked`].
-    pub fn flush(&self, timeout: Duration) -> Result<()> {
-        self.0.flush(timeout)
+    /// [`Error::NotTaken`] when it has not when the wait is over; [`Error::TargetGone`], [`Error::TurnedAway`] and, on Windows,
+    /// [`Error::TargetOutOfDescriptors`] when it will not: then [`reclaim`](Sender::reclaim). [`Error::Interrupted`]; [`Error::Forked`].
+    pub fn flush(&self, wait: impl Into<Wait>) -> Result<()> {
+        self.0.flush(wait.into())
+    }
+
+    /// What tells that the target has taken something and that there is room, for programs with an event loop; of Linux.
+    ///
+    /// # Errors
+    /// [`Error::System`] when no descriptor is free; [`Error::Forked`]; [`Error::NotOnThisSystem`] on Windows.
+    pub fn progress(&self) -> Result<Progress> {
+        self.0.progress().map(Progress)
     }
 
     /// Whether this sender can hand off nothing more: the target has ended, closed its receiver or turned it away, or
@@ -155,5 +213,27 @@ impl Sender {
     /// ```
     pub fn reclaim_some(&self) -> Result<Vec<Parcel>> {
         self.0.reclaim_some()
+    }
+}
+
+/// Tells when the target of a [`Sender`] has taken something, or has ended ([`Sender::progress`]).
+///
+/// It has a descriptor (`AsFd`) for an event loop. When that is readable, [clear](Progress::clear) it, and only then try
+/// to hand off again, or look at [`Sender::outstanding`].
+#[derive(Debug)]
+pub struct Progress(provider::Progress);
+
+impl Progress {
+    /// Takes note of what was told: the descriptor is readable again at the next progress, and remains so when the target
+    /// has ended.
+    pub fn clear(&self) {
+        self.0.clear();
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for Progress {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }

@@ -1,6 +1,9 @@
 //! A descriptor of an underlying socket.
 
+mod borrowed;
 mod io;
+
+pub use borrowed::SocketRef;
 
 use crate::catalog::CatalogEntry;
 use crate::connection::Connection;

@@ -15,6 +15,7 @@ mod kill;
 mod left_over;
 #[path = "../occurring/mod.rs"]
 mod occurring;
+mod out_of_descriptors;
 #[path = "../peer/mod.rs"]
 mod peer;
 mod table;

@@ -182,7 +182,7 @@ impl Actor {
         self.sender()?;
         let id = self.first()?.id()?.as_u64().to_string();
         let socket = self.own.pop_front().ok_or("has no socket")?;
-        let sent = self.sender()?.hand_off(Parcel::new(socket).with_bytes(id.clone().into()));
+        let sent = self.sender()?.hand_off(Parcel::new(socket).with_bytes(id.clone()));
         match sent {
             Ok(()) => Ok(id),
             Err(refused) => {
@@ -198,7 +198,7 @@ impl Actor {
         let mut parcels: VecDeque<Parcel> = VecDeque::new();
         for socket in self.own.drain(..count.min(self.own.len())) {
             let id = socket.id()?.as_u64().to_string();
-            parcels.push_back(Parcel::new(socket).with_bytes(id.into()));
+            parcels.push_back(Parcel::new(socket).with_bytes(id));
         }
         let all = ids(parcels.iter().map(Parcel::socket))?;
         let sender = self.sender.as_ref().ok_or("has no sender")?;

@@ -119,7 +119,7 @@ impl Obedient {
                 let (pid, text) = rest.split_once(' ').ok_or("needs a process and a text")?;
                 let sender = endpoint()?.sender(pid.parse::<u32>()?)?;
                 let parcel = Parcel::new(self.held.take().ok_or("holds no socket")?);
-                sender.hand_off(parcel.with_bytes(text.into()))?;
+                sender.hand_off(parcel.with_bytes(text))?;
                 self.senders.push(sender);
             }
             "limit-descriptors" => {

@@ -95,7 +95,7 @@ impl Member {
             Err(Error::NoSuchProcess { .. }) => String::new(),
             other => other?,
         };
-        if let Err(refused) = sender.hand_off(Parcel::new(socket).with_bytes(text.into())) {
+        if let Err(refused) = sender.hand_off(Parcel::new(socket).with_bytes(text)) {
             self.attic.push(refused.parcel.into_parts().0);
             // The next has ended: what it did not take is this peer's again.
             let sender = self.sender.take();

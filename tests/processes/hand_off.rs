@@ -21,7 +21,7 @@ fn r7_connections_are_established_here_and_served_there() {
         let (mut client, socket) = pair();
         let id = socket.id().unwrap().as_u64();
         client.write_all(b"request").unwrap();
-        sender.hand_off(Parcel::new(socket).with_bytes(format!("session {n}").into())).unwrap();
+        sender.hand_off(Parcel::new(socket).with_bytes(format!("session {n}"))).unwrap();
         assert_eq!(worker.ask("receive"), format!("ok {id} session {n}"));
         assert_eq!(worker.ask("receive-from 7"), "ok request");
         // The last close is the worker's: the sender keeps nothing of what was taken.
@@ -307,11 +307,11 @@ fn a_target_without_free_descriptors_says_so_and_loses_nothing() {
     let mut worker = Peer::start(&place);
     assert_eq!(worker.ask("receiver"), "ok");
     let sender = endpoint.sender(worker.pid()).unwrap();
-    sender.hand_off(Parcel::new(pair().1).with_bytes(b"first".into())).unwrap();
+    sender.hand_off(Parcel::new(pair().1).with_bytes(b"first")).unwrap();
     assert!(worker.ask("receive").ends_with("first"));
     assert_eq!(worker.ask("limit-descriptors"), "ok");
     let (mut client, socket) = pair();
-    sender.hand_off(Parcel::new(socket).with_bytes(b"second".into())).unwrap();
+    sender.hand_off(Parcel::new(socket).with_bytes(b"second")).unwrap();
     for _ in 0..50 {
         assert!(worker.ask("receive").contains("no descriptor is free"));
     }

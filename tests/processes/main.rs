@@ -6,6 +6,7 @@ mod hand_off_ends;
 mod hand_off_queue;
 mod held;
 mod limits;
+mod looping;
 mod names;
 mod namespaces;
 #[path = "../occurring/mod.rs"]

@@ -144,7 +144,7 @@ fn r3_connections_that_waited_in_a_backlog_are_accepted_by_the_target() {
             client
         })
         .collect();
-    let socket = listener.into();
+    let socket = Socket::from(listener);
     let info = source.duplicate(&socket, target.pid()).unwrap();
     drop(socket);
     assert!(target.ask(&format!("redeem {info}")).starts_with("ok"));
@@ -414,7 +414,7 @@ fn an_info_of_another_domain_is_refused() {
     assert!(matches!(other.redeem(&info), Err(Error::WrongDomain { .. })));
     assert_eq!(endpoint.redeem(&info).unwrap(), socket);
     // A second endpoint of one process in one domain would take what is meant for the first.
-    assert_eq!(Endpoint::open(&here.domain()).unwrap_err().os_code(), Some(17));
+    assert!(matches!(Endpoint::open(&here.domain()), Err(Error::EndpointOpen { .. })));
 }
 
 #[test]

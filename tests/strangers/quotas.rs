@@ -197,7 +197,7 @@ fn waiting_for_as_long_as_there_is_waits_for_the_next_parcel() {
         while !waits_in_epoll(std::process::id()) {
             std::thread::yield_now();
         }
-        sender.hand_off(Parcel::new(socket()).with_bytes(b"late".into())).unwrap();
+        sender.hand_off(Parcel::new(socket()).with_bytes(b"late")).unwrap();
         assert_eq!(waiting.join().unwrap().bytes(), b"late");
     });
 }

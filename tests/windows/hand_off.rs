@@ -23,7 +23,7 @@ fn r7_connections_are_established_here_and_served_there() {
     for n in 0..20 {
         let (mut client, socket) = pair();
         client.write_all(b"request").unwrap();
-        sender.hand_off(Parcel::new(socket).with_bytes(format!("session-{n}").into())).unwrap();
+        sender.hand_off(Parcel::new(socket).with_bytes(format!("session-{n}"))).unwrap();
         assert_eq!(worker.ask("receive"), format!("ok session-{n}"));
         assert_eq!(worker.ask("echo 7"), "ok");
         client.read_exact(&mut [0; 7]).unwrap();

@@ -10,11 +10,18 @@ pub(crate) const BROKEN: i32 = libc::EPIPE;
 pub(crate) const NO_DESCRIPTORS: i32 = libc::EMFILE;
 pub(crate) const TOO_LONG: i32 = libc::EMSGSIZE;
 pub(crate) const TOO_MANY_IN_FLIGHT: i32 = libc::ETOOMANYREFS;
+pub(crate) const INTERRUPTED: i32 = libc::EINTR;
 pub(crate) const IO: i32 = libc::EIO;
 
 impl Error {
     pub(crate) fn system(doing: &'static str) -> impl Fn(Errno) -> Error {
         move |errno| Error::System { doing, os_code: errno.raw_os_error() }
+    }
+
+    /// Whether the system was short of something, so that the same may succeed later.
+    pub(crate) fn is_lack(&self) -> bool {
+        let lacks = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS].map(Errno::raw_os_error);
+        matches!(self, Error::System { os_code, .. } if lacks.contains(os_code))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who is in a domain, from the names there, and what waits for them, from `/proc`.
 
-use super::place::{DESCRIPTORS, split_name};
+use super::place::{DESCRIPTORS, is_receiver, split_name};
 use crate::domain::Domain;
 use crate::error::Result;
 use crate::members::Member;
@@ -16,7 +16,7 @@ pub(crate) fn members(domain: &Domain) -> Result<Vec<Member>> {
         let member = found.entry(who).or_insert_with(|| unseen(who));
         member.endpoint |= suffix.is_empty();
         member.answers_claims |= suffix == "-claims";
-        member.receiver |= suffix == "-hand-off";
+        member.receiver |= is_receiver(suffix);
         member.stale |= member.process.is_none() && refuses(domain, &name);
     }
     Ok(found.into_values().map(with_waiting).collect())
@@ -84,7 +84,7 @@ fn queues(table: &str, who: Who) -> HashMap<u64, Queue> {
         let address = fields.next()?;
         if let Some(name) = address.strip_prefix('@').and_then(|name| name.strip_prefix(QUEUE_NAME)) {
             let to = split_name(name.split_once('/')?.0)?;
-            return (to == (who, "-hand-off")).then_some((inode, Queue::Receiver));
+            return (to.0 == who && is_receiver(to.1)).then_some((inode, Queue::Receiver));
         }
         let (_, name) = address.strip_prefix(DESCRIPTORS)?.split_once('/')?;
         let queue = match split_name(name)?.1 {
@@ -106,13 +106,14 @@ mod tests {
             0000000000000000: 00000002 00000000 00010000 0005 01 11 /proc/thread-self/fd/3/77-0000abcd\n\
             0000000000000000: 00000003 00000000 00000000 0005 03 12 @sharesock/77-0000abcd-hand-off/4711\n\
             0000000000000000: 00000003 00000000 00000000 0005 03 17 @sharesock/78-0000abcd-hand-off/4712\n\
+            0000000000000000: 00000003 00000000 00000000 0005 03 18 @sharesock/77-0000abcd-hand-off-web/4713\n\
             0000000000000000: 00000003 00000000 00000000 0005 03 13 /proc/thread-self/fd/9/78-0000abce\n\
             0000000000000000: 00000003 00000000 00000000 0005 03 14 /proc/thread-self/fd/9/77-0000abcd-claims\n\
             0000000000000000: 00000003 00000000 00000000 0001 03 15 /run/systemd/notify\n\
             0000000000000000: 00000003 00000000 00000000 0001 03 16\n\
             noise\n";
         let found = queues(table, (77, 0xabcd));
-        assert_eq!(found.len(), 3);
+        assert_eq!((found.len(), found[&18]), (4, Queue::Receiver));
         assert_eq!([11, 12, 13].map(|inode| found[&inode]), [Queue::Endpoint, Queue::Receiver, Queue::Endpoint]);
     }
 }

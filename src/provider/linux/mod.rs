@@ -19,6 +19,7 @@ mod polled;
 mod private;
 pub(crate) mod process;
 mod record;
+mod redeeming;
 mod revoker;
 mod shared_file;
 mod socket;
@@ -26,9 +27,10 @@ mod spawn;
 mod sys;
 mod trust;
 
-pub(crate) use hand_off::{Intake, Outlet};
+pub(crate) use hand_off::{Intake, Outlet, Progress};
 pub(crate) use holders::descriptors;
 pub(crate) use lock_file::LockFile;
+pub(crate) use mail::Flushing;
 pub(crate) use mailbox::Mailbox;
 pub(crate) use members::members;
 pub(crate) use notify::{
@@ -38,10 +40,12 @@ pub(crate) use notify::{
 pub(crate) use place::Place;
 #[cfg(feature = "tokio")]
 pub(crate) use polled::Polled;
+pub(crate) use redeeming::Redemption;
 pub(crate) use revoker::Revoker;
 pub use socket::RawDescriptor;
 pub(crate) use socket::{
-    Shared, bind, connect, connection, join, raw, recv, recv_from, recv_oob, sending, shutdown, taking,
+    BorrowedDescriptor, Shared, bind, borrow, connect, connection, join, raw, recv, recv_from, recv_oob, sending,
+    share_in, shutdown, taking,
 };
 pub(crate) use spawn::spawn_with_endpoint;
 

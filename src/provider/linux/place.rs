@@ -293,6 +293,12 @@ pub(crate) fn parse_name(name: &str) -> Option<Who> {
 pub(crate) fn split_name(name: &str) -> Option<(Who, &str)> {
     let (pid, rest) = name.split_once('-')?;
     let (tag, suffix) = rest.split_at_checked(8)?;
-    (matches!(suffix, "" | "-claims" | "-hand-off") || suffix.starts_with("-events-")).then_some(())?;
+    let is_ours = matches!(suffix, "" | "-claims") || is_receiver(suffix) || suffix.starts_with("-events-");
+    is_ours.then_some(())?;
     Some(((pid.parse().ok()?, u32::from_str_radix(tag, 16).ok()?), suffix))
+}
+
+/// Whether names with this suffix are those of receivers, named ones among them.
+pub(crate) fn is_receiver(suffix: &str) -> bool {
+    suffix.strip_prefix("-hand-off").is_some_and(|name| name.is_empty() || name.starts_with('-'))
 }

@@ -28,14 +28,20 @@ impl<T: AsRawFd> Polled<T> {
         }
     }
 
-    /// The same for a stream, of which one task waits.
+    /// The same for a receiver, of which one task waits.
     pub(crate) fn poll<R>(&self, context: &mut Context<'_>, look: impl Fn(&T) -> Result<Option<R>>) -> Poll<Result<R>> {
         loop {
             let mut ready = ready!(self.0.poll_read_ready(context)).map_err(Error::io("waiting in a tokio runtime"))?;
             match look(self.0.get_ref()) {
                 Ok(Some(found)) => return Poll::Ready(Ok(found)),
                 Ok(None) => ready.clear_ready(),
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) => {
+                    // What was there is told of again after a moment; without this, a task that goes on would spin.
+                    if error.is_lack() {
+                        ready.clear_ready();
+                    }
+                    return Poll::Ready(Err(error));
+                }
             }
         }
     }

@@ -9,10 +9,9 @@ pub(crate) const BROKEN: i32 = 109;
 pub(crate) const NO_DESCRIPTORS: i32 = 10024;
 pub(crate) const TOO_LONG: i32 = 10040;
 pub(crate) const TOO_MANY_IN_FLIGHT: i32 = 10055;
+pub(crate) const INTERRUPTED: i32 = 10004;
 /// `ERROR_GEN_FAILURE`.
 pub(crate) const IO: i32 = 31;
-/// `ERROR_ALREADY_EXISTS`.
-pub(crate) const EXISTS: i32 = 183;
 
 const UNKNOWN: i32 = 10107;
 

@@ -9,9 +9,11 @@ use super::sys::{self, Running, since_boot};
 use crate::domain::Domain;
 use crate::duplicate::DuplicateOptions;
 use crate::error::{Error, Result};
+use crate::hand_off::ReceiverName;
 use crate::process::{Process, Target};
 use crate::protocol_info::{Delivery, ProtocolInfo};
-use crate::socket::Socket;
+use crate::socket::{Socket, SocketRef};
+use crate::wait::Wait;
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,8 +47,10 @@ impl Mailbox {
         sys::start_winsock().map_err(Error::io("starting Winsock"))?;
         let me = Process::current()?;
         let name = format!("{}.endpoint", slip::prefix(me.who()));
-        let second = slip::in_use("opening a second endpoint (clone the first)");
-        let claim = domain.0.folder().claim(&name).map_err(second)?;
+        let claim = domain.0.folder().claim(&name).map_err(|error| match slip::is_busy(&error) {
+            true => Error::EndpointOpen { domain: domain.path().to_owned() },
+            false => Error::io("opening an endpoint")(error),
+        })?;
         let live = Live { domain: domain.clone(), me, fates: Mutex::default(), next_look: 0.into(), _claim: claim };
         live.bury_the_dead();
         Ok(Mailbox(Arc::new(live)))
@@ -58,7 +62,7 @@ impl Mailbox {
 
     pub(crate) fn duplicate(
         &self,
-        socket: &Socket,
+        socket: &SocketRef<'_>,
         target: &impl Target,
         options: &DuplicateOptions,
     ) -> Result<ProtocolInfo> {
@@ -67,7 +71,7 @@ impl Mailbox {
 
     pub(crate) fn duplicate_revocable(
         &self,
-        socket: &Socket,
+        socket: &SocketRef<'_>,
         target: &impl Target,
         options: &DuplicateOptions,
     ) -> Result<(ProtocolInfo, Revoker)> {
@@ -75,38 +79,79 @@ impl Mailbox {
         Ok((info, Revoker::new(self.0.domain.clone(), name)))
     }
 
-    pub(crate) fn redeem(&self, delivery: &Delivery) -> Result<Socket> {
+    /// Nobody forks here.
+    pub(crate) fn close_inherited(&self) {}
+
+    pub(crate) fn find(&self, target: &impl Target) -> Result<Process> {
+        target.process()
+    }
+
+    /// There is never a source to wait for.
+    pub(crate) fn redeem(&self, delivery: &Delivery, _: Option<Wait>) -> Result<Socket> {
         self.0.redeem(delivery)
     }
 
+    pub(crate) fn try_redeem(&self, delivery: &Delivery) -> Result<Option<Socket>> {
+        self.0.redeem(delivery).map(Some)
+    }
+
+    pub(crate) fn start_redeem(&self, delivery: &Delivery) -> Result<Result<Socket, Redemption>> {
+        self.0.redeem(delivery).map(Ok)
+    }
+
     pub(crate) fn discard(&self, delivery: &Delivery) -> Result<()> {
-        self.redeem(delivery).map(drop)
+        self.0.redeem(delivery).map(drop)
     }
 
     /// Nothing is ever held here.
     #[allow(clippy::unnecessary_wraps)]
-    pub(crate) fn flush(&self, _: Duration) -> Result<()> {
+    pub(crate) fn flush(&self, _: Wait) -> Result<()> {
         Ok(())
     }
 
-    pub(crate) fn intake(&self) -> Result<Intake> {
-        Intake::open(&self.0.domain, self.0.me)
+    #[allow(clippy::unnecessary_wraps)]
+    pub(crate) fn start_flush(&self) -> Result<Flushing> {
+        Ok(Flushing(()))
     }
 
-    pub(crate) fn outlet(&self, target: Process) -> Result<Outlet> {
-        Outlet::open(&self.0.domain, self.0.me, target)
+    pub(crate) fn intake(&self, name: &ReceiverName) -> Result<Intake> {
+        Intake::open(&self.0.domain, self.0.me, name)
+    }
+
+    pub(crate) fn outlet(&self, target: Process, receiver: &ReceiverName) -> Result<Outlet> {
+        Outlet::open(&self.0.domain, self.0.me, target, receiver)
+    }
+}
+
+/// A redemption that waits for a source: there is none.
+#[derive(Debug)]
+pub(crate) enum Redemption {}
+
+impl Redemption {
+    pub(crate) fn try_finish(&mut self) -> Result<Option<Socket>> {
+        match *self {}
+    }
+}
+
+/// A flush: there is nothing to wait for.
+#[derive(Debug)]
+pub(crate) struct Flushing(());
+
+impl Flushing {
+    pub(crate) fn left(&mut self) -> usize {
+        0
     }
 }
 
 impl Live {
     fn duplicate(
         &self,
-        socket: &Socket,
+        socket: &SocketRef<'_>,
         target: &impl Target,
         options: &DuplicateOptions,
     ) -> Result<(ProtocolInfo, String)> {
         let refused = Error::io("duplicating a socket");
-        let (entry, id) = (socket.catalog_entry()?, socket.id()?.as_u64());
+        let (entry, id) = (socket.catalog_entry()?, socket.id()?);
         let target = target.process()?;
         let gone = || Error::NoSuchProcess { pid: target.pid() };
         let running = Running::giving(target)?;
@@ -115,7 +160,7 @@ impl Live {
         let written_down = Error::io("writing down a duplicate");
         // First, because what Winsock has put into the target cannot be taken out again from here.
         let blank = Blank::create(self.domain.0.folder(), &name).map_err(&written_down)?;
-        let genuine = sys::duplicate_for(socket.as_socket(), target.pid())
+        let genuine = sys::duplicate_for(&*socket.as_socket(), target.pid())
             .map_err(|error| if running.has_ended() { gone() } else { refused(error) })?;
         let slip = Slip { revoked: false, expires: options.expiry(since_boot), socket: id, genuine };
         blank.write(&slip).map_err(&written_down)?;

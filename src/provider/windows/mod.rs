@@ -22,10 +22,10 @@ mod spawn;
 mod sys;
 mod trust;
 
-pub(crate) use hand_off::{Intake, Outlet};
+pub(crate) use hand_off::{Intake, Outlet, Progress};
 pub(crate) use holders::descriptors;
 pub(crate) use lock_file::LockFile;
-pub(crate) use mailbox::Mailbox;
+pub(crate) use mailbox::{Flushing, Mailbox, Redemption};
 pub(crate) use members::members;
 pub(crate) use notify::{
     EventObject, Queue, accept, accept_apart, async_select, cancel_select, enum_network_events, event_select,
@@ -38,7 +38,8 @@ pub use port::SocketExt;
 pub(crate) use revoker::Revoker;
 pub use socket::RawDescriptor;
 pub(crate) use socket::{
-    Shared, bind, connect, connection, join, raw, recv, recv_from, recv_oob, sending, shutdown, taking,
+    BorrowedDescriptor, Shared, bind, borrow, connect, connection, join, raw, recv, recv_from, recv_oob, sending,
+    share_in, shutdown, taking,
 };
 pub(crate) use spawn::spawn_with_endpoint;
 

@@ -4,7 +4,6 @@
 //! Winsock needs to make a socket of the handle. Who has the file open has it alone, and decides what becomes of it: it is
 //! redeemed, or revoked, or discarded. With it goes what else is to be known of the duplicate.
 
-use super::codes;
 use super::sys::{Folder, GENUINE, delete_on_close};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
@@ -177,14 +176,6 @@ fn is_going(error: &io::Error) -> bool {
 pub(crate) fn is_busy(error: &io::Error) -> bool {
     const SHARING_VIOLATION: i32 = 32;
     error.raw_os_error() == Some(SHARING_VIOLATION)
-}
-
-/// What is told of a name that is in use in this process.
-pub(crate) fn in_use(doing: &'static str) -> impl Fn(io::Error) -> Error {
-    move |error| match is_busy(&error) {
-        true => Error::System { doing, os_code: codes::EXISTS },
-        false => Error::io(doing)(error),
-    }
 }
 
 #[cfg(test)]

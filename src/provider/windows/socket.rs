@@ -1,5 +1,6 @@
 //! What is known of a socket beside its descriptor, and what is done to it: Winsock keeps its events together itself.
 
+use super::codes;
 use super::notify::Enrolment;
 use super::sys::{self, kind_of};
 use crate::catalog::CatalogEntry;
@@ -11,11 +12,21 @@ use crate::socket::Socket;
 use socket2::SockAddr;
 use std::io::{self, Read};
 use std::net::Shutdown;
-use std::os::windows::io::{AsRawSocket, RawSocket};
+use std::os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, RawSocket};
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 /// The number of a descriptor in its process: a `RawFd` on Linux, a `RawSocket` on Windows.
 pub type RawDescriptor = RawSocket;
+
+/// A descriptor that is lent: a `BorrowedFd` on Linux, a `BorrowedSocket` on Windows.
+pub(crate) type BorrowedDescriptor<'a> = BorrowedSocket<'a>;
+
+pub(crate) fn borrow(socket: &impl AsSocket) -> BorrowedDescriptor<'_> {
+    socket.as_socket()
+}
+
+/// The system keeps the events of a socket together, in whatever domain.
+pub(crate) fn share_in(_: &Socket, _: &Domain) {}
 
 /// What is known of a socket beside its descriptor.
 #[derive(Debug, Default)]
@@ -65,7 +76,10 @@ impl Shared {
         if let Some(entry) = CatalogEntry::by_id(self.entry.load(Ordering::Relaxed).into()) {
             return Ok(entry);
         }
-        let kind = kind_of(socket).map_err(Error::io("asking for a socket's kind"))?;
+        let kind = kind_of(socket).map_err(|error| match error.raw_os_error() {
+            Some(codes::NOT_A_SOCKET) => Error::NotASocket,
+            _ => Error::io("asking for a socket's kind")(error),
+        })?;
         let entry = CatalogEntry::describing(kind.family, kind.socket_type);
         // Ids are far below the bound.
         self.entry.store(u16::try_from(entry.id).unwrap_or(0), Ordering::Relaxed);

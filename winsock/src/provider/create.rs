@@ -7,7 +7,7 @@ use crate::code::{Code, Result};
 use crate::sign::WithoutSign;
 use crate::sock::Sock;
 use crate::state;
-use sharesock::{CatalogEntry, ProtocolInfo, Socket};
+use sharesock::{CatalogEntry, Process, ProtocolInfo, Socket};
 
 const STREAM: i32 = 1;
 const DGRAM: i32 = 2;
@@ -127,11 +127,11 @@ fn create(asked: Triple) -> Result<usize> {
 /// then the place.
 pub(crate) fn duplicate(handle: usize, pid: u32, place_is_there: bool) -> Result<ProtocolInfo> {
     let sock = state::socket(handle)?;
-    let target = state::target(pid)?;
     if !place_is_there {
+        Process::from_pid(pid)?;
         return Err(Code::FAULT);
     }
-    Ok(state::endpoint()?.duplicate(&sock.socket, target)?)
+    Ok(state::endpoint()?.duplicate(&sock.socket, pid)?)
 }
 
 /// The entry of the catalog that describes a socket.

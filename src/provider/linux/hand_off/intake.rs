@@ -4,13 +4,14 @@ use super::greeting::{Greeted, Greeting, Heard};
 use super::incoming::{Incoming, Taken};
 use super::queue::{MOST_TOGETHER, Reader};
 use crate::error::{Error, Result};
-use crate::hand_off::{Parcel, Receiver};
+use crate::hand_off::{Parcel, Receiver, ReceiverName};
 use crate::process::Process;
 use crate::provider::Mailbox;
 use crate::provider::linux::closer::Link;
 use crate::provider::linux::mail::{Frame, Listener, Purpose, Quota, at_end};
 use crate::provider::linux::mailbox::Live;
-use crate::provider::linux::sys::{ForkMark, send_rights};
+use crate::provider::linux::sys::{ForkMark, send_rights, timer};
+use crate::wait::{Deadline, Wait};
 use foldhash::{HashMap, HashMapExt};
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
@@ -19,7 +20,7 @@ use rustix::io::{Errno, IoSlice};
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// So many messages are taken from one queue before others get their turn.
 const RUN: u32 = 64;
@@ -36,6 +37,10 @@ const OF_A_PROCESS: usize = 256;
 const ASK_AFTER: Duration = Duration::from_secs(1);
 /// What the epoll instance says of the listener; all else counts from 1.
 const LISTENER: u64 = 0;
+/// What it says of the timer.
+const TIMER: u64 = u64::MAX;
+/// What there is no descriptor free for is not told of for so long: it would be told of all the time.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The listener for senders, their queues, and what is in them.
 #[derive(Debug)]
@@ -62,22 +67,28 @@ struct State {
     appetite: usize,
     /// There are as many queues as there may be, so that links wait.
     is_full: bool,
+    /// Goes off when what is muted is to be told of again.
+    timer: OwnedFd,
+    /// What could not be taken for want of a descriptor, and is not told of.
+    muted: Vec<u64>,
     /// Where one parcel is put, before it is handed out.
     one: Vec<Parcel>,
 }
 
 impl Mailbox {
-    pub(crate) fn intake(&self) -> Result<Intake> {
-        self.with_live(Intake::open)
+    pub(crate) fn intake(&self, name: &ReceiverName) -> Result<Intake> {
+        self.with_live(|live| Intake::open(live, name))
     }
 }
 
 impl Intake {
-    fn open(live: &Live) -> Result<Self> {
+    fn open(live: &Live, name: &ReceiverName) -> Result<Self> {
         let refused = Error::system("opening a receiver");
-        let listener = Listener::open(&live.domain, &live.me, Purpose::HandOff)?;
+        let listener = Listener::open(&live.domain, &live.me, Purpose::HandOff(name))?;
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(&refused)?;
         epoll::add(&epoll, &**listener.descriptor(), EventData::new_u64(LISTENER), EventFlags::IN).map_err(&refused)?;
+        let timer = timer::new().map_err(&refused)?;
+        epoll::add(&epoll, &timer, EventData::new_u64(TIMER), EventFlags::IN).map_err(&refused)?;
         let state = State {
             listener,
             greetings: BTreeMap::new(),
@@ -88,26 +99,19 @@ impl Intake {
             reader: Reader::new(&live.domain),
             appetite: 1,
             is_full: false,
+            timer,
+            muted: Vec::new(),
             one: Vec::new(),
         };
         let mark = ForkMark::new().map_err(&refused)?;
         Ok(Intake { epoll, mark, me: live.me, state: Mutex::new(state) })
     }
 
-    pub(crate) fn receive(&self) -> Result<Parcel> {
+    pub(crate) fn receive(&self, wait: Wait) -> Result<Option<Parcel>> {
+        let deadline = wait.begin();
         loop {
-            if let Some(parcel) = self.next(None)? {
-                return Ok(parcel);
-            }
-        }
-    }
-
-    pub(crate) fn receive_within(&self, timeout: Duration) -> Result<Option<Parcel>> {
-        // A time that is too long for the clock is for ever.
-        let until = Instant::now().checked_add(timeout);
-        loop {
-            let parcel = self.next(until)?;
-            if parcel.is_some() || until.is_some_and(|until| Instant::now() >= until) {
+            let parcel = self.next(&deadline)?;
+            if parcel.is_some() || deadline.is_over() {
                 return Ok(parcel);
             }
         }
@@ -140,6 +144,7 @@ impl Intake {
         if most == 0 {
             return Ok(parcels);
         }
+        let deadline = Wait::forever().begin();
         loop {
             let mut state = self.lock()?;
             // A message that has more than there will ever be room for could not be received.
@@ -158,7 +163,7 @@ impl Intake {
             }
             let is_full = state.is_full;
             drop(state);
-            let events = self.wait(None, is_full)?;
+            let events = self.wait(&deadline, is_full)?;
             self.lock()?.due.extend(events);
         }
     }
@@ -180,7 +185,7 @@ impl Intake {
     }
 
     /// Takes one parcel, or waits once.
-    fn next(&self, until: Option<Instant>) -> Result<Option<Parcel>> {
+    fn next(&self, deadline: &Deadline) -> Result<Option<Parcel>> {
         let mut state = self.lock()?;
         if let Some(parcel) = self.take_one(&mut state)? {
             return Ok(Some(parcel));
@@ -188,30 +193,31 @@ impl Intake {
         let is_full = state.is_full;
         // Not under the lock: other threads may take what they find.
         drop(state);
-        let events = self.wait(until, is_full)?;
+        let events = self.wait(deadline, is_full)?;
         let mut state = self.lock()?;
         state.due.extend(events);
         self.take_one(&mut state)
     }
 
-    fn wait(&self, until: Option<Instant>, is_full: bool) -> Result<Vec<u64>> {
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+    fn wait(&self, deadline: &Deadline, is_full: bool) -> Result<Vec<u64>> {
+        let left = deadline.left();
         // Nothing wakes it when its limit of descriptors is raised.
         let left = if is_full { Some(left.map_or(ASK_AFTER, |left| left.min(ASK_AFTER))) } else { left };
-        self.events(left.and_then(|left| Timespec::try_from(left).ok()).as_ref())
+        self.events(left.and_then(|left| Timespec::try_from(left).ok()).as_ref(), deadline)
     }
 
-    fn events(&self, timeout: Option<&Timespec>) -> Result<Vec<u64>> {
+    fn events(&self, timeout: Option<&Timespec>, deadline: &Deadline) -> Result<Vec<u64>> {
         let mut events: Vec<Event> = Vec::with_capacity(EVENTS);
         match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout) {
-            Ok(_) | Err(Errno::INTR) => Ok(events.iter().map(|event| event.data.u64()).collect()),
+            Ok(_) => Ok(events.iter().map(|event| event.data.u64()).collect()),
+            Err(Errno::INTR) => deadline.signalled().map(|()| Vec::new()),
             Err(errno) => Err(Error::system("waiting for parcels")(errno)),
         }
     }
 
     /// Asks without waiting which queues have something; `false` when none has.
     fn poll(&self, state: &mut State) -> Result<bool> {
-        let events = self.events(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+        let events = self.events(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }), &Wait::none().begin())?;
         let some = !events.is_empty();
         state.due.extend(events);
         Ok(some)
@@ -229,49 +235,114 @@ impl State {
         taken: &mut Vec<Parcel>,
     ) -> Result<()> {
         self.hear_again(epoll);
+        self.unmute(epoll);
         loop {
             let current = self.current.take();
             let Some((id, left)) = current.or_else(|| self.due.pop_front().map(|id| (id, RUN))) else {
                 return Ok(());
             };
-            if id == LISTENER {
-                self.accept(epoll, me)?;
-                continue;
-            }
-            if !self.greetings.is_empty() && self.greetings.contains_key(&id) {
-                self.greet(epoll, me, id)?;
-                continue;
-            }
-            // One that is gone was due twice.
-            let Some(queue) = self.queues.get_mut(&id) else { continue };
-            if left == 0 {
-                // Others first; the epoll instance knows whether there is more.
-                continue;
-            }
-            let came = queue.take(wanted, split, &mut self.reader, taken)?;
-            if current.is_some() {
-                queue.eager.learn(came != Taken::Nothing);
-            }
-            match came {
-                Taken::Some => {
-                    if wanted == 1 && queue.has_begun() {
-                        // The program takes one at a time after all.
-                        self.appetite = 1;
+            let step = self.step(epoll, me, id, (current.is_some(), left), (wanted, split), taken);
+            match step {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) => {
+                    if error.is_lack() {
+                        self.mute(epoll, id);
                     }
-                    queue.tell(self.appetite);
-                    // The epoll instance knows whether there is more.
-                    if wanted > 1 || queue.has_begun() || queue.eager.reads_on() {
-                        self.current = Some((id, left - 1));
-                    }
-                    return Ok(());
+                    return Err(error);
                 }
-                Taken::TooMany => {
-                    self.current = Some((id, left));
-                    return Ok(());
-                }
-                Taken::Nothing => {}
-                Taken::Over => self.close(epoll, id),
             }
+        }
+    }
+
+    /// Looks at the listener, a greeting or a queue; whether to go on with the next.
+    fn step(
+        &mut self,
+        epoll: &OwnedFd,
+        me: &Process,
+        id: u64,
+        (is_current, left): (bool, u32),
+        (wanted, split): (usize, bool),
+        taken: &mut Vec<Parcel>,
+    ) -> Result<bool> {
+        if id == TIMER {
+            // What it was set for was told of again.
+            return Ok(true);
+        }
+        if id == LISTENER {
+            return self.accept(epoll, me).map(|()| true);
+        }
+        if !self.greetings.is_empty() && self.greetings.contains_key(&id) {
+            return self.greet(epoll, me, id).map(|()| true);
+        }
+        // One that is gone was due twice.
+        let Some(queue) = self.queues.get_mut(&id) else { return Ok(true) };
+        if left == 0 {
+            // Others first; the epoll instance knows whether there is more.
+            return Ok(true);
+        }
+        let came = queue.take(wanted, split, &mut self.reader, taken)?;
+        if is_current {
+            queue.eager.learn(came != Taken::Nothing);
+        }
+        match came {
+            Taken::Some => {
+                if wanted == 1 && queue.has_begun() {
+                    // The program takes one at a time after all.
+                    self.appetite = 1;
+                }
+                queue.tell(self.appetite);
+                // The epoll instance knows whether there is more.
+                if wanted > 1 || queue.has_begun() || queue.eager.reads_on() {
+                    self.current = Some((id, left - 1));
+                }
+                return Ok(false);
+            }
+            Taken::TooMany => {
+                self.current = Some((id, left));
+                return Ok(false);
+            }
+            Taken::Nothing => {}
+            Taken::Over => self.close(epoll, id),
+        }
+        Ok(true)
+    }
+
+    /// Has nothing told of what cannot be taken now, for a while. One that has hung up is told of whatever is asked for, so it
+    /// leaves the epoll instance.
+    fn mute(&mut self, epoll: &OwnedFd, id: u64) {
+        if let Some(descriptor) = self.descriptor(id) {
+            let _ = epoll::delete(epoll, descriptor);
+        }
+        if !self.muted.contains(&id) {
+            self.muted.push(id);
+        }
+        let _ = timer::set(&self.timer, Some(PAUSE));
+    }
+
+    /// Tries what is muted again.
+    fn unmute(&mut self, epoll: &OwnedFd) {
+        if self.muted.is_empty() {
+            return;
+        }
+        let _ = timer::set(&self.timer, None);
+        for id in std::mem::take(&mut self.muted) {
+            let Some(descriptor) = self.descriptor(id) else { continue };
+            match epoll::add(epoll, descriptor, EventData::new_u64(id), EventFlags::IN) {
+                Ok(()) | Err(Errno::EXIST) => self.due.push_back(id),
+                // It is tried again with the others.
+                Err(_) => self.mute(epoll, id),
+            }
+        }
+    }
+
+    fn descriptor(&self, id: u64) -> Option<BorrowedFd<'_>> {
+        match id {
+            LISTENER => Some(self.listener.descriptor().as_fd()),
+            id => match self.greetings.get(&id) {
+                Some(greeting) => Some(greeting.link.as_fd()),
+                None => self.queues.get(&id).map(|queue| queue.queue.as_fd()),
+            },
         }
     }
 
@@ -328,7 +399,10 @@ impl State {
             Ok(heard) => heard,
             Err(error) => {
                 // What was said is known, and the link need not become readable again.
-                self.due.push_back(id);
+                match error.is_lack() {
+                    true => self.mute(epoll, id),
+                    false => self.due.push_back(id),
+                }
                 return Err(error);
             }
         };

@@ -10,8 +10,10 @@ mod incoming;
 mod intake;
 mod lingering;
 mod outlet;
+mod progress;
 mod queue;
 mod sent;
 
 pub(crate) use intake::Intake;
 pub(crate) use outlet::Outlet;
+pub(crate) use progress::Progress;

@@ -1,12 +1,13 @@
 //! Handing sockets off to one target.
 
 use super::lingering::{INSTALLED, Lingering, SOME, SWIFT, SWIFT_EACH};
+use super::progress::{Progress, drain};
 use super::queue::{MOST_TOGETHER, Read, Reader, drop_first, first_count, is_readable};
 use super::sent::Sent;
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::hand_off::load::{fitting, write_head};
-use crate::hand_off::{Parcel, Refused, Sender};
+use crate::hand_off::{Parcel, ReceiverName, Refused, Sender};
 use crate::process::Process;
 use crate::provider::Mailbox;
 use crate::provider::linux::closer::{Closer, Link, Queue};
@@ -16,9 +17,9 @@ use crate::provider::linux::process::{Handle, Peer};
 use crate::provider::linux::sys::{
     Exclusive, ForkMark, Look, gates_left, new_gate, peek_first, send_rights, take_gates,
 };
-use rustix::buffer::spare_capacity;
-use rustix::event::Timespec;
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use crate::socket::SocketRef;
+use crate::wait::{Deadline, Wait};
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::{Errno, IoSlice, ioctl_fionread};
 use rustix::net::{Shutdown, shutdown};
 use std::collections::VecDeque;
@@ -76,18 +77,18 @@ struct State {
 }
 
 impl Mailbox {
-    pub(crate) fn outlet(&self, target: Process) -> Result<Outlet> {
-        self.with_live(|live| Outlet::open(live, target))
+    pub(crate) fn outlet(&self, target: Process, receiver: &ReceiverName) -> Result<Outlet> {
+        self.with_live(|live| Outlet::open(live, target, receiver))
     }
 }
 
 impl Outlet {
-    fn open(live: &Live, target: Process) -> Result<Self> {
+    fn open(live: &Live, target: Process, receiver: &ReceiverName) -> Result<Self> {
         let refused = Error::system("making a queue for parcels");
-        let (queue, back) = make_queue(&target).map_err(&refused)?;
+        let (queue, back) = make_queue(&target, receiver).map_err(&refused)?;
         let closer = live.domain.closer();
         let addressee = Addressee::Process(&target);
-        let (link, peer) = connect(&live.domain, &live.me, addressee, Purpose::HandOff, &[back.as_fd()])?;
+        let (link, peer) = connect(&live.domain, &live.me, addressee, Purpose::HandOff(receiver), &[back.as_fd()])?;
         let watch = epoll::create(CreateFlags::CLOEXEC).map_err(&refused)?;
         let nothing = EventData::new_u64(0);
         // That it hangs up is told without being asked for.
@@ -122,37 +123,45 @@ impl Outlet {
         self.target
     }
 
-    pub(crate) fn hand_off(&self, mut parcel: Parcel) -> Result<(), Box<Refused>> {
-        let mut waiting = None;
-        loop {
-            match self.try_hand_off(parcel) {
-                Err(refused) if matches!(refused.error, Error::HandOffFull { .. }) => parcel = refused.parcel,
-                done => return done,
+    pub(crate) fn hand_off(&self, parcel: Parcel, wait: Wait) -> Result<(), Box<Refused>> {
+        match self.send_waiting(parcel.socket.as_fd(), &parcel.bytes, wait) {
+            Ok(sent) => {
+                self.lingering.close(&self.closer, parcel.socket.into(), sent + SWIFT < Instant::now());
+                Ok(())
             }
-            self.wait(&mut waiting, Some(PAUSE));
+            Err(error) => Err(Box::new(Refused { error, parcel })),
         }
     }
 
-    pub(crate) fn try_hand_off(&self, parcel: Parcel) -> Result<(), Box<Refused>> {
-        let Parcel { socket, bytes, source } = parcel;
-        let sent = match (self.check(), bytes.len()) {
-            (Err(error), _) => Err(error),
-            (Ok(()), given) if given > Parcel::MOST_BYTES => {
-                Err(Error::TooManyBytes { given, limit: Parcel::MOST_BYTES })
+    pub(crate) fn hand_off_copy(&self, socket: &SocketRef<'_>, bytes: &[u8], wait: Wait) -> Result<()> {
+        // A receiver takes every descriptor for a socket's.
+        socket.id()?;
+        socket.share_in(&self.domain);
+        self.send_waiting(socket.descriptor(), bytes, wait).map(drop)
+    }
+
+    /// Sends one parcel, waiting while there is no room for it; when that began.
+    fn send_waiting(&self, socket: BorrowedFd<'_>, bytes: &[u8], wait: Wait) -> Result<Instant> {
+        let deadline = wait.begin();
+        let mut waiting = None;
+        loop {
+            match self.send_one(socket, bytes) {
+                Err(Error::HandOffFull { .. }) if !deadline.is_over() => {
+                    self.wait(&mut waiting, Some(PAUSE), &deadline)?;
+                }
+                sent => return sent,
             }
-            (Ok(()), length) => {
-                let state = &mut *self.lock();
-                write_head(&mut state.head, std::iter::once(length));
-                self.send(state, &[&bytes], &[socket.as_fd()], 1)
-            }
-        };
-        match sent {
-            Ok(sent) => {
-                self.lingering.close(&self.closer, socket.into(), sent + SWIFT < Instant::now());
-                Ok(())
-            }
-            Err(error) => Err(Box::new(Refused { error, parcel: Parcel { socket, bytes, source } })),
         }
+    }
+
+    fn send_one(&self, socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<Instant> {
+        self.check()?;
+        if bytes.len() > Parcel::MOST_BYTES {
+            return Err(Error::TooManyBytes { given: bytes.len(), limit: Parcel::MOST_BYTES });
+        }
+        let state = &mut *self.lock();
+        write_head(&mut state.head, std::iter::once(bytes.len()));
+        self.send(state, &[bytes], &[socket], 1)
     }
 
     pub(crate) fn try_hand_off_many(&self, parcels: &mut VecDeque<Parcel>) -> Result<usize> {
@@ -169,10 +178,10 @@ impl Outlet {
     }
 
     pub(crate) fn hand_off_many(&self, parcels: &mut VecDeque<Parcel>) -> Result<()> {
-        let mut waiting = None;
+        let (mut waiting, deadline) = (None, Wait::forever().begin());
         while !parcels.is_empty() {
             match self.try_hand_off_many(parcels) {
-                Err(Error::HandOffFull { .. }) => self.wait(&mut waiting, Some(PAUSE)),
+                Err(Error::HandOffFull { .. }) => self.wait(&mut waiting, Some(PAUSE), &deadline)?,
                 accepted => drop(accepted?),
             }
         }
@@ -283,30 +292,33 @@ impl Outlet {
         if self.mark.is_mine() { self.untaken(&mut self.lock()) } else { 0 }
     }
 
-    pub(crate) fn flush(&self, timeout: Duration) -> Result<()> {
-        self.check()?;
-        let started = Instant::now();
+    pub(crate) fn flush(&self, wait: Wait) -> Result<()> {
+        let deadline = wait.begin();
         let mut waiting = None;
         loop {
-            let count = {
-                let state = &mut *self.lock();
-                let count = self.untaken(state);
-                if count == 0 {
-                    return Ok(());
-                }
-                if self.is_over(state) {
-                    // It may have taken the last of them just before.
-                    return if self.untaken(state) == 0 { Ok(()) } else { Err(self.gone(state)) };
-                }
-                count
-            };
-            let left = timeout.saturating_sub(started.elapsed());
-            if left.is_zero() {
+            let count = self.left()?;
+            if count == 0 {
+                return Ok(());
+            }
+            if deadline.is_over() {
                 return Err(Error::NotTaken { pid: self.target.pid(), count });
             }
             // Of many in one message the last can be taken, and the message stay for a moment.
-            self.wait(&mut waiting, Some(left.min(GLANCE)));
+            let at_most = deadline.left().map_or(GLANCE, |left| left.min(GLANCE));
+            self.wait(&mut waiting, Some(at_most), &deadline)?;
         }
+    }
+
+    /// How many parcels the target's program has yet to take.
+    ///
+    /// # Errors
+    /// Why it will take no more.
+    fn left(&self) -> Result<usize> {
+        self.check()?;
+        let state = &mut *self.lock();
+        let count = self.untaken(state);
+        // It may have taken the last of them just before it ended.
+        if count > 0 && self.is_over(state) && self.untaken(state) > 0 { Err(self.gone(state)) } else { Ok(count) }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -433,17 +445,30 @@ impl Outlet {
 
     /// Waits until the target has taken something since `waiting` was made, or has ended. At first it does not wait, for
     /// something may have been taken before.
-    fn wait(&self, waiting: &mut Option<OwnedFd>, at_most: Option<Duration>) {
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] if the caller is to be told of signals.
+    fn wait(&self, waiting: &mut Option<OwnedFd>, at_most: Option<Duration>, deadline: &Deadline) -> Result<()> {
         if waiting.is_none() {
             *waiting = self.waiting().ok();
             if waiting.is_some() {
-                return;
+                return Ok(());
             }
         }
-        let Some(waiting) = waiting else { return std::thread::sleep(PAUSE) };
-        let timeout = at_most.and_then(|time| Timespec::try_from(time).ok());
-        let mut events: Vec<Event> = Vec::with_capacity(2);
-        let _ = epoll::wait(waiting, spare_capacity(&mut events), timeout.as_ref());
+        let Some(waiting) = waiting else {
+            std::thread::sleep(PAUSE);
+            return Ok(());
+        };
+        let at_most = deadline.left().into_iter().chain(at_most).min();
+        match drain(waiting, at_most) {
+            Err(Errno::INTR) => deadline.signalled(),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn progress(&self) -> Result<Progress> {
+        self.check()?;
+        self.waiting().map(Progress::new).map_err(Error::system("making a descriptor to wait for a target"))
     }
 
     /// Tells whenever the target takes something and there is room in the queue. While it is full, that is when most of it

@@ -3,8 +3,8 @@
 //! They are bound in a private directory before the child is born, listened on by the child before its program runs, and
 //! named after it by whoever of the two is faster.
 
+use super::Listener;
 use super::link::seqpacket;
-use super::{Listener, Purpose};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::process::Process;
@@ -17,8 +17,8 @@ use std::os::fd::{OwnedFd, RawFd};
 /// Names the inherited sockets: their numbers and cookies, the domain's digest, the private directory, and the name there.
 pub(crate) const BIRTH_VARIABLE: &str = "SHARESOCK_ENDPOINT";
 
-/// What a child listens for from birth: duplicates, and sockets that are handed off.
-const PURPOSES: [Purpose; 2] = [Purpose::Mail, Purpose::HandOff];
+/// What the names end with of what a child listens for from birth: duplicates, and sockets that are handed off.
+const SUFFIXES: [&str; 2] = ["", "-hand-off"];
 
 /// The listeners of a child that is yet to be born.
 #[derive(Debug)]
@@ -34,12 +34,12 @@ impl Unborn {
         let refused = Error::system("making a child's endpoint");
         let name = endpoint_name(me.who(), "");
         let private = PrivateDirectory::new(domain)?;
-        let bind = |purpose: Purpose| -> Result<OwnedFd> {
+        let bind = |suffix: &str| -> Result<OwnedFd> {
             let socket = seqpacket().map_err(&refused)?;
-            super::listener::bind(domain, &private, &socket, &inner(&name, purpose))?;
+            super::listener::bind(domain, &private, &socket, &inner(&name, suffix))?;
             Ok(socket)
         };
-        let [mail, hand_off] = PURPOSES;
+        let [mail, hand_off] = SUFFIXES;
         let sockets = [bind(mail)?, bind(hand_off)?];
         Ok(Unborn { domain: domain.clone(), private, sockets, name })
     }
@@ -58,9 +58,9 @@ impl Unborn {
 
     /// Gives them the names of the child that listens on them. One that was faster has its names already.
     pub(crate) fn pass_on(self, child: &Process) -> Result<()> {
-        for purpose in PURPOSES {
-            let name = endpoint_name(child.who(), purpose.suffix());
-            match self.domain.publish(&self.private, &inner(&self.name, purpose), &name) {
+        for suffix in SUFFIXES {
+            let name = endpoint_name(child.who(), suffix);
+            match self.domain.publish(&self.private, &inner(&self.name, suffix), &name) {
                 Err(Error::System { os_code, .. }) if os_code == rustix::io::Errno::NOENT.raw_os_error() => {}
                 Err(_) if listens(&self.domain, &name, child.pid()) => {}
                 published => published?,
@@ -71,8 +71,8 @@ impl Unborn {
 }
 
 /// The name that a listener has in the private directory.
-fn inner(name: &str, purpose: Purpose) -> String {
-    format!("{name}{}", purpose.suffix())
+fn inner(name: &str, suffix: &str) -> String {
+    format!("{name}{suffix}")
 }
 
 /// Whether process `pid` listens under `name`.
@@ -112,15 +112,16 @@ impl Birth {
         let [mail, hand_off] = self.sockets.map(|(number, cookie)| adopt_listening(number, cookie).ok());
         // A child of the process that it was made for has the descriptor, too, and may be here before it has its names.
         let Some(mail) = mail else { return Ok(None) };
+        let [mail_suffix, hand_off_suffix] = SUFFIXES;
         // The parent may have named them. If it was killed before, a sweep may have taken them: nothing has reached them.
-        let named = |purpose: Purpose| {
-            let name = endpoint_name(me.who(), purpose.suffix());
-            let _ = adopt(domain, &self.directory, &inner(&self.name, purpose), &name);
+        let named = |suffix: &str| {
+            let name = endpoint_name(me.who(), suffix);
+            let _ = adopt(domain, &self.directory, &inner(&self.name, suffix), &name);
             listens(domain, &name, me.pid()).then_some(name)
         };
-        let Some(name) = named(Purpose::Mail) else { return Ok(None) };
+        let Some(name) = named(mail_suffix) else { return Ok(None) };
         let mut listener = Listener::of(mail, domain, name)?;
-        if let Some((hand_off, name)) = hand_off.and_then(|hand_off| Some((hand_off, named(Purpose::HandOff)?))) {
+        if let Some((hand_off, name)) = hand_off.and_then(|hand_off| Some((hand_off, named(hand_off_suffix)?))) {
             domain.keep_newborn(hand_off);
             listener.expects_receiver(name);
         }
@@ -161,8 +162,8 @@ mod tests {
         assert!(birth.inherit(&domain, &me).unwrap().is_none());
         let process = Process::from_pid(child.id()).unwrap();
         unborn.pass_on(&process).unwrap();
-        for purpose in PURPOSES {
-            let presence = |process: &Process| domain.presence(&endpoint_name(process.who(), purpose.suffix()));
+        for suffix in SUFFIXES {
+            let presence = |process: &Process| domain.presence(&endpoint_name(process.who(), suffix));
             assert_eq!((presence(&me), presence(&process)), (Presence::NoName, Presence::There));
         }
         child.kill().unwrap();

@@ -19,7 +19,7 @@ use rustix::io::{Errno, retry_on_intr};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -38,8 +38,6 @@ pub(crate) struct Held {
     mark: ForkMark,
     bell: OwnedFd,
     state: Mutex<State>,
-    /// Notified when something is not held any more.
-    changed: Condvar,
 }
 
 #[derive(Debug)]
@@ -51,7 +49,8 @@ struct State {
     /// Those for whom something is held; nothing of one that has no id here.
     targets: HashMap<Process, Option<Arc<Handle>>>,
     asked: Instant,
-    flushing: usize,
+    /// Each is told when nothing is held any more.
+    flushes: Vec<Arc<OwnedFd>>,
     thread: Option<JoinHandle<()>>,
     running: bool,
     stopping: bool,
@@ -79,7 +78,7 @@ impl Held {
             claimants: Claimants::default(),
             targets: HashMap::new(),
             asked: Instant::now(),
-            flushing: 0,
+            flushes: Vec::new(),
             thread: None,
             running: false,
             stopping: false,
@@ -90,9 +89,8 @@ impl Held {
             clock_shift,
             links: links.clone(),
             mark: ForkMark::new().map_err(&refused)?,
-            bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(&refused)?,
+            bell: new_bell().map_err(&refused)?,
             state: Mutex::new(state),
-            changed: Condvar::new(),
         })
     }
 
@@ -139,25 +137,13 @@ impl Held {
             return;
         }
         self.lock().holding.end(token, Refusal::Revoked, Instant::now());
+        // The thread tells those who flush.
         self.ring();
-        self.changed.notify_all();
     }
 
-    /// Waits until nothing is held any more; the number of those that still are when `timeout` has passed.
-    pub(crate) fn flush(&self, timeout: Duration) -> usize {
-        let started = Instant::now();
-        let mut state = self.lock();
-        state.flushing += 1;
-        self.ring();
-        while state.holding.len() > 0 {
-            let left = timeout.saturating_sub(started.elapsed());
-            if left.is_zero() {
-                break;
-            }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        state.flushing -= 1;
-        state.holding.len()
+    /// How many duplicates are held.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().holding.len()
     }
 
     /// Ends the thread, and waits for that; it never waits for anybody itself.
@@ -193,8 +179,7 @@ impl Held {
     }
 
     fn ring(&self) {
-        // A thread that is not woken is waited for in vain.
-        let _ = retry_on_intr(|| rustix::io::write(&self.bell, &1_u64.to_ne_bytes()));
+        ring(&self.bell);
     }
 
     /// What tells the end of `target`; nothing when it has no id here.
@@ -216,7 +201,6 @@ impl Held {
             // First the bell, then what it was rung for: rung in between, it rings on.
             let _ = rustix::io::read(&self.bell, &mut [0_u8; 8]);
             let Some(wait) = self.tend() else { return };
-            self.changed.notify_all();
             wait.sleep(&self.bell);
         }
     }
@@ -244,16 +228,19 @@ impl Held {
             wait.at_most(left);
         }
         self.forget_the_dead(state, &mut wait);
-        if state.flushing > 0 && state.holding.len() > 0 {
+        if !state.flushes.is_empty() && state.holding.len() > 0 {
             self.deliver(&mut state.holding);
             wait.at_most(PAUSE);
+        }
+        if state.holding.len() == 0 {
+            state.flushes.iter().for_each(|flush| ring(flush));
         }
         if state.stopping || (state.holding.is_done() && state.claimants.is_empty()) {
             state.running = false;
             // Whoever comes now finds nobody listening.
             state.listener = None;
             state.claimants.clear();
-            self.changed.notify_all();
+            state.flushes.iter().for_each(|flush| ring(flush));
             return None;
         }
         Some(wait)
@@ -274,7 +261,7 @@ impl Held {
             let dead = match watch {
                 Some(watch) => watch.has_ended(),
                 // A name that refuses is that of a process which has ended: whoever closes its endpoint removes it.
-                None => ask && refuses(&self.domain, &endpoint_name(target.who(), Purpose::Mail.suffix())),
+                None => ask && refuses(&self.domain, &endpoint_name(target.who(), "")),
             };
             if dead {
                 holding.forget(target, Instant::now());
@@ -304,6 +291,67 @@ impl Held {
         }
         for token in delivered {
             holding.remove(&token);
+        }
+    }
+}
+
+fn ring(bell: &OwnedFd) {
+    // Who is not woken waits in vain.
+    let _ = retry_on_intr(|| rustix::io::write(bell, &1_u64.to_ne_bytes()));
+}
+
+fn new_bell() -> rustix::io::Result<OwnedFd> {
+    eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+}
+
+/// A flush that goes on: while there is one, what has become deliverable is delivered.
+#[derive(Debug)]
+pub(crate) struct Flushing {
+    /// Nothing when this process never held anything.
+    held: Option<Arc<Held>>,
+    /// Readable when nothing may be held any more.
+    done: Arc<OwnedFd>,
+}
+
+impl Flushing {
+    pub(crate) fn new(held: Option<Arc<Held>>) -> Result<Self> {
+        let done = Arc::new(new_bell().map_err(Error::system("making a descriptor to wait for a flush"))?);
+        match &held {
+            Some(held) => {
+                held.lock().flushes.push(done.clone());
+                held.ring();
+            }
+            None => ring(&done),
+        }
+        let mut flushing = Flushing { held, done };
+        flushing.left();
+        Ok(flushing)
+    }
+
+    /// How many duplicates are still held.
+    pub(crate) fn left(&mut self) -> usize {
+        // In a forked child nothing is held: that is the parent's.
+        let Some(held) = self.held.as_ref().filter(|held| held.mark.is_mine()) else { return 0 };
+        let state = held.lock();
+        match state.holding.len() {
+            0 => ring(&self.done),
+            // It was told of an earlier time.
+            _ => _ = rustix::io::read(&self.done, &mut [0_u8; 8]),
+        }
+        state.holding.len()
+    }
+}
+
+impl AsFd for Flushing {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.done.as_fd()
+    }
+}
+
+impl Drop for Flushing {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.as_ref().filter(|held| held.mark.is_mine()) {
+            held.lock().flushes.retain(|flush| !Arc::ptr_eq(flush, &self.done));
         }
     }
 }

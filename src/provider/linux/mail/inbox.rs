@@ -143,9 +143,9 @@ impl Inbox {
         }
     }
 
-    /// The link on which the answer to a claim of `key` is awaited.
-    pub(crate) fn claim_of(&self, key: &Key) -> Option<Arc<Link>> {
-        self.links.iter().find(|incoming| incoming.claims(key)).map(|incoming| incoming.link.clone())
+    /// The link on which the answer to a claim of `key` is awaited, and since when.
+    pub(crate) fn claim_of(&self, key: &Key) -> Option<(Arc<Link>, Instant)> {
+        self.links.iter().find(|incoming| incoming.claims(key)).map(|incoming| (incoming.link.clone(), incoming.since))
     }
 
     /// Awaits the answer to a claim of `key` on `link`.
@@ -445,7 +445,7 @@ mod tests {
             let (link, other) = link();
             rustix::io::ioctl_fionbio(&link, true).unwrap();
             inbox.await_claim(&key(1), domain.closer().guard_link(link));
-            let awaited = inbox.claim_of(&key(1)).unwrap();
+            let (awaited, _) = inbox.claim_of(&key(1)).unwrap();
             assert!(!hung_up(&*awaited));
             rustix::net::send(&other, &answer, rustix::net::SendFlags::empty()).unwrap();
             assert!(matches!(inbox.take(&key(2), &mut Backlog::whole()), Ok(Found::Nothing)));

@@ -3,6 +3,7 @@
 use super::{FEW_LINKS, Frame, Mail, Purpose};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
+use crate::hand_off::ReceiverName;
 use crate::process::{Process, Who};
 use crate::provider::linux::closer::Link;
 use crate::provider::linux::place::endpoint_name;
@@ -13,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, IoSlice};
 use rustix::net::{self, AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The kernel's bound on what waits unread on a link, in bytes; it takes what `wmem_max` allows.
@@ -33,6 +34,8 @@ pub(crate) struct Links(Mutex<Table>);
 #[derive(Debug, Default)]
 struct Table {
     links: HashMap<Process, Outgoing>,
+    /// Which of them has which id here.
+    pids: HashMap<u32, Process>,
     /// With so many links, those to targets that have ended are closed.
     tidy_at: usize,
 }
@@ -52,6 +55,7 @@ impl Table {
     fn keep(&mut self, target: &Process, (link, peer): (Link, Peer)) -> &mut Outgoing {
         if self.links.len() >= self.tidy_at {
             self.links.retain(|_, outgoing| !outgoing.peer.has_ended() && !hung_up(&outgoing.link));
+            self.pids.retain(|_, process| self.links.contains_key(process));
             self.tidy_at = (2 * self.links.len()).max(FEW_LINKS);
         }
         self.links.entry(*target).insert_entry(Outgoing { link, peer, asked: None }).into_mut()
@@ -59,15 +63,21 @@ impl Table {
 }
 
 impl Outgoing {
+    /// Whether its process lives, or did a moment ago.
+    fn lives(&mut self) -> bool {
+        let now = Instant::now();
+        if self.asked.is_some_and(|asked| now.saturating_duration_since(asked) < SURE_FOR) {
+            return true;
+        }
+        let lives = !self.peer.has_ended();
+        self.asked = lives.then_some(now);
+        lives
+    }
+
     /// # Errors
     /// `PIPE` or `CONNRESET` when the link is at its end, `SRCH` when its process is.
     fn send(&mut self, frame: &[u8], descriptors: &[BorrowedFd<'_>]) -> rustix::io::Result<()> {
-        let now = Instant::now();
-        let is_sure = self.asked.is_some_and(|asked| now.saturating_duration_since(asked) < SURE_FOR);
-        if !is_sure {
-            self.asked = Some(now);
-        }
-        if !is_sure && self.peer.has_ended() {
+        if !self.lives() {
             return Err(Errno::SRCH);
         }
         send_rights(&self.link, &[IoSlice::new(frame)], descriptors)
@@ -75,6 +85,31 @@ impl Outgoing {
 }
 
 impl Links {
+    /// The process that has the id `pid` here. Who that is takes ten times as long to find out as to send it something; while
+    /// a process to which a link leads lives, nobody else has its id.
+    pub(crate) fn find(&self, pid: u32) -> Result<Process> {
+        let known = || {
+            let table = &mut *self.lock();
+            let process = *table.pids.get(&pid)?;
+            let outgoing = table.links.get_mut(&process).filter(|outgoing| outgoing.peer.handle.is_some())?;
+            outgoing.lives().then_some(process)
+        };
+        if let Some(process) = known() {
+            return Ok(process);
+        }
+        let process = Process::from_pid(pid)?;
+        let table = &mut *self.lock();
+        if table.pids.len() > table.links.len().max(FEW_LINKS) {
+            table.pids.retain(|_, process| table.links.contains_key(process));
+        }
+        table.pids.insert(pid, process);
+        Ok(process)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Sends one duplicate to `target`, opening a link when there is none. A second descriptor is its gate.
     ///
     /// # Errors
@@ -88,7 +123,7 @@ impl Links {
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<()> {
         let frame = mail.to_frame(descriptors.len() > 1).to_bytes();
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.lock();
         let open = || connect(domain, me, Addressee::Process(target), Purpose::Mail, &[]);
         let sent = match table.links.get_mut(target) {
             Some(outgoing) => match outgoing.send(&frame, descriptors) {
@@ -116,7 +151,7 @@ impl Links {
     /// Closes all links, in a forked child; those of another thread's call at that moment stay.
     pub(crate) fn abandon(&self) {
         if let Ok(mut table) = self.0.try_lock() {
-            table.links.clear();
+            *table = Table::default();
         }
     }
 }
@@ -161,7 +196,7 @@ pub(crate) fn connect(
     domain: &Domain,
     me: &Process,
     addressee: Addressee<'_>,
-    purpose: Purpose,
+    purpose: Purpose<'_>,
     with_hello: &[BorrowedFd<'_>],
 ) -> Result<(Link, Peer)> {
     let refused = Error::system("opening a link");
@@ -193,10 +228,10 @@ pub(crate) fn listens(domain: &Domain, me: &Process, who: Who) -> bool {
     reached.is_ok_and(|(_, peer)| !peer.has_ended() && peer.may_be(who))
 }
 
-fn reach(domain: &Domain, me: &Process, addressee: Addressee<'_>, purpose: Purpose) -> Result<(Link, Peer)> {
+fn reach(domain: &Domain, me: &Process, addressee: Addressee<'_>, purpose: Purpose<'_>) -> Result<(Link, Peer)> {
     let refused = Error::system("opening a link");
     let who = addressee.who();
-    let name = endpoint_name(who, purpose.suffix());
+    let name = endpoint_name(who, &purpose.suffix());
     let link = domain.closer().guard_link(seqpacket().map_err(&refused)?);
     if let Err(errno) = connect_to(&link, domain, &name) {
         return Err(match errno {
@@ -217,15 +252,12 @@ fn reach(domain: &Domain, me: &Process, addressee: Addressee<'_>, purpose: Purpo
 /// A queue for what is handed off to `target`: where it goes in, and where it comes out.
 ///
 /// The second end has an abstract name, by which `Domain::members` and `ss -x` tell whose it is. Nobody can connect to it.
-pub(crate) fn make_queue(target: &Process) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+pub(crate) fn make_queue(target: &Process, receiver: &ReceiverName) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (one, two) = net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
     sockopt::set_socket_send_buffer_size(&one, SEND_BUFFER)?;
-    let name = format!(
-        "{QUEUE_NAME}{}/{}",
-        endpoint_name(target.who(), Purpose::HandOff.suffix()),
-        sockopt::socket_cookie(&two)?
-    );
+    let name =
+        format!("{QUEUE_NAME}{}/{}", endpoint_name(target.who(), &receiver.suffix()), sockopt::socket_cookie(&two)?);
     // It does without as well.
     let _ = SocketAddrUnix::new_abstract_name(name.as_bytes()).and_then(|address| net::bind(&two, &address));
     Ok((one, two))

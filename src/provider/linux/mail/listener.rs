@@ -28,13 +28,15 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Listens in the domain under the name of this process, and removes the names of processes that have ended.
-    pub(crate) fn open(domain: &Domain, me: &Process, purpose: Purpose) -> Result<Self> {
+    pub(crate) fn open(domain: &Domain, me: &Process, purpose: Purpose<'_>) -> Result<Self> {
         let refused = Error::system("opening an endpoint");
-        let name = endpoint_name(me.who(), purpose.suffix());
+        let name = endpoint_name(me.who(), &purpose.suffix());
         match purpose {
             Purpose::Mail => sweep(domain, me),
             Purpose::Claims => {}
-            Purpose::HandOff => {
+            // Only the unnamed one is made at birth.
+            Purpose::HandOff(receiver) if !receiver.as_str().is_empty() => {}
+            Purpose::HandOff(_) => {
                 if let Some(socket) = inherited_receiver(domain, &name) {
                     return Self::of(socket, domain, name);
                 }
@@ -51,9 +53,7 @@ impl Listener {
         net::listen(&socket, backlog).map_err(&refused)?;
         // This process may have executed another program since, which closed what it had there: then its name gives way.
         domain.publish(&private, &name, &name).map_err(|error| match error {
-            Error::System { os_code, .. } if os_code == Errno::EXIST.raw_os_error() => {
-                Error::System { doing: purpose.opening_again(), os_code }
-            }
+            Error::System { os_code, .. } if os_code == Errno::EXIST.raw_os_error() => purpose.open_already(domain),
             error => error,
         })?;
         Self::of(socket, domain, name)

@@ -18,7 +18,7 @@ pub(crate) use arrived::Key;
 pub(crate) use birth::{BIRTH_VARIABLE, Unborn};
 pub(crate) use fates::Fate;
 pub(crate) use frame::{Frame, Refusal, SIZE};
-pub(crate) use held::Held;
+pub(crate) use held::{Flushing, Held};
 pub(crate) use inbox::{Backlog, Found, Inbox};
 pub(crate) use link::{Addressee, Links, QUEUE_NAME, at_end, connect, hung_up, listens, make_queue};
 pub(crate) use listener::{Listener, bell_suffix, living, refuses};
@@ -27,6 +27,9 @@ pub(crate) use token::{Token, Tokens};
 
 use super::closer::{Closer, Foreign};
 use super::sys::{Look, receive_bytes, receive_few};
+use crate::domain::Domain;
+use crate::error::Error;
+use crate::hand_off::ReceiverName;
 use rustix::io::Errno;
 use std::os::fd::AsFd;
 
@@ -45,29 +48,30 @@ pub(crate) struct Mail {
 
 /// What a process listens for; each has its own name in the domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub(crate) enum Purpose<'a> {
     /// Duplicates that are delivered.
     Mail,
     /// Claims of duplicates that are held.
     Claims,
-    /// Sockets that are handed off.
-    HandOff,
+    /// Sockets that are handed off to the receiver of this name.
+    HandOff(&'a ReceiverName),
 }
 
-impl Purpose {
-    pub(crate) fn suffix(self) -> &'static str {
+impl Purpose<'_> {
+    pub(crate) fn suffix(self) -> String {
         match self {
-            Purpose::Mail => "",
-            Purpose::Claims => "-claims",
-            Purpose::HandOff => "-hand-off",
+            Purpose::Mail => String::new(),
+            Purpose::Claims => "-claims".into(),
+            Purpose::HandOff(name) => name.suffix(),
         }
     }
 
-    fn opening_again(self) -> &'static str {
+    /// This process listens for it already.
+    fn open_already(self, domain: &Domain) -> Error {
+        let domain = domain.path().to_owned();
         match self {
-            Purpose::Mail => "opening a second endpoint (clone the first)",
-            Purpose::Claims => "opening a second place for claims",
-            Purpose::HandOff => "opening a second receiver (share the first)",
+            Purpose::Mail | Purpose::Claims => Error::EndpointOpen { domain },
+            Purpose::HandOff(name) => Error::ReceiverOpen { name: name.as_str().to_owned(), domain },
         }
     }
 }

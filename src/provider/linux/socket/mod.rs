@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::provider::linux::sys::tcp_connection;
 use crate::socket::Socket;
 use joined::Joined;
+use rustix::io::Errno;
 use rustix::net::sockopt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
@@ -21,6 +22,17 @@ use std::sync::{Arc, OnceLock};
 
 /// The number of a descriptor in its process: a `RawFd` on Linux, a `RawSocket` on Windows.
 pub type RawDescriptor = RawFd;
+
+/// A descriptor that is lent: a `BorrowedFd` on Linux, a `BorrowedSocket` on Windows.
+pub(crate) type BorrowedDescriptor<'a> = BorrowedFd<'a>;
+
+pub(crate) fn borrow(socket: &impl AsFd) -> BorrowedDescriptor<'_> {
+    socket.as_fd()
+}
+
+pub(crate) fn share_in(socket: &Socket, domain: &Domain) {
+    socket.share_in(domain);
+}
 
 /// What is known of a socket beside its descriptor.
 #[derive(Debug, Default)]
@@ -36,11 +48,16 @@ pub(crate) struct Shared {
     entry: AtomicU16,
 }
 
+/// What it means when a lent descriptor is asked for what only a socket has.
+fn refused(doing: &'static str) -> impl Fn(Errno) -> Error {
+    move |errno| if errno == Errno::NOTSOCK { Error::NotASocket } else { Error::system(doing)(errno) }
+}
+
 impl Shared {
     pub(crate) fn id(&self, socket: &socket2::Socket) -> Result<u64> {
         match self.id.load(Ordering::Relaxed) {
             0 => {
-                let id = sockopt::socket_cookie(socket).map_err(Error::system("asking for a socket's identity"))?;
+                let id = sockopt::socket_cookie(socket).map_err(refused("asking for a socket's identity"))?;
                 self.id.store(id, Ordering::Relaxed);
                 Ok(id)
             }
@@ -67,7 +84,7 @@ impl Shared {
         if let Some(entry) = CatalogEntry::by_id(self.entry.load(Ordering::Relaxed).into()) {
             return Ok(entry);
         }
-        let refused = Error::system("asking for a socket's kind");
+        let refused = refused("asking for a socket's kind");
         let family = match sockopt::socket_domain(socket).map_err(&refused)? {
             rustix::net::AddressFamily::INET => 2,
             rustix::net::AddressFamily::INET6 => 23,

@@ -14,6 +14,7 @@ mod receive;
 mod rights;
 mod segment;
 mod thread;
+pub(crate) mod timer;
 
 pub(crate) use backlog::{queue_memory, tcp_connection, waiting_connections};
 pub(crate) use entrusted::{Bury, Entrusted};

@@ -4,14 +4,15 @@ use super::link::{Link, Step};
 use super::{BACK, QUOTA, pipe_name};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
-use crate::hand_off::Parcel;
+use crate::hand_off::{Parcel, ReceiverName};
 use crate::process::Process;
 use crate::provider::windows::sys::{Descriptor, Pipe, Port};
+use crate::wait::{Deadline, Wait};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, ERROR_ALREADY_EXISTS, ERROR_PIPE_BUSY};
+use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, ERROR_PIPE_BUSY};
 
 /// The most links, together with those that nobody has opened yet.
 const MOST_LINKS: usize = 4096;
@@ -51,33 +52,27 @@ struct State {
 }
 
 impl Intake {
-    pub(crate) fn open(domain: &Domain, me: Process) -> Result<Self> {
+    pub(crate) fn open(domain: &Domain, me: Process, name: &ReceiverName) -> Result<Self> {
         let refused = Error::io("opening a receiver");
         let intake = Intake {
             port: Port::new().map_err(&refused)?,
-            name: pipe_name(domain, &me),
+            name: pipe_name(domain, &me, name),
             security: Descriptor::of_this_user().map_err(&refused)?,
             state: Mutex::default(),
         };
-        intake.lock().listen(&intake, true).map_err(already).map_err(&refused)?;
+        intake.lock().listen(&intake, true).map_err(|error| match is_taken(&error) {
+            true => Error::ReceiverOpen { name: name.as_str().to_owned(), domain: domain.path().to_owned() },
+            false => refused(error),
+        })?;
         intake.lock().restock(&intake).map_err(&refused)?;
         Ok(intake)
     }
 
-    pub(crate) fn receive(&self) -> Result<Parcel> {
+    pub(crate) fn receive(&self, wait: Wait) -> Result<Option<Parcel>> {
+        let deadline = wait.begin();
         loop {
-            if let Some(parcel) = self.next(None)? {
-                return Ok(parcel);
-            }
-        }
-    }
-
-    pub(crate) fn receive_within(&self, timeout: Duration) -> Result<Option<Parcel>> {
-        // A time beyond what the clock can tell is for ever.
-        let until = Instant::now().checked_add(timeout);
-        loop {
-            let parcel = self.next(until)?;
-            if parcel.is_some() || until.is_some_and(|until| Instant::now() >= until) {
+            let parcel = self.next(&deadline)?;
+            if parcel.is_some() || deadline.is_over() {
                 return Ok(parcel);
             }
         }
@@ -100,7 +95,7 @@ impl Intake {
     pub(crate) fn receive_many(&self, most: usize) -> Result<Vec<Parcel>> {
         let mut parcels = Vec::new();
         if most > 0 {
-            parcels.push(self.receive()?);
+            parcels.extend(self.receive(Wait::forever())?);
         }
         let mut state = self.lock();
         while parcels.len() < most {
@@ -135,7 +130,7 @@ impl Intake {
     }
 
     /// Takes one parcel, or waits once.
-    fn next(&self, until: Option<Instant>) -> Result<Option<Parcel>> {
+    fn next(&self, deadline: &Deadline) -> Result<Option<Parcel>> {
         let mut state = self.lock();
         if let Some(parcel) = state.take(self)? {
             return Ok(Some(parcel));
@@ -143,7 +138,7 @@ impl Intake {
         state.waiting += 1;
         drop(state);
         // Not under the lock: other threads may take what they find.
-        let keys = self.port.wait(until.map(|until| until.saturating_duration_since(Instant::now())));
+        let keys = self.port.wait(deadline.left());
         let mut state = self.lock();
         state.waiting -= 1;
         state.hear(&keys.map_err(Error::io("waiting for parcels"))?);
@@ -254,10 +249,8 @@ impl State {
     }
 }
 
-/// What it means when the first instance of a pipe is refused.
-fn already(error: io::Error) -> io::Error {
-    match error.raw_os_error().and_then(|code| u32::try_from(code).ok()) {
-        Some(ERROR_ACCESS_DENIED | ERROR_PIPE_BUSY) => io::Error::from_raw_os_error(ERROR_ALREADY_EXISTS as i32),
-        _ => error,
-    }
+/// Whether the first instance of a pipe is refused because there is one already.
+fn is_taken(error: &io::Error) -> bool {
+    let code = error.raw_os_error().and_then(|code| u32::try_from(code).ok());
+    matches!(code, Some(ERROR_ACCESS_DENIED | ERROR_PIPE_BUSY))
 }

@@ -13,9 +13,10 @@ mod tally;
 mod tests;
 
 pub(crate) use intake::Intake;
-pub(crate) use outlet::Outlet;
+pub(crate) use outlet::{Outlet, Progress};
 
 use crate::domain::Domain;
+use crate::hand_off::ReceiverName;
 use crate::process::Process;
 
 /// How many bytes wait in a pipe for a receiver; a sender counts what it has written and what was read, and never
@@ -24,8 +25,8 @@ const QUOTA: u32 = 1 << 20;
 /// How many bytes wait in a pipe for a sender: one each time it asked to be told.
 const BACK: u32 = 64;
 
-/// The pipe on which `process` receives.
-fn pipe_name(domain: &Domain, process: &Process) -> String {
+/// The pipe on which `process` receives under this name.
+fn pipe_name(domain: &Domain, process: &Process, receiver: &ReceiverName) -> String {
     let (pid, tag) = process.who();
-    format!(r"\\.\pipe\sharesock-{:08x}-{pid}-{tag:08x}-hand-off", domain.digest())
+    format!(r"\\.\pipe\sharesock-{:08x}-{pid}-{tag:08x}{}", domain.digest(), receiver.suffix())
 }

@@ -9,13 +9,16 @@ use super::pipe_name;
 use super::tally::Tally;
 use crate::domain::Domain;
 use crate::error::{Error, Result};
-use crate::hand_off::{Parcel, Refused};
+use crate::hand_off::{Parcel, ReceiverName, Refused};
 use crate::process::Process;
+use crate::provider::windows::socket::Shared;
 use crate::provider::windows::sys::{Pipe, PipeEvent, Running};
+use crate::socket::{Socket, SocketRef};
+use crate::wait::{Deadline, Wait};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use windows_sys::Win32::Foundation::{ERROR_FILE_NOT_FOUND, ERROR_PIPE_BUSY};
 
 /// How long a target may take for the greeting, for which there is room in every pipe.
@@ -36,11 +39,11 @@ pub(crate) struct Outlet {
 }
 
 impl Outlet {
-    pub(crate) fn open(domain: &Domain, me: Process, target: Process) -> Result<Self> {
+    pub(crate) fn open(domain: &Domain, me: Process, target: Process, receiver: &ReceiverName) -> Result<Self> {
         let refused = Error::io("opening a link for parcels");
         let pid = target.pid();
         let process = Running::giving(target)?;
-        let (pipe, event) = Pipe::call(&pipe_name(domain, &target)).map_err(|error| match code(&error) {
+        let (pipe, event) = Pipe::call(&pipe_name(domain, &target, receiver)).map_err(|error| match code(&error) {
             Some(ERROR_FILE_NOT_FOUND) => Error::no_endpoint(pid, domain),
             Some(ERROR_PIPE_BUSY) => Error::QueueFull { pid },
             _ => refused(error),
@@ -63,24 +66,39 @@ impl Outlet {
         self.other.target
     }
 
-    pub(crate) fn hand_off(&self, mut parcel: Parcel) -> Result<(), Box<Refused>> {
+    pub(crate) fn hand_off(&self, mut parcel: Parcel, wait: Wait) -> Result<(), Box<Refused>> {
+        let deadline = wait.begin();
         loop {
             let length = parcel.bytes.len();
             match self.try_hand_off(parcel) {
-                Err(refused) if matches!(refused.error, Error::HandOffFull { .. }) => parcel = refused.parcel,
+                Err(refused) if matches!(refused.error, Error::HandOffFull { .. }) && !deadline.is_over() => {
+                    parcel = refused.parcel;
+                }
                 done => return done,
             }
-            self.wait_for_room(length);
+            self.wait_for_room(length, &deadline);
         }
     }
 
-    pub(crate) fn try_hand_off(&self, parcel: Parcel) -> Result<(), Box<Refused>> {
+    pub(crate) fn hand_off_copy(&self, socket: &SocketRef<'_>, bytes: &[u8], wait: Wait) -> Result<()> {
+        let id = socket.id()?;
+        let copy = socket.as_socket().try_clone().map_err(Error::io("duplicating a descriptor"))?;
+        let socket = Socket::from_parts(copy, Shared::with_id(id));
+        self.hand_off(Parcel::new(socket).with_bytes(bytes), wait).map_err(Error::from)
+    }
+
+    fn try_hand_off(&self, parcel: Parcel) -> Result<(), Box<Refused>> {
         let mut parcels = VecDeque::from([parcel]);
         let sent = self.lock().send(&self.other, &mut parcels);
         match (sent, parcels.pop_front()) {
             (Err(error), Some(parcel)) => Err(Box::new(Refused { error, parcel })),
             _ => Ok(()),
         }
+    }
+
+    pub(crate) fn progress(&self) -> Result<Progress> {
+        let instead = "wait in a thread for hand_off or flush";
+        Err(Error::NotOnThisSystem { what: "by a descriptor that a target has taken something", instead })
     }
 
     pub(crate) fn try_hand_off_many(&self, parcels: &mut VecDeque<Parcel>) -> Result<usize> {
@@ -96,10 +114,11 @@ impl Outlet {
     }
 
     pub(crate) fn hand_off_many(&self, parcels: &mut VecDeque<Parcel>) -> Result<()> {
+        let forever = Wait::forever().begin();
         while let Some(first) = parcels.front() {
             let length = first.bytes.len();
             match self.try_hand_off_many(parcels) {
-                Err(Error::HandOffFull { .. }) => self.wait_for_room(length),
+                Err(Error::HandOffFull { .. }) => self.wait_for_room(length, &forever),
                 accepted => drop(accepted?),
             }
         }
@@ -110,10 +129,8 @@ impl Outlet {
         self.lock().let_go(&self.other)
     }
 
-    pub(crate) fn flush(&self, timeout: Duration) -> Result<()> {
-        // A time beyond what the clock can tell is for ever.
-        let until = Instant::now().checked_add(timeout);
-        let mut outbox = self.wait(until, |outbox| outbox.let_go(&self.other) == 0);
+    pub(crate) fn flush(&self, wait: Wait) -> Result<()> {
+        let mut outbox = self.wait(&wait.begin(), |outbox| outbox.let_go(&self.other) == 0);
         match outbox.let_go(&self.other) {
             0 => Ok(()),
             _ if outbox.closed => Err(self.other.gone()),
@@ -147,12 +164,12 @@ impl Outlet {
     }
 
     /// Waits until there may be room for a parcel with so many bytes.
-    fn wait_for_room(&self, length: usize) {
-        drop(self.wait(None, |outbox| outbox.has_room(&self.other, length)));
+    fn wait_for_room(&self, length: usize, deadline: &Deadline) {
+        drop(self.wait(deadline, |outbox| outbox.has_room(&self.other, length)));
     }
 
-    /// Waits until something is as it should be or the link is closed, until `until` at most.
-    fn wait(&self, until: Option<Instant>, done: impl Fn(&mut Outbox) -> bool) -> MutexGuard<'_, Outbox> {
+    /// Waits until something is as it should be or the link is closed, until the wait is over at most.
+    fn wait(&self, deadline: &Deadline, done: impl Fn(&mut Outbox) -> bool) -> MutexGuard<'_, Outbox> {
         let mut outbox = self.lock();
         loop {
             self.look(&mut outbox);
@@ -162,7 +179,7 @@ impl Outlet {
             // Before the last look, or a take in between would go unnoticed.
             self.other.tally.ask();
             self.look(&mut outbox);
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let left = deadline.left();
             if outbox.closed || done(&mut outbox) || left == Some(Duration::ZERO) {
                 return outbox;
             }
@@ -187,6 +204,16 @@ impl Outlet {
         outbox.closed |= waited.is_err();
         self.news.notify_all();
         outbox
+    }
+}
+
+/// Tells when a target has taken something: no descriptor does here.
+#[derive(Debug)]
+pub(crate) enum Progress {}
+
+impl Progress {
+    pub(crate) fn clear(&self) {
+        match *self {}
     }
 }
 

@@ -5,12 +5,13 @@ use super::tally::{Tally, Ticket};
 use super::{Intake, Outlet, QUOTA, pipe_name};
 use crate::domain::Domain;
 use crate::error::Error;
-use crate::hand_off::Parcel;
+use crate::hand_off::{Parcel, ReceiverName};
 use crate::process::Process;
 use crate::provider::windows::sys::{
     Arrival, Descriptor, GENUINE, LACKING, Pipe, Port, Purpose, Running, duplicate_for, handle_count, odd_sections,
 };
 use crate::socket::Socket;
+use crate::wait::Wait;
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -32,7 +33,7 @@ fn socket() -> Socket {
 
 /// A connection to a receiver on which anything can be written.
 fn raw(domain: &Domain) -> File {
-    OpenOptions::new().read(true).write(true).open(pipe_name(domain, &me())).unwrap()
+    OpenOptions::new().read(true).write(true).open(pipe_name(domain, &me(), &ReceiverName::default())).unwrap()
 }
 
 /// A greeting as it should be, with its tally.
@@ -57,16 +58,16 @@ fn is_refused(intake: &Intake, mut link: File, what: &str) {
 
 /// Who keeps to the rules is served still.
 fn is_well(domain: &Domain, intake: &Intake) {
-    let outlet = Outlet::open(domain, me(), me()).unwrap();
-    outlet.hand_off(Parcel::new(socket()).with_bytes(b"well".to_vec())).unwrap();
+    let outlet = Outlet::open(domain, me(), me(), &ReceiverName::default()).unwrap();
+    outlet.hand_off(Parcel::new(socket()).with_bytes(b"well".to_vec()), Wait::forever()).unwrap();
     assert_eq!(intake.receive().unwrap().bytes, b"well");
-    outlet.flush(Duration::from_secs(60)).unwrap();
+    outlet.flush(Wait::from(Duration::from_secs(60))).unwrap();
 }
 
 #[test]
 fn who_greets_wrongly_is_refused() {
     let domain = domain("greeting");
-    let intake = Intake::open(&domain, me()).unwrap();
+    let intake = Intake::open(&domain, me(), &ReceiverName::default()).unwrap();
     let (good, _tally) = greeting();
     let ticket = good.ticket;
     let nobody = Process::from_bytes(&[&4_u32.to_le_bytes()[..], &me().to_bytes()[4..]].concat().try_into().unwrap());
@@ -117,7 +118,7 @@ fn who_greets_wrongly_is_refused() {
 #[test]
 fn who_sends_what_is_no_load_is_refused() {
     let domain = domain("load");
-    let intake = Intake::open(&domain, me()).unwrap();
+    let intake = Intake::open(&domain, me(), &ReceiverName::default()).unwrap();
     let mut draft = Draft::default();
     let genuine = duplicate_for(socket().as_socket(), std::process::id()).unwrap();
     draft.push(7, &genuine, b"bytes");
@@ -179,9 +180,11 @@ fn who_sends_what_is_no_load_is_refused() {
 fn a_target_that_lies_about_what_it_read_is_left() {
     let domain = domain("liar");
     let (port, security) = (Port::new().unwrap(), Descriptor::of_this_user().unwrap());
-    let mut liar = Pipe::serve(&pipe_name(&domain, &me()), true, &security, (&port, 1), (QUOTA, 64)).unwrap();
+    let mut liar =
+        Pipe::serve(&pipe_name(&domain, &me(), &ReceiverName::default()), true, &security, (&port, 1), (QUOTA, 64))
+            .unwrap();
     liar.await_call().unwrap();
-    let outlet = Outlet::open(&domain, me(), me()).unwrap();
+    let outlet = Outlet::open(&domain, me(), me(), &ReceiverName::default()).unwrap();
     while liar.was_called() == Arrival::Pending {
         std::thread::yield_now();
     }
@@ -197,7 +200,7 @@ fn a_target_that_lies_about_what_it_read_is_left() {
         (0..4000).map(|_| Parcel::new(socket.try_clone().unwrap()).with_bytes(vec![0; 2000])).collect();
     while outlet.try_hand_off_many(&mut parcels).is_ok() {}
     assert!(outlet.is_closed());
-    assert!(matches!(outlet.flush(Duration::ZERO), Err(Error::TargetGone { .. })));
+    assert!(matches!(outlet.flush(Wait::from(Duration::ZERO)), Err(Error::TargetGone { .. })));
     let kept = outlet.outstanding();
     assert!(kept > 0 && parcels.len() + kept == 4000);
     // That it took more than it was sent is its own affair.
@@ -218,16 +221,18 @@ fn who_serves_the_pipe_of_another_is_an_impostor() {
         .unwrap();
     let target = Process::from_pid(child.id()).unwrap();
     let (port, security) = (Port::new().unwrap(), Descriptor::of_this_user().unwrap());
-    let refused = Outlet::open(&domain, me(), target).unwrap_err();
+    let refused = Outlet::open(&domain, me(), target, &ReceiverName::default()).unwrap_err();
     assert!(matches!(refused, Error::NoEndpoint { .. }));
-    let _pipe = Pipe::serve(&pipe_name(&domain, &target), true, &security, (&port, 1), (QUOTA, 64)).unwrap();
-    let refused = Outlet::open(&domain, me(), target).unwrap_err();
+    let _pipe =
+        Pipe::serve(&pipe_name(&domain, &target, &ReceiverName::default()), true, &security, (&port, 1), (QUOTA, 64))
+            .unwrap();
+    let refused = Outlet::open(&domain, me(), target, &ReceiverName::default()).unwrap_err();
     assert_eq!(refused, Error::Impostor { pid: child.id(), answered: std::process::id() });
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(matches!(Outlet::open(&domain, me(), target), Err(Error::NoSuchProcess { .. })));
+    assert!(matches!(Outlet::open(&domain, me(), target, &ReceiverName::default()), Err(Error::NoSuchProcess { .. })));
     let earlier = other_start(me(), -1);
-    assert!(matches!(Outlet::open(&domain, me(), earlier), Err(Error::NoSuchProcess { .. })));
+    assert!(matches!(Outlet::open(&domain, me(), earlier, &ReceiverName::default()), Err(Error::NoSuchProcess { .. })));
 }
 
 #[test]
@@ -240,8 +245,12 @@ fn wait() {
 #[test]
 fn what_a_thread_began_goes_on_when_it_has_ended() {
     let domain = domain("thread");
-    let intake = std::thread::scope(|scope| scope.spawn(|| Intake::open(&domain, me()).unwrap()).join().unwrap());
-    let outlet = std::thread::scope(|scope| scope.spawn(|| Outlet::open(&domain, me(), me()).unwrap()).join().unwrap());
+    let intake = std::thread::scope(|scope| {
+        scope.spawn(|| Intake::open(&domain, me(), &ReceiverName::default()).unwrap()).join().unwrap()
+    });
+    let outlet = std::thread::scope(|scope| {
+        scope.spawn(|| Outlet::open(&domain, me(), me(), &ReceiverName::default()).unwrap()).join().unwrap()
+    });
     for n in 0..50_u8 {
         let (first, second) = std::thread::scope(|scope| {
             let take = || intake.try_receive().unwrap().is_none();
@@ -250,17 +259,17 @@ fn what_a_thread_began_goes_on_when_it_has_ended() {
             (first, look)
         });
         assert!(first && !second);
-        outlet.hand_off(Parcel::new(socket()).with_bytes(vec![n])).unwrap();
+        outlet.hand_off(Parcel::new(socket()).with_bytes(vec![n]), Wait::forever()).unwrap();
         assert_eq!(intake.receive().unwrap().bytes, [n]);
-        outlet.flush(Duration::from_secs(60)).unwrap();
+        outlet.flush(Wait::from(Duration::from_secs(60))).unwrap();
     }
 }
 
 #[test]
 fn a_target_that_can_make_no_socket_says_so_and_loses_nothing() {
     let domain = domain("lack");
-    let intake = Intake::open(&domain, me()).unwrap();
-    let outlet = Outlet::open(&domain, me(), me()).unwrap();
+    let intake = Intake::open(&domain, me(), &ReceiverName::default()).unwrap();
+    let outlet = Outlet::open(&domain, me(), me(), &ReceiverName::default()).unwrap();
     let parcels = || (0..3).map(|n| Parcel::new(socket()).with_bytes(vec![n])).collect::<VecDeque<_>>();
     outlet.hand_off_many(&mut parcels()).unwrap();
     outlet.hand_off_many(&mut parcels()).unwrap();
@@ -272,8 +281,8 @@ fn a_target_that_can_make_no_socket_says_so_and_loses_nothing() {
     assert!(intake.try_receive().unwrap().is_none());
     assert!(outlet.is_closed());
     let gone = Error::TargetOutOfDescriptors { pid: std::process::id() };
-    assert_eq!(outlet.flush(Duration::from_secs(60)).unwrap_err(), gone);
-    assert_eq!(outlet.hand_off(Parcel::new(socket())).unwrap_err().error, gone);
+    assert_eq!(outlet.flush(Wait::from(Duration::from_secs(60))).unwrap_err(), gone);
+    assert_eq!(outlet.hand_off(Parcel::new(socket()), Wait::forever()).unwrap_err().error, gone);
     let back = outlet.reclaim();
     assert_eq!(back.iter().map(|parcel| parcel.bytes[0]).collect::<Vec<_>>(), [1, 2, 0, 1, 2]);
     is_well(&domain, &intake);
@@ -286,9 +295,9 @@ fn nothing_is_left_behind() {
     let socket = Socket::from(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
     let mut handles = Vec::new();
     for round in 0..2000_u32 {
-        let intake = Intake::open(&domain, me()).unwrap();
-        let outlet = Outlet::open(&domain, me(), me()).unwrap();
-        let idle = Outlet::open(&domain, me(), me()).unwrap();
+        let intake = Intake::open(&domain, me(), &ReceiverName::default()).unwrap();
+        let outlet = Outlet::open(&domain, me(), me(), &ReceiverName::default()).unwrap();
+        let idle = Outlet::open(&domain, me(), me(), &ReceiverName::default()).unwrap();
         let mut half = raw(&domain);
         let parcels = || (0..5).map(|_| Parcel::new(socket.try_clone().unwrap())).collect::<VecDeque<_>>();
         outlet.hand_off_many(&mut parcels()).unwrap();
