@@ -1,6 +1,6 @@
 //! Winsock for Linux: C programs that use shared sockets compile and run unchanged.
 //!
-//! `shell` has the functions that C programs call, `provider` what they do to sockets, `system` event objects, waiting
+//! `plain` has the plain C interface (`sharesock.h`). `shell` has the functions that Winsock programs call, `provider` what they do to sockets, `system` event objects, waiting
 //! and windows, `names` hosts and addresses. Below lie `sock` (a socket), `waiting` (the calls that block), `transfer`
 //! (bytes with the caller's buffers), `state` (what a process has) with `handle`, `address` and `layout` (what lies
 //! in a C program's memory), and at the bottom `memory` (that memory), `boundary` and `code`.
@@ -18,6 +18,7 @@ mod handle;
 mod layout;
 mod memory;
 mod names;
+mod plain;
 mod provider;
 mod shell;
 mod sign;

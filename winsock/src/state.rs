@@ -5,14 +5,11 @@ use crate::code::{Code, Result};
 use crate::handle::{Handles, Object};
 use crate::sock::{Memory, Sock};
 use crate::system::window::Windows;
-use crate::waiting::poll_until;
-use rustix::event::{PollFd, PollFlags};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use sharesock::{Domain, Endpoint, Event, Process};
+use sharesock::{Domain, Endpoint, Event};
 use std::cell::UnsafeCell;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::{Arc, MutexGuard, Once, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// So long a process that ends waits for targets to claim what it holds for them.
 const FLUSH_AT_EXIT: Duration = Duration::from_secs(5);
@@ -21,18 +18,12 @@ const FLUSH_AT_EXIT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 struct State {
     starts: u32,
+    /// How often the endpoint was opened by the plain interface.
+    opens: u32,
     handles: Handles,
     place: Option<Place>,
     windows: Option<Windows>,
-    targets: Targets,
 }
-
-/// Processes that were duplicated for, each with a descriptor that tells whether it still lives. While it does, nobody
-/// else has its id.
-type Targets = Vec<(u32, Process, OwnedFd)>;
-
-/// So many are remembered.
-const MOST_TARGETS: usize = 64;
 
 /// Where this process meets others.
 #[derive(Debug, Clone)]
@@ -42,7 +33,7 @@ struct Place {
 }
 
 static STATE: RwLock<State> =
-    RwLock::new(State { starts: 0, handles: Handles::new(), place: None, windows: None, targets: Vec::new() });
+    RwLock::new(State { starts: 0, opens: 0, handles: Handles::new(), place: None, windows: None });
 
 fn read() -> RwLockReadGuard<'static, State> {
     STATE.read().unwrap_or_else(PoisonError::into_inner)
@@ -57,6 +48,13 @@ fn write() -> RwLockWriteGuard<'static, State> {
 /// The endpoint is opened here, so that what others duplicate for this process reaches it from now on. A program that
 /// shares nothing runs without one: why there is none is told by the first call that needs it.
 pub(crate) fn start() {
+    hook();
+    write().starts += 1;
+    let _ = place();
+}
+
+/// Has the locks of the process held across `fork`, and what is held for others flushed at exit.
+fn hook() {
     static HOOKS: Once = Once::new();
     HOOKS.call_once(|| {
         // SAFETY: the three functions have the type that is asked for, and stay as long as the library does.
@@ -64,8 +62,48 @@ pub(crate) fn start() {
         // SAFETY: as above.
         unsafe { libc::atexit(at_exit) };
     });
-    write().starts += 1;
-    let _ = place();
+}
+
+/// Opens the endpoint of the process in the domain at `path`, or in the default one; counts one more user.
+///
+/// # Errors
+/// [`sharesock::Error::EndpointOpen`] when it is open in another domain.
+pub(crate) fn open(path: Option<&str>) -> sharesock::Result<()> {
+    hook();
+    let mut state = write();
+    let asked = path.map(Domain::at).transpose()?;
+    match (&state.place, asked) {
+        (Some(open), Some(asked)) if open.domain.digest() != asked.digest() => {
+            return Err(sharesock::Error::EndpointOpen { domain: open.domain.path().to_owned() });
+        }
+        (Some(_), _) => {}
+        (None, asked) => state.place = Some(Place::open(asked)?),
+    }
+    state.opens += 1;
+    Ok(())
+}
+
+/// One user less; the last closes the endpoint, unless Winsock has it.
+pub(crate) fn close() {
+    let closed = {
+        let mut state = write();
+        state.opens = state.opens.saturating_sub(1);
+        if state.opens == 0 && state.starts == 0 { state.place.take() } else { None }
+    };
+    drop(closed);
+}
+
+/// Closes what this process inherited if it was forked, without opening anything of its own.
+pub(crate) fn close_inherited() {
+    if let Some(place) = &read().place {
+        place.endpoint.close_inherited();
+    }
+}
+
+/// The domain and endpoint of the process, opened if nobody has yet.
+pub(crate) fn shared() -> sharesock::Result<(Domain, Endpoint)> {
+    hook();
+    place().map(|place| (place.domain, place.endpoint))
 }
 
 /// Counts one start less; the last closes all sockets.
@@ -138,30 +176,6 @@ pub(crate) fn handle_of(descriptor: RawFd) -> Option<usize> {
     read().handles.of_descriptor(descriptor)
 }
 
-/// The process with this id. Finding out who that is takes ten times as long as duplicating.
-pub(crate) fn target(pid: u32) -> Result<Process> {
-    let lives =
-        |pidfd: &OwnedFd| poll_until(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(Instant::now())) == Ok(false);
-    let known =
-        read().targets.iter().find(|(known, ..)| *known == pid).map(|(_, process, pidfd)| (*process, lives(pidfd)));
-    if let Some((process, true)) = known {
-        return Ok(process);
-    }
-    // First who is there, then who that is: whoever ends in between is found not to live.
-    let pidfd = Pid::from_raw(i32::try_from(pid).map_err(|_| Code::INVAL)?)
-        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-    let process = Process::from_pid(pid)?;
-    let mut state = write();
-    state.targets.retain(|(known, ..)| *known != pid);
-    if let Some(pidfd) = pidfd.filter(lives) {
-        if state.targets.len() == MOST_TARGETS {
-            state.targets.remove(0);
-        }
-        state.targets.push((pid, process, pidfd));
-    }
-    Ok(process)
-}
-
 /// Has `act` use the windows of the process. Nothing of the program's is called meanwhile.
 pub(crate) fn with_windows<T>(act: impl FnOnce(&mut Windows) -> T) -> T {
     act(write().windows.get_or_insert_default())
@@ -172,7 +186,15 @@ pub(crate) fn see_windows<T>(act: impl FnOnce(&Windows) -> T) -> Option<T> {
     read().windows.as_ref().map(act)
 }
 
-fn place() -> Result<Place> {
+impl Place {
+    fn open(domain: Option<Domain>) -> sharesock::Result<Self> {
+        let domain = domain.map_or_else(Domain::open, Ok)?;
+        let endpoint = Endpoint::open(&domain)?;
+        Ok(Place { domain, endpoint })
+    }
+}
+
+fn place() -> sharesock::Result<Place> {
     if let Some(place) = &read().place {
         return Ok(place.clone());
     }
@@ -180,21 +202,19 @@ fn place() -> Result<Place> {
     if let Some(place) = &state.place {
         return Ok(place.clone());
     }
-    let domain = Domain::open()?;
-    let endpoint = Endpoint::open(&domain)?;
-    let place = Place { domain, endpoint };
+    let place = Place::open(None)?;
     state.place = Some(place.clone());
     Ok(place)
 }
 
 /// The domain of this process.
 pub(crate) fn domain() -> Result<Domain> {
-    place().map(|place| place.domain)
+    Ok(place()?.domain)
 }
 
 /// The endpoint of this process.
 pub(crate) fn endpoint() -> Result<Endpoint> {
-    place().map(|place| place.endpoint)
+    Ok(place()?.endpoint)
 }
 
 /// Lets targets claim what is held for them, and removes the endpoint's name.

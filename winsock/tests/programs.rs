@@ -49,6 +49,56 @@ fn build(sources: &[&str], libraries: &[&str]) -> PathBuf {
     program
 }
 
+/// Builds programs of the plain interface with what pkg-config says of it.
+fn build_plain(source: &str) -> PathBuf {
+    let name = Path::new(source).file_stem().unwrap();
+    let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("plain-{}", name.to_string_lossy()));
+    let mut flags = Command::new("pkg-config");
+    flags.args(["--cflags", "--libs", "libsharesock"]).env("PKG_CONFIG_PATH", prefix().join("lib/pkgconfig"));
+    let flags = run(&mut flags);
+    run(Command::new("cc")
+        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-g", "-o"])
+        .args([&program, &here().join(source)])
+        .args(flags.split_whitespace())
+        .arg("-ldl"));
+    program
+}
+
+#[test]
+fn the_plain_interface_does_what_its_header_says() {
+    let domain = Domain::new("plain");
+    let program = build_plain("tests/linux/plain.c");
+    assert_eq!(run(&mut domain.of(&program)), "the plain interface does what it says\n");
+}
+
+#[test]
+fn samples_of_the_plain_interface_print_what_they_must() {
+    for (sample, printed) in [("share", "from the child\n"), ("hand_off", "the worker got: a line\n")] {
+        let domain = Domain::new(sample);
+        assert_eq!(run(&mut domain.of(&build_plain(&format!("plain/samples/{sample}.c")))), printed, "{sample}");
+    }
+}
+
+#[test]
+fn the_plain_header_is_plain_c_and_goes_with_cpp_and_winsock() {
+    let include = prefix().join("include");
+    for (language, standard, text) in [
+        ("c", "-std=c99", "#include <sharesock.h>\n"),
+        ("c++", "-std=c++11", "#include <sharesock.h>\n"),
+        ("c", "-std=gnu17", "#include <winsock2.h>\n#include <sharesock.h>\n"),
+    ] {
+        let mut compiler = Command::new("cc");
+        compiler.args([standard, "-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", language, "-"]);
+        if text.contains("winsock2") {
+            compiler.arg(format!("-I{}", include.join("sharesock").display()));
+        }
+        compiler.arg(format!("-I{}", include.display()));
+        let mut compiler = compiler.stdin(Stdio::piped()).spawn().unwrap();
+        compiler.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        assert!(compiler.wait().unwrap().success(), "{language} {text}");
+    }
+}
+
 /// A domain that is removed at the end, in which nothing may be left but the table of events.
 struct Domain(PathBuf);
 
@@ -84,10 +134,15 @@ fn samples_and_rows_print_what_they_must() {
 #[test]
 fn the_readmes_program_compiles() {
     let readme = std::fs::read_to_string(here().join("../README.md")).unwrap();
-    let program = readme.split("```c\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    // With Winsock's headers first: then both are in one program.
+    let mut programs: Vec<_> = readme.split("```c\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(programs.len(), 2);
+    programs.reverse();
+    let program = programs.concat();
     let mut compiler = Command::new("cc");
     compiler.args(["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", "c", "-"]);
     compiler.arg(format!("-I{}", prefix().join("include/sharesock").display()));
+    compiler.arg(format!("-I{}", prefix().join("include").display()));
     let mut compiler = compiler.stdin(Stdio::piped()).spawn().unwrap();
     compiler.stdin.take().unwrap().write_all(program.as_bytes()).unwrap();
     assert!(compiler.wait().unwrap().success());

@@ -1,6 +1,6 @@
 //! Installing the C library.
 
-use crate::{archive, root};
+use crate::{archive, manual, root};
 use anyhow::{Context, Result};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -57,13 +57,35 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     replace(&lib.join("libsharesock.so"), |to| Ok(symlink(SONAME, to)?))?;
 
     copy_headers(&root().join("winsock/include"), &place("include/sharesock")?)?;
-    let description = PC.replace("@prefix@", &prefix.display().to_string()).replace("@version@", VERSION);
-    replace(&place("lib/pkgconfig")?.join("sharesock.pc"), |to| Ok(fs::write(to, &description)?))?;
+    let header = root().join("winsock/plain/sharesock.h");
+    replace(&place("include")?.join("sharesock.h"), |to| Ok(fs::copy(&header, to).map(drop)?))?;
+    for (name, include, what) in [
+        ("sharesock", "/sharesock", "Winsock for Linux, with sockets that processes share"),
+        ("libsharesock", "", "live sockets that processes share, in plain C"),
+    ] {
+        let prefix = prefix.display().to_string();
+        let parts = [
+            ("@prefix@", &*prefix),
+            ("@version@", VERSION),
+            ("@name@", name),
+            ("@include@", include),
+            ("@what@", what),
+        ];
+        let description = parts.iter().fold(PC.to_owned(), |text, (mark, part)| text.replace(mark, part));
+        replace(&place("lib/pkgconfig")?.join(format!("{name}.pc")), |to| Ok(fs::write(to, &description)?))?;
+    }
     let page = root().join("winsock/man/sharesock_winsock.7");
     replace(&place("share/man/man7")?.join("sharesock_winsock.7"), |to| Ok(fs::copy(&page, to).map(drop)?))?;
+    let text = fs::read_to_string(&header).with_context(|| format!("reading {}", header.display()))?;
+    let man = place("share/man/man3")?;
+    for page in manual::pages(&text, VERSION)? {
+        replace(&man.join(format!("{}.3", page.name)), |to| Ok(fs::write(to, &page.source)?))?;
+    }
     println!("installed below {}; a program is built by", prefix.display());
     println!("  export PKG_CONFIG_PATH={}/lib/pkgconfig", prefix.display());
-    println!("  cc program.c -o program $(pkg-config --cflags --libs sharesock)");
+    println!(
+        "  cc program.c -o program $(pkg-config --cflags --libs sharesock)   # with Winsock's names; plain C: libsharesock"
+    );
     Ok(())
 }
 
@@ -94,10 +116,10 @@ fn replace(place: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
 const PC: &str = "\
 prefix=@prefix@
 libdir=${prefix}/lib
-includedir=${prefix}/include/sharesock
+includedir=${prefix}/include@include@
 
-Name: sharesock
-Description: Winsock for Linux, with sockets that processes share
+Name: @name@
+Description: @what@
 Version: @version@
 Cflags: -I${includedir}
 Libs: -L${libdir} -Wl,-rpath,${libdir} -lsharesock

@@ -2,6 +2,7 @@
 
 mod abi;
 mod install;
+mod manual;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
