@@ -22,7 +22,7 @@ impl Call {
 }
 
 /// The program that both run: it prints a name, a tab and microseconds for each kind of work.
-const PROGRAM: &str = include_str!("../../../winsock/bench/cost.c");
+const PROGRAM: &str = include_str!("cost.c");
 /// It takes a second for each; more rounds than this show nothing new.
 const MOST_ROUNDS: u32 = 5;
 
