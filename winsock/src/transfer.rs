@@ -93,7 +93,7 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, buffers: &mut Buffers, flags: i32,
     let mut storage = SockAddrStorage::zeroed();
     // SAFETY: a msghdr of zeroes is one without anything.
     let mut header: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
-    (header.msg_iov, header.msg_iovlen) = (parts.as_mut_ptr(), parts.len());
+    (header.msg_iov, header.msg_iovlen) = (parts.as_mut_ptr(), parts.len() as _);
     if from {
         header.msg_name = (&raw mut storage).cast();
         header.msg_namelen = storage.size_of();
@@ -118,7 +118,7 @@ pub(crate) fn send(
     let parts = buffers.parts();
     // SAFETY: a msghdr of zeroes is one without anything.
     let mut header: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
-    (header.msg_iov, header.msg_iovlen) = (parts.as_mut_ptr(), parts.len());
+    (header.msg_iov, header.msg_iovlen) = (parts.as_mut_ptr(), parts.len() as _);
     if let Some(to) = to {
         header.msg_name = to.as_ptr().cast_mut().cast();
         header.msg_namelen = to.len();

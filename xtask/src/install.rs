@@ -38,21 +38,31 @@ pub(crate) fn link_shared(archive: &Path, shared: &Path) -> Result<()> {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let prefix = std::path::absolute(&options.prefix)?;
+    let below = match &options.destdir {
+        Some(destdir) => destdir.join(prefix.strip_prefix("/").unwrap_or(&prefix)),
+        None => prefix.clone(),
+    };
+    lay_out(&below, &prefix.display().to_string(), &archive(&options.profile)?)?;
+    println!("installed below {}; a program is built by", prefix.display());
+    println!("  export PKG_CONFIG_PATH={}/lib/pkgconfig", prefix.display());
+    println!(
+        "  cc program.c -o program $(pkg-config --cflags --libs sharesock)   # with Winsock's names; plain C: libsharesock"
+    );
+    Ok(())
+}
+
+/// Puts all files of the library below a folder. `prefix` is where pkg-config is to look for them.
+pub(crate) fn lay_out(below: &Path, prefix: &str, archive: &Path) -> Result<()> {
     let place = |folder: &str| -> Result<PathBuf> {
-        let there = prefix.join(folder);
-        let there = match &options.destdir {
-            Some(destdir) => destdir.join(there.strip_prefix("/").unwrap_or(&there)),
-            None => there,
-        };
+        let there = below.join(folder);
         fs::create_dir_all(&there).with_context(|| format!("creating {}", there.display()))?;
         Ok(there)
     };
-    let archive = archive(&options.profile)?;
     let lib = place("lib")?;
     let shared = format!("libsharesock.so.{VERSION}");
     // Programs that run have the old file open: it is replaced, not overwritten.
-    replace(&lib.join("libsharesock.a"), |to| Ok(fs::copy(&archive, to).map(drop)?))?;
-    replace(&lib.join(&shared), |to| link_shared(&archive, to))?;
+    replace(&lib.join("libsharesock.a"), |to| Ok(fs::copy(archive, to).map(drop)?))?;
+    replace(&lib.join(&shared), |to| link_shared(archive, to))?;
     replace(&lib.join(SONAME), |to| Ok(symlink(&shared, to)?))?;
     replace(&lib.join("libsharesock.so"), |to| Ok(symlink(SONAME, to)?))?;
 
@@ -63,14 +73,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ("sharesock", "/sharesock", "Winsock for Linux, with sockets that processes share"),
         ("libsharesock", "", "live sockets that processes share, in plain C"),
     ] {
-        let prefix = prefix.display().to_string();
-        let parts = [
-            ("@prefix@", &*prefix),
-            ("@version@", VERSION),
-            ("@name@", name),
-            ("@include@", include),
-            ("@what@", what),
-        ];
+        let parts =
+            [("@prefix@", prefix), ("@version@", VERSION), ("@name@", name), ("@include@", include), ("@what@", what)];
         let description = parts.iter().fold(PC.to_owned(), |text, (mark, part)| text.replace(mark, part));
         replace(&place("lib/pkgconfig")?.join(format!("{name}.pc")), |to| Ok(fs::write(to, &description)?))?;
     }
@@ -81,11 +85,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for page in manual::pages(&text, VERSION)? {
         replace(&man.join(format!("{}.3", page.name)), |to| Ok(fs::write(to, &page.source)?))?;
     }
-    println!("installed below {}; a program is built by", prefix.display());
-    println!("  export PKG_CONFIG_PATH={}/lib/pkgconfig", prefix.display());
-    println!(
-        "  cc program.c -o program $(pkg-config --cflags --libs sharesock)   # with Winsock's names; plain C: libsharesock"
-    );
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! What is done with the sources, beyond building and testing.
 
 mod abi;
+mod dist;
 mod install;
 mod manual;
 
@@ -18,12 +19,19 @@ enum Task {
     Install(install::Options),
     /// Compare what the shared library exports with `winsock/sharesock.map`.
     Abi,
+    /// Pack a release: the program as an archive and a Debian package, the C library, a bill of materials, checksums.
+    #[command(after_help = "Example:\n  cargo xtask dist --out /tmp/packages")]
+    Dist(dist::Options),
+    /// Pack a release twice, in different folders, and compare the bytes.
+    DistTwice,
 }
 
 fn main() -> Result<()> {
     match Task::parse() {
         Task::Install(options) => install::run(&options),
         Task::Abi => abi::run(),
+        Task::Dist(options) => dist::run(&options),
+        Task::DistTwice => dist::twice(),
     }
 }
 

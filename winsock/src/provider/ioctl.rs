@@ -19,7 +19,7 @@ const KEEPALIVE_VALS: u32 = 0x9800_0004;
 const UDP_CONNRESET: u32 = 0x9800_000c;
 
 /// `SIOCATMARK` of the system.
-const AT_MARK: libc::c_ulong = 0x8905;
+const AT_MARK: libc::Ioctl = 0x8905;
 
 /// What a command takes and gives: the caller's buffers, and where it wants to be told how much was written.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ pub(crate) fn unsent(sock: &Sock) -> Option<u32> {
     number(sock, libc::TIOCOUTQ).ok().and_then(|bytes| u32::try_from(bytes).ok())
 }
 
-fn number(sock: &Sock, request: libc::c_ulong) -> Result<i32> {
+fn number(sock: &Sock, request: libc::Ioctl) -> Result<i32> {
     let mut number = 0;
     // SAFETY: these requests write one int, which `number` is.
     match unsafe { libc::ioctl(sock.socket.as_raw_fd(), request, &raw mut number) } {

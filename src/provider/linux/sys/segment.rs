@@ -112,13 +112,21 @@ pub(crate) fn remove_abandoned_segments(words: usize, has_ended: impl Fn(u32) ->
         let mut status = unsafe { std::mem::zeroed::<libc::shmid_ds>() };
         // SAFETY: `status` outlives the call.
         let number = unsafe { libc::shmctl(index, SHM_STAT, &raw mut status) };
-        let ours = number != -1 && status.shm_segsz == words * 8 && status.shm_perm.__key >> 16 == KEY >> 16;
+        let ours = number != -1 && status.shm_segsz == words * 8 && key_of(&status.shm_perm) >> 16 == KEY >> 16;
         // A creator in another PID namespace has the id 0 here: nobody can say that it has ended.
         let may_live = u32::try_from(status.shm_cpid).is_ok_and(|pid| pid == 0 || !has_ended(pid));
         if ours && status.shm_nattch == 0 && !may_live {
             remove(number);
         }
     }
+}
+
+/// The field has another name in musl's headers.
+fn key_of(permissions: &libc::ipc_perm) -> libc::key_t {
+    #[cfg(target_env = "musl")]
+    return permissions.__ipc_perm_key;
+    #[cfg(not(target_env = "musl"))]
+    permissions.__key
 }
 
 fn status(number: i32) -> Result<libc::shmid_ds, Errno> {
