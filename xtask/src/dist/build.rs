@@ -81,13 +81,15 @@ fn with_sources(build: &mut Command, musl: &str, folder: &Path) -> Result<()> {
     build.args(["-Zbuild-std=std,panic_unwind"]);
     build.env("RUSTC", toolchain.join("rustc")).env("RUSTC_BOOTSTRAP", "1");
     build.env(format!("CARGO_TARGET_{upper}_LINKER"), "musl-gcc");
-    let flags = flags(&[
+    let more = [
         format!("--remap-path-prefix={}=rust", toolchain.display()),
         "-Clink-self-contained=no".to_owned(),
+        // Debian's musl-gcc cannot link a static program that is position-independent.
+        "-Crelocation-model=static".to_owned(),
         format!("-Lnative={}", parts.display()),
         format!("-Clink-arg={}", object.display()),
-    ]);
-    build.env("CARGO_ENCODED_RUSTFLAGS", flags);
+    ];
+    build.env("CARGO_ENCODED_RUSTFLAGS", flags(&more));
     Ok(())
 }
 

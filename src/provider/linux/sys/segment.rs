@@ -121,12 +121,10 @@ pub(crate) fn remove_abandoned_segments(words: usize, has_ended: impl Fn(u32) ->
     }
 }
 
-/// The field has another name in musl's headers.
+/// The key is the kernel's first member; the field has another name for each C library, and for musl a deprecated one.
 fn key_of(permissions: &libc::ipc_perm) -> libc::key_t {
-    #[cfg(target_env = "musl")]
-    return permissions.__ipc_perm_key;
-    #[cfg(not(target_env = "musl"))]
-    permissions.__key
+    // SAFETY: `ipc_perm` begins with a `key_t`, as the kernel's `struct ipc64_perm` does, and is borrowed here.
+    unsafe { (&raw const *permissions).cast::<libc::key_t>().read() }
 }
 
 fn status(number: i32) -> Result<libc::shmid_ds, Errno> {
