@@ -56,10 +56,13 @@ mod holders;
 mod members;
 mod network_events;
 mod notify;
+mod offer;
 mod pending;
 mod process;
 mod protocol_info;
 mod provider;
+#[cfg(unix)]
+mod seat;
 mod socket;
 mod spawn;
 mod turn;
@@ -108,10 +111,13 @@ pub use network_events::{NetworkEvents, Occurred};
 #[cfg(feature = "tokio")]
 pub use notify::{AsyncEvent, AsyncMessageQueue};
 pub use notify::{Event, Message, MessageQueue, Registration};
+pub use offer::{Keeper, OfferOptions};
 pub use pending::{PendingFlush, PendingRedeem, Redeeming};
 pub use process::{Process, Target};
 pub use protocol_info::{Delivery, ProtocolInfo};
 pub use provider::RawDescriptor;
+#[cfg(unix)]
+pub use seat::{ExecExt, InheritedEndpoint, Seat};
 pub use socket::{Socket, SocketId, SocketRef};
 pub use spawn::SpawnExt;
 pub use turn::{Direction, Turn};

@@ -53,7 +53,8 @@ const MEMBERS: [&str; 25] = [
 /// A protocol info: what a source process gets for a duplicated socket, and a target process redeems (R1–R3).
 ///
 /// It is exactly Winsock's `WSAPROTOCOL_INFO`: 628 bytes in the wide form, 372 in the narrow one, with genuine
-/// catalog members. It is no secret and no key: only the process it names can redeem it, and only once.
+/// catalog members. It is no secret and no key: only the process it names can redeem it, and only once. The info of an
+/// [offer](crate::Endpoint::offer) alone names no process: it is a bearer token ([`Delivery::is_offer`]).
 ///
 /// ```
 /// use sharesock::{CatalogEntry, ProtocolInfo};
@@ -91,6 +92,17 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// What an offer has in the place of its target.
+    #[cfg_attr(windows, allow(dead_code))]
+    pub(crate) const ANYBODY: (u32, u32) = (0, 0);
+
+    /// Whether it is an [offer](crate::Endpoint::offer), which whoever has the info may redeem: then it is a secret, and
+    /// names no target.
+    #[must_use]
+    pub fn is_offer(&self) -> bool {
+        self.held && (self.target_pid, self.target_tag) == Self::ANYBODY
+    }
+
     fn way(&self) -> u32 {
         if self.held { HELD } else { DELIVERED }
     }

@@ -70,6 +70,10 @@ impl Obedient {
             }
             "discard" => endpoint()?.discard(&rest.parse()?)?,
             "duplicate" => return Ok(format!("ok {}", endpoint()?.duplicate(held()?, rest.parse::<u32>()?)?)),
+            "offer-kept" => {
+                let options = sharesock::OfferOptions::expiring_in(std::time::Duration::from_secs(60));
+                return Ok(format!("ok {}", endpoint()?.offer_kept(held()?, rest.parse::<Process>()?, &options)?));
+            }
             "flush" => endpoint()?.flush(std::time::Duration::from_secs(rest.parse()?))?,
             "send" => (&mut held()?).write_all(rest.as_bytes())?,
             "redeem-environment" => {

@@ -11,6 +11,7 @@ mod names;
 mod namespaces;
 #[path = "../occurring/mod.rs"]
 mod occurring;
+mod offers;
 mod one_registration;
 #[path = "../outside/mod.rs"]
 mod outside;

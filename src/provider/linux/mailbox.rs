@@ -6,13 +6,13 @@ use crate::duplicate::DuplicateOptions;
 use crate::error::{Error, Result};
 use crate::process::{Process, Target, Who};
 use crate::protocol_info::{Delivery, ProtocolInfo};
-use crate::provider::linux::mail::{Flushing, Held, Inbox, Links, Mail, Tokens, since_boot};
+use crate::provider::linux::mail::{Flushing, Heir, Held, Inbox, Links, Mail, Token, Tokens, since_boot};
 use crate::provider::linux::process::clock_shift;
 use crate::provider::linux::redeeming::wait_for;
 use crate::provider::linux::sys::{ForkMark, new_gate};
 use crate::socket::SocketRef;
 use crate::wait::Wait;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// An endpoint, and those of the processes that were forked while they held it.
@@ -156,7 +156,7 @@ impl Live {
         })
     }
 
-    fn mail(&self, cookie: u64, options: &DuplicateOptions) -> Result<Mail> {
+    pub(super) fn mail(&self, cookie: u64, options: &DuplicateOptions) -> Result<Mail> {
         // A duplicate that never expires needs no clock.
         let expires = options.expiry(|| since_boot(self.clock_shift));
         Ok(Mail { token: self.tokens.next(cookie)?, cookie, expires })
@@ -164,6 +164,11 @@ impl Live {
 
     fn find(&self, target: &impl Target) -> Result<Process> {
         target.bare_pid().map_or_else(|| target.process(), |pid| self.links.find(pid))
+    }
+
+    /// Delivers to `child` over a link that it has inherited.
+    pub(super) fn adopt_link(&self, child: &Process, link: OwnedFd) -> Result<()> {
+        self.links.adopt(child, self.domain.closer().guard_link(link))
     }
 
     /// Delivers, or holds what cannot be delivered now.
@@ -182,27 +187,24 @@ impl Live {
         let held = match self.links.deliver(&self.domain, &self.me, target, &mail, descriptors) {
             Ok(()) => None,
             Err(Error::NoEndpoint { .. } | Error::QueueFull { .. } | Error::TooManyInFlight) => {
-                Some(self.hold(socket, target, mail, gate)?)
+                Some(self.hold(socket, Heir::Process(*target), mail, gate)?)
             }
             Err(error) => return Err(error),
         };
-        let ((target_pid, target_tag), (source_pid, source_tag)) = (target.who(), self.who);
-        let delivery = Delivery {
-            token: mail.token.to_bytes(),
-            target_pid,
-            target_tag,
-            source_pid,
-            source_tag,
-            domain: self.domain.digest(),
-            held: held.is_some(),
-        };
+        let delivery = self.delivery(mail.token, target.who(), self.who, held.is_some());
         Ok((ProtocolInfo::new(entry, delivery), held))
     }
 
-    fn hold(
+    pub(super) fn delivery(&self, token: Token, target: Who, source: Who, held: bool) -> Delivery {
+        let ((target_pid, target_tag), (source_pid, source_tag)) = (target, source);
+        let token = token.to_bytes();
+        Delivery { token, target_pid, target_tag, source_pid, source_tag, domain: self.domain.digest(), held }
+    }
+
+    pub(super) fn hold(
         &self,
         socket: &SocketRef<'_>,
-        target: &Process,
+        heir: Heir,
         mail: Mail,
         gate: Option<BorrowedFd<'_>>,
     ) -> Result<Arc<Held>> {
@@ -210,7 +212,7 @@ impl Live {
         let copy = socket.descriptor().try_clone_to_owned().map_err(&no_place)?;
         let gate = gate.map(|gate| gate.try_clone_to_owned()).transpose().map_err(&no_place)?;
         let held = self.held()?;
-        held.hold(*target, mail, copy, gate)?;
+        held.hold(heir, mail, copy, gate)?;
         Ok(held)
     }
 

@@ -4,7 +4,7 @@ use super::place::{DESCRIPTORS, is_receiver, split_name};
 use crate::domain::Domain;
 use crate::error::Result;
 use crate::members::Member;
-use crate::process::Who;
+use crate::process::{Process, Who};
 use crate::provider::linux::mail::{QUEUE_NAME, living, refuses};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -20,6 +20,14 @@ pub(crate) fn members(domain: &Domain) -> Result<Vec<Member>> {
         member.stale |= member.process.is_none() && refuses(domain, &name);
     }
     Ok(found.into_values().map(with_waiting).collect())
+}
+
+/// The processes that are seen to live and have a receiver of this name.
+pub(crate) fn processes_with_receiver(domain: &Domain, name: &str) -> Result<Vec<Process>> {
+    let is_such = |suffix: &str| suffix.strip_prefix("-hand-off-") == Some(name);
+    let names = domain.names();
+    let found = names.iter().filter_map(|name| split_name(name).filter(|(_, suffix)| is_such(suffix)));
+    Ok(found.filter_map(|(who, _)| living(who)).collect())
 }
 
 fn unseen(who: Who) -> Member {

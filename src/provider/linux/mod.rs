@@ -13,6 +13,7 @@ mod mailbox;
 mod members;
 mod network_events;
 mod notify;
+mod offering;
 mod place;
 #[cfg(feature = "tokio")]
 mod polled;
@@ -21,6 +22,7 @@ pub(crate) mod process;
 mod record;
 mod redeeming;
 mod revoker;
+mod seat;
 mod shared_file;
 mod socket;
 mod spawn;
@@ -32,7 +34,7 @@ pub(crate) use holders::descriptors;
 pub(crate) use lock_file::LockFile;
 pub(crate) use mail::Flushing;
 pub(crate) use mailbox::Mailbox;
-pub(crate) use members::members;
+pub(crate) use members::{members, processes_with_receiver};
 pub(crate) use notify::{
     EventObject, Queue, accept, accept_apart, async_select, cancel_select, enum_network_events, event_select,
     pass_registration, registration, set_nonblocking,
@@ -42,6 +44,7 @@ pub(crate) use place::Place;
 pub(crate) use polled::Polled;
 pub(crate) use redeeming::Redemption;
 pub(crate) use revoker::Revoker;
+pub(crate) use seat::{Legacy, Seat};
 pub use socket::RawDescriptor;
 pub(crate) use socket::{
     BorrowedDescriptor, Shared, bind, borrow, connect, connection, join, raw, recv, recv_from, recv_oob, sending,

@@ -102,7 +102,7 @@ impl Live {
     /// Looks for a duplicate, and asks its source if that holds it, without waiting for the answer.
     fn look(&self, attempt: &mut Attempt) -> Result<Step> {
         let delivery = attempt.delivery;
-        if (delivery.target_pid, delivery.target_tag) != self.who {
+        if !delivery.is_offer() && (delivery.target_pid, delivery.target_tag) != self.who {
             return Err(Error::WrongProcess { meant_for: delivery.target_pid, here: self.me.pid() });
         }
         if delivery.domain != self.domain.digest() {
@@ -112,7 +112,10 @@ impl Live {
         let key = Key { source: (delivery.source_pid, delivery.source_tag), token };
         loop {
             let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-            match inbox.take(&key, &mut attempt.backlog)? {
+            let found = inbox.take(&key, &mut attempt.backlog);
+            // Of an offer that is not held any more, its holder says no more than that: somebody has it.
+            let taken = delivery.is_offer() && matches!(found, Err(Error::UnknownDelivery));
+            match if taken { Err(Error::AlreadyRedeemed) } else { found }? {
                 Found::It(descriptor) => {
                     // That it has the promised cookie shows that it is a socket.
                     return Ok(Step::Done(Socket::received(descriptor, &self.domain, token.cookie())));

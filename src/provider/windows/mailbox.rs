@@ -10,6 +10,7 @@ use crate::domain::Domain;
 use crate::duplicate::DuplicateOptions;
 use crate::error::{Error, Result};
 use crate::hand_off::ReceiverName;
+use crate::offer::{Kept, OfferOptions};
 use crate::process::{Process, Target};
 use crate::protocol_info::{Delivery, ProtocolInfo};
 use crate::socket::{Socket, SocketRef};
@@ -21,6 +22,10 @@ use std::time::{Duration, Instant};
 
 /// What expired or was revoked is looked for so often at the most, in nanoseconds.
 const LOOK_EVERY: u64 = 1_000_000_000;
+
+/// A socket is duplicated into the table of a process that is named: nobody else could be given it later.
+const NO_OFFERS: Error =
+    Error::NotOnThisSystem { what: "who will redeem an offer", instead: "duplicate for a target, or hand off to one" };
 
 /// An endpoint.
 ///
@@ -81,6 +86,22 @@ impl Mailbox {
 
     /// Nobody forks here.
     pub(crate) fn close_inherited(&self) {}
+
+    pub(crate) fn offer(&self, _: &SocketRef<'_>, _: &OfferOptions) -> Result<ProtocolInfo> {
+        Err(NO_OFFERS)
+    }
+
+    pub(crate) fn offer_revocable(&self, _: &SocketRef<'_>, _: &OfferOptions) -> Result<(ProtocolInfo, Revoker)> {
+        Err(NO_OFFERS)
+    }
+
+    pub(crate) fn offer_by(&self, _: &SocketRef<'_>, _: Process, _: &OfferOptions) -> Result<(Kept, ProtocolInfo)> {
+        Err(NO_OFFERS)
+    }
+
+    pub(crate) fn keep(&self, _: &Socket, _: &Kept) -> Result<()> {
+        Err(NO_OFFERS)
+    }
 
     pub(crate) fn find(&self, target: &impl Target) -> Result<Process> {
         target.process()

@@ -26,7 +26,7 @@ pub(crate) use hand_off::{Intake, Outlet, Progress};
 pub(crate) use holders::descriptors;
 pub(crate) use lock_file::LockFile;
 pub(crate) use mailbox::{Flushing, Mailbox, Redemption};
-pub(crate) use members::members;
+pub(crate) use members::{members, processes_with_receiver};
 pub(crate) use notify::{
     EventObject, Queue, accept, accept_apart, async_select, cancel_select, enum_network_events, event_select,
     pass_registration, registration, set_nonblocking,

@@ -10,12 +10,16 @@ use crate::error::{Error, Result};
 use crate::process::Process;
 use crate::provider::linux::place::{Presence, endpoint_name};
 use crate::provider::linux::private::{PrivateDirectory, adopt};
-use crate::provider::linux::sys::{adopt_listening, peer_credentials};
+use crate::provider::linux::process::Peer;
+use crate::provider::linux::sys::{adopt_link, adopt_listening, peer_credentials};
 use rustix::net::{self, SocketAddrUnix, sockopt};
 use std::os::fd::{OwnedFd, RawFd};
 
 /// Names the inherited sockets: their numbers and cookies, the domain's digest, the private directory, and the name there.
 pub(crate) const BIRTH_VARIABLE: &str = "SHARESOCK_ENDPOINT";
+
+/// Names an inherited link: its number and cookie, the domain's digest, and the process that has the other end.
+pub(crate) const SEAT_VARIABLE: &str = "SHARESOCK_SEAT";
 
 /// What the names end with of what a child listens for from birth: duplicates, and sockets that are handed off.
 const SUFFIXES: [&str; 2] = ["", "-hand-off"];
@@ -133,6 +137,27 @@ impl Birth {
 pub(super) fn inherited(domain: &Domain, me: &Process) -> Result<Option<Listener>> {
     let birth = std::env::var(BIRTH_VARIABLE).ok().and_then(|value| Birth::parse(&value));
     birth.map_or(Ok(None), |birth| birth.inherit(domain, me))
+}
+
+/// The link that this process inherited, and whose other end its parent has, if there is one in this domain.
+pub(super) fn inherited_link(domain: &Domain, me: &Process) -> Option<(OwnedFd, Process, u32)> {
+    let value = std::env::var(SEAT_VARIABLE).ok()?;
+    let mut parts = value.splitn(4, ':');
+    let (number, cookie) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let (digest, parent): (u32, _) = (parts.next()?.parse().ok()?, parts.next().filter(|text| text.contains(':'))?);
+    let parent: Process = parent.parse().ok()?;
+    if digest != domain.digest() {
+        return None;
+    }
+    let link = adopt_link(number, cookie).ok()?;
+    // Whose link it is, the kernel says, not the variable.
+    let peer = Peer::of(&link).ok().filter(|peer| peer.is(&parent, me))?;
+    Some((link, parent, peer.uid))
+}
+
+/// Removes the names that a process has from its birth.
+pub(crate) fn remove_names(domain: &Domain, process: &Process) {
+    SUFFIXES.iter().for_each(|suffix| domain.remove(&endpoint_name(process.who(), suffix)));
 }
 
 /// The socket that listens for this process's receiver since its birth.

@@ -1,7 +1,7 @@
 //! Those who claim what is held for them, and the answers that they get.
 
 use super::holding::Holding;
-use super::{Frame, Listener, Quota, Token, is_passing, read_frame};
+use super::{Frame, Listener, Quota, Refusal, Token, is_passing, read_frame};
 use crate::error::Result;
 use crate::process::Process;
 use crate::provider::linux::closer::{Closer, Link};
@@ -157,11 +157,15 @@ impl Claimant {
     }
 
     fn give(&self, holding: &mut Holding, token: &Token, process: &Process) -> rustix::io::Result<()> {
-        match holding.find(token, process) {
+        match holding.find(token, process, self.uid) {
             Ok(entry) => {
                 let frame = entry.mail.to_frame(entry.gate.is_some()).to_bytes();
                 send_rights(&*self.link, &[IoSlice::new(&frame)], &entry.descriptors())?;
-                holding.remove(token);
+                match entry.heir.process() {
+                    Some(_) => _ = holding.remove(token),
+                    // Others may have the same info: for a while they are told.
+                    None => holding.end(token, Refusal::NotHeld, Instant::now()),
+                }
                 Ok(())
             }
             Err(refusal) => {

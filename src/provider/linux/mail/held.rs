@@ -5,7 +5,7 @@
 //! delivers what has become deliverable.
 
 use super::claimants::Claimants;
-use super::holding::{Entry, Holding};
+use super::holding::{Entry, Heir, Holding};
 use super::{Links, Listener, Mail, Purpose, Refusal, Token, refuses, since_boot};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
@@ -94,10 +94,10 @@ impl Held {
         })
     }
 
-    /// Holds one duplicate for `target`.
+    /// Holds one duplicate for `heir`.
     pub(crate) fn hold(
         self: &Arc<Self>,
-        target: Process,
+        heir: Heir,
         mail: Mail,
         descriptor: OwnedFd,
         gate: Option<OwnedFd>,
@@ -105,15 +105,17 @@ impl Held {
         let descriptor = self.domain.closer().guard(descriptor);
         let mut state = self.lock();
         if state.holding.is_full() {
-            return Err(Error::QueueFull { pid: target.pid() });
+            return Err(Error::QueueFull { pid: heir.process().unwrap_or(self.me).pid() });
         }
-        if let MapEntry::Vacant(new) = state.targets.entry(target) {
-            new.insert(self.watch(&target)?);
+        if let Some(target) = heir.process() {
+            if let MapEntry::Vacant(new) = state.targets.entry(target) {
+                new.insert(self.watch(&target)?);
+            }
         }
         if state.listener.is_none() {
             state.listener = Some(Listener::open(&self.domain, &self.me, Purpose::Claims)?);
         }
-        state.holding.insert(Entry { target, mail, descriptor, gate });
+        state.holding.insert(Entry { heir, mail, descriptor, gate });
         if !state.running {
             let held = self.clone();
             let started = spawn_deaf("sharesock", move || held.run());
@@ -280,13 +282,12 @@ impl Held {
     fn deliver(&self, holding: &mut Holding) {
         let (mut delivered, mut cannot) = (Vec::new(), Vec::new());
         for (token, entry) in holding.entries() {
-            if cannot.contains(&entry.target) {
-                continue;
-            }
+            // An offer waits for its taker.
+            let Some(target) = entry.heir.process().filter(|target| !cannot.contains(target)) else { continue };
             let descriptors = entry.descriptors();
-            match self.links.deliver(&self.domain, &self.me, &entry.target, &entry.mail, &descriptors) {
+            match self.links.deliver(&self.domain, &self.me, &target, &entry.mail, &descriptors) {
                 Ok(()) => delivered.push(*token),
-                Err(_) => cannot.push(entry.target),
+                Err(_) => cannot.push(target),
             }
         }
         for token in delivered {

@@ -13,10 +13,35 @@ const MOST_HELD: usize = 16_384;
 const MOST_ENDED: usize = 16_384;
 const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 
+/// Who may have what is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heir {
+    Process(Process),
+    /// Whoever claims an offer first: any member of the domain, or any process of one user.
+    First(Option<u32>),
+}
+
+impl Heir {
+    fn is(self, claimant: &Process, uid: u32) -> bool {
+        match self {
+            Heir::Process(process) => process == *claimant,
+            Heir::First(user) => user.is_none_or(|user| user == uid),
+        }
+    }
+
+    /// The process that it must be.
+    pub(super) fn process(self) -> Option<Process> {
+        match self {
+            Heir::Process(process) => Some(process),
+            Heir::First(_) => None,
+        }
+    }
+}
+
 /// One duplicate that is held.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) target: Process,
+    pub(super) heir: Heir,
     pub(super) mail: Mail,
     pub(super) descriptor: Foreign,
     pub(super) gate: Option<OwnedFd>,
@@ -28,7 +53,8 @@ pub(super) struct Holding {
     entries: HashMap<Token, Entry>,
     /// How many of them are for one process.
     targets: HashMap<Process, usize>,
-    ended: HashMap<Token, (Process, Refusal)>,
+    ended: HashMap<Token, (Heir, Refusal)>,
+    offers: usize,
     order: VecDeque<(Token, Instant)>,
     /// When the next duplicate expires, or earlier; nanoseconds since boot.
     next_expiry: u64,
@@ -47,13 +73,15 @@ impl Holding {
             entries: HashMap::new(),
             targets: HashMap::new(),
             ended: HashMap::new(),
+            offers: 0,
             order: VecDeque::new(),
             next_expiry: u64::MAX,
         }
     }
 
+    /// How many duplicates are held for targets that will claim them: an offer may have no taker.
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() - self.offers
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -74,29 +102,36 @@ impl Holding {
     }
 
     pub(super) fn insert(&mut self, entry: Entry) {
-        *self.targets.entry(entry.target).or_default() += 1;
+        match entry.heir.process() {
+            Some(target) => *self.targets.entry(target).or_default() += 1,
+            None => self.offers += 1,
+        }
         if entry.mail.expires != 0 {
             self.next_expiry = self.next_expiry.min(entry.mail.expires);
         }
         self.entries.insert(entry.mail.token, entry);
     }
 
-    /// What is held under `token` for `claimant`.
+    /// What is held under `token` for `claimant`, a process of the user `uid`.
     ///
     /// # Errors
     /// Why there is nothing for it.
-    pub(super) fn find(&self, token: &Token, claimant: &Process) -> Result<&Entry, Refusal> {
-        let ended = || self.ended.get(token).filter(|(target, _)| target == claimant);
-        let entry = self.entries.get(token).filter(|entry| entry.target == *claimant);
+    pub(super) fn find(&self, token: &Token, claimant: &Process, uid: u32) -> Result<&Entry, Refusal> {
+        let ended = || self.ended.get(token).filter(|(heir, _)| heir.is(claimant, uid));
+        let entry = self.entries.get(token).filter(|entry| entry.heir.is(claimant, uid));
         entry.ok_or_else(|| ended().map_or(Refusal::NotHeld, |(_, refusal)| *refusal))
     }
 
     pub(super) fn remove(&mut self, token: &Token) -> Option<Entry> {
         let entry = self.entries.remove(token)?;
-        if let Some(count) = self.targets.get_mut(&entry.target) {
+        let Some(target) = entry.heir.process() else {
+            self.offers -= 1;
+            return Some(entry);
+        };
+        if let Some(count) = self.targets.get_mut(&target) {
             *count -= 1;
             if *count == 0 {
-                self.targets.remove(&entry.target);
+                self.targets.remove(&target);
             }
         }
         Some(entry)
@@ -105,13 +140,13 @@ impl Holding {
     /// Drops what is held under `token`, and remembers why.
     pub(super) fn end(&mut self, token: &Token, refusal: Refusal, now: Instant) {
         let Some(entry) = self.remove(token) else { return };
-        self.ended.insert(*token, (entry.target, refusal));
+        self.ended.insert(*token, (entry.heir, refusal));
         self.order.push_back((*token, now));
     }
 
     /// Drops all that is held for a process that has ended.
     pub(super) fn forget(&mut self, target: &Process, now: Instant) {
-        let of_it = self.entries.iter().filter(|(_, entry)| entry.target == *target);
+        let of_it = self.entries.iter().filter(|(_, entry)| entry.heir == Heir::Process(*target));
         let tokens: Vec<_> = of_it.map(|(token, _)| *token).collect();
         tokens.iter().for_each(|token| self.end(token, Refusal::NotHeld, now));
     }

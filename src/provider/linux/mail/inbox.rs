@@ -1,7 +1,7 @@
 //! Where one process receives duplicates: the links over which others deliver, and what is read from them.
 
 use super::arrived::{Arrived, Key, Waiting};
-use super::birth::inherited;
+use super::birth::{inherited, inherited_link};
 use super::fates::Fate;
 use super::{FEW_LINKS, Frame, Listener, MOST_LINKS, Purpose, Quota, Refusal, Token, at_end, hung_up};
 use super::{is_passing, read_frame};
@@ -112,11 +112,17 @@ impl Inbox {
             Some(listener) => listener,
             None => Listener::open(domain, me, Purpose::Mail)?,
         };
+        let closer = domain.closer();
+        let seat = inherited_link(domain, me).map(|(link, parent, uid)| Incoming {
+            source: Some(parent.who()),
+            opener: Some((parent, uid)),
+            ..Incoming::new(closer.guard_link(link))
+        });
         Ok(Inbox {
             listener: Some(listener),
             me: *me,
-            closer: domain.closer(),
-            links: Vec::new(),
+            closer,
+            links: seat.into_iter().collect(),
             tidy_at: FEW_LINKS.min(Quota::here(OF_A_PROCESS).links.div_ceil(4)),
             arrived: Arrived::new(clock_shift),
         })

@@ -106,6 +106,13 @@ impl Links {
         Ok(process)
     }
 
+    /// Keeps a link that `child` has inherited the other end of.
+    pub(crate) fn adopt(&self, child: &Process, link: Link) -> Result<()> {
+        let peer = Peer::of_child(child)?;
+        self.lock().keep(child, (link, peer));
+        Ok(())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -261,6 +268,14 @@ pub(crate) fn make_queue(target: &Process, receiver: &ReceiverName) -> rustix::i
     // It does without as well.
     let _ = SocketAddrUnix::new_abstract_name(name.as_bytes()).and_then(|address| net::bind(&two, &address));
     Ok((one, two))
+}
+
+/// A link whose other end a child is to inherit: ours, which takes as much as others, and the child's.
+pub(crate) fn make_link() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (ours, theirs) = net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    sockopt::set_socket_send_buffer_size(&ours, SEND_BUFFER)?;
+    Ok((ours, theirs))
 }
 
 pub(super) fn seqpacket() -> rustix::io::Result<OwnedFd> {

@@ -39,6 +39,20 @@ impl Peer {
         Ok(Peer { uid: credentials.uid, handle, credentials, seen })
     }
 
+    /// A process that this one started, and named by its id.
+    pub(crate) fn of_child(child: &Process) -> Result<Self> {
+        let gone = || Error::NoSuchProcess { pid: child.pid() };
+        // Of one in a PID namespace below, the id here is not that which it gives itself.
+        let handle = Handle::open(child.pid()).map_err(|_| gone())?;
+        let seen = handle.look()?;
+        match seen {
+            Seen::Whole(process) if process == *child => {}
+            _ => return Err(gone()),
+        }
+        let credentials = Credentials { pid: child.pid(), uid: rustix::process::geteuid().as_raw() };
+        Ok(Peer { uid: credentials.uid, handle: Some(handle), credentials, seen })
+    }
+
     /// The id that the process has here; 0 is none.
     pub(crate) fn pid(&self) -> u32 {
         self.credentials.pid

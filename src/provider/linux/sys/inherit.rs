@@ -40,14 +40,30 @@ pub(crate) fn spawn_listening(command: &mut Command, sockets: [&OwnedFd; 2], bac
 /// Takes the socket that this process inherited under `number`, if it is the one with this cookie, if this process
 /// listens on it, and if nobody took it before.
 pub(crate) fn adopt_listening(number: RawFd, cookie: u64) -> rustix::io::Result<OwnedFd> {
+    let is_mine = |asked: BorrowedFd<'_>| {
+        Ok(sockopt::socket_acceptconn(asked)? && peer_credentials(asked)?.pid == std::process::id())
+    };
+    adopt(number, cookie, is_mine)
+}
+
+/// Takes the end of a link that this process inherited under `number`, if it is the one with this cookie, and if nobody
+/// took it before.
+pub(crate) fn adopt_link(number: RawFd, cookie: u64) -> rustix::io::Result<OwnedFd> {
+    adopt(number, cookie, |asked| Ok(!sockopt::socket_acceptconn(asked)?))
+}
+
+fn adopt(
+    number: RawFd,
+    cookie: u64,
+    is_meant: impl FnOnce(BorrowedFd<'_>) -> rustix::io::Result<bool>,
+) -> rustix::io::Result<OwnedFd> {
     if number < 3 {
         return Err(Errno::BADF);
     }
     // SAFETY: the kernel is only asked about it; if it is not open, or not what it should be, it says so.
     let asked = unsafe { BorrowedFd::borrow_raw(number) };
-    let mine = peer_credentials(asked)?.pid == std::process::id();
     let taken = fcntl_getfd(asked)?.contains(FdFlags::CLOEXEC);
-    if taken || !mine || sockopt::socket_cookie(asked)? != cookie || !sockopt::socket_acceptconn(asked)? {
+    if taken || sockopt::socket_cookie(asked)? != cookie || !is_meant(asked)? {
         return Err(Errno::BADF);
     }
     fcntl_setfd(asked, FdFlags::CLOEXEC)?;

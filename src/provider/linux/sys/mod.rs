@@ -21,7 +21,7 @@ pub(crate) use entrusted::{Bury, Entrusted};
 pub(crate) use exclusive::Exclusive;
 pub(crate) use gate::{gate_is_open, gates_left, is_gate, new_gate, take_gate, take_gates};
 pub(crate) use headroom::Headroom;
-pub(crate) use inherit::{adopt_listening, beyond_standard, spawn_listening};
+pub(crate) use inherit::{adopt_link, adopt_listening, beyond_standard, spawn_listening};
 pub(crate) use interest::Interest;
 pub(crate) use lock::{lock_range, locked_by_others, try_lock_range, try_share_range, unlock_range};
 pub(crate) use memory::ForkMark;
