@@ -34,6 +34,9 @@ extern "C" {
 
 typedef struct sharesock_pending sharesock_pending;       /* a redemption or a flush that goes on */
 typedef struct sharesock_revocation sharesock_revocation; /* the means to take a duplicate back */
+typedef struct sharesock_seat sharesock_seat;             /* where a child receives from its birth */
+typedef struct sharesock_turn sharesock_turn;             /* a turn that is held */
+typedef struct sharesock_event sharesock_event;           /* an event object */
 typedef struct sharesock_sender sharesock_sender;         /* hands sockets off to one process */
 typedef struct sharesock_receiver sharesock_receiver;     /* receives what is handed off */
 
@@ -71,6 +74,20 @@ int sharesock_revocation_close(sharesock_revocation *revocation);
 int sharesock_flush(int64_t timeout_ms);
 /* Begins such a flush without waiting; sharesock_pending_finish() returns 0 when nothing is left. */
 int sharesock_start_flush(sharesock_pending **pending);
+
+/* Offers: for those who do not know their target. An info of an offer is a BEARER TOKEN: whoever in the domain has it first has the
+ * socket. Treat it as a secret. It names no target; all calls that redeem take it. */
+
+/* Offers a duplicate of fd to whoever redeems it first, once, for expires_ms, which is not negative. Only processes of the user
+ * uid may have it; -1 is every member of the domain. It ends with this process, and no flush waits for it. */
+int sharesock_offer(int fd, int64_t expires_ms, int64_t uid, void *info);
+/* The same, with the means to revoke it. */
+int sharesock_offer_revocable(int fd, int64_t expires_ms, int64_t uid, void *info, sharesock_revocation **revocation);
+/* The same, held by a process that keeps offers (`sharesock keep`), so that it survives the end of this one. keeper is its text,
+ * or NULL for one that is found in the domain; -ENOENT when there is none. */
+int sharesock_offer_kept(int fd, const char *keeper, int64_t expires_ms, int64_t uid, void *info);
+/* The text of a process of this domain that keeps offers; its length. -ENOENT when there is none. */
+int sharesock_keeper(char *text, size_t size);
 
 /* Redeeming. */
 
@@ -127,6 +144,75 @@ int sharesock_receive(sharesock_receiver *receiver, void *bytes, size_t size, si
                       int64_t timeout_ms);
 /* Closes it. What was not taken is its senders' again. */
 int sharesock_receiver_close(sharesock_receiver *receiver);
+
+/* Children that receive from their birth, started by whatever means. `sharesock exec COMMAND` is the other way, which also has
+ * what others share, and what is handed off, reach the child from its birth. */
+
+/* Makes a seat and returns the descriptor that the child is to inherit, under whatever number; it stays the object's. */
+int sharesock_seat_open(sharesock_seat **seat);
+/* The variable that the child needs in its environment, as NAME=VALUE, if it has the descriptor under this number (3 or more);
+ * its length. 160 bytes are enough. */
+int sharesock_seat_variable(sharesock_seat *seat, int number, char *text, size_t size);
+/* Says which process the child is, once it was started. What this process shares with it from then on lies with the child. */
+int sharesock_seat_tell(sharesock_seat *seat, uint32_t pid);
+/* Frees it. A seat that was not told is given up. */
+int sharesock_seat_close(sharesock_seat *seat);
+
+/* Who holds a socket, and turns. */
+
+struct sharesock_holder {
+    uint32_t pid;
+    uint32_t descriptor;
+    char command[32];
+};
+
+/* Every descriptor of the socket in every process that may be looked at: how many there are; as many as there is room for are
+ * written to the list. */
+int sharesock_holders(int fd, struct sharesock_holder *list, size_t room);
+
+#define SHARESOCK_RECEIVE 0
+#define SHARESOCK_SEND 1
+
+/* Takes the turn on one direction of a socket among all who take turns; nobody is forced to. -EAGAIN: somebody else had it all the
+ * while. It is given up when it is closed, or this process ends. */
+int sharesock_turn_take(int fd, int direction, int64_t timeout_ms, sharesock_turn **turn);
+/* Gives the turn up. */
+int sharesock_turn_close(sharesock_turn *turn);
+
+/* Network events, as Winsock has them: a socket has one registration, and a new one, in whichever process, cancels the one
+ * before. The socket becomes non-blocking. */
+
+#define SHARESOCK_EVENT_READ 1
+#define SHARESOCK_EVENT_WRITE 2
+#define SHARESOCK_EVENT_OOB 4
+#define SHARESOCK_EVENT_ACCEPT 8
+#define SHARESOCK_EVENT_CONNECT 16
+#define SHARESOCK_EVENT_CLOSE 32
+
+struct sharesock_occurred {
+    int events;
+    int connect_error; /* Winsock's code, 0 for none */
+    int close_error;
+};
+
+/* An event object, not set. An automatic one is reset by the wait that it ends. */
+int sharesock_event_open(int automatic, sharesock_event **event);
+/* A descriptor that is readable when the object may be set: ask by waiting for 0 milliseconds. It stays the object's. */
+int sharesock_event_fd(sharesock_event *event);
+/* Registers the object for these events of a socket; 0 cancels. The object keeps a descriptor of the socket until then. */
+int sharesock_event_select(sharesock_event *event, int fd, int events);
+/* Waits until the object is set. -EAGAIN: it was not in time. */
+int sharesock_event_wait(sharesock_event *event, int64_t timeout_ms);
+/* What has occurred since, each once, and resets the object; the events. */
+int sharesock_event_enumerate(sharesock_event *event, int fd, struct sharesock_occurred *occurred);
+/* Has these events told again if they hold still: call it after recv() (READ) or accept() (ACCEPT), which the library does not see. */
+int sharesock_event_enable(sharesock_event *event, int fd, int events);
+/* Sets the object. */
+int sharesock_event_set(sharesock_event *event);
+/* Resets it. */
+int sharesock_event_reset(sharesock_event *event);
+/* Closes it, which ends its registrations. */
+int sharesock_event_close(sharesock_event *event);
 
 /* Errors. */
 

@@ -5,11 +5,15 @@
 
 mod errnos;
 mod errors;
+mod events;
 mod failure;
 mod hand_off;
+mod look;
 mod object;
+mod offer;
 mod process;
 mod redeem;
+mod seat;
 mod share;
 
 use failure::{Failure, Result};

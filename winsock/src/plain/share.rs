@@ -15,18 +15,24 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Revocable(Mutex<Option<Revocation>>);
 
+impl Revocable {
+    pub(super) fn new(revocation: Revocation) -> Self {
+        Revocable(Mutex::new(Some(revocation)))
+    }
+}
+
 fn options(expires_ms: i64) -> DuplicateOptions {
     let time = u64::try_from(expires_ms).ok().map(Duration::from_millis);
     time.map_or(DuplicateOptions::new(), |time| DuplicateOptions::new().expires_in(time))
 }
 
 /// Writes an info down; whether the duplicate is held here until its target claims it.
-fn put_info(info: &ProtocolInfo, place: Out<WideInfo>) -> Result<i32> {
+pub(super) fn put_info(info: &ProtocolInfo, place: Out<WideInfo>) -> Result<i32> {
     place.put(info.to_wide_bytes())?;
     Ok(i32::from(info.delivery().is_some_and(|delivery| delivery.held)))
 }
 
-fn check(place: Out<WideInfo>) -> Result<()> {
+pub(super) fn check(place: Out<WideInfo>) -> Result<()> {
     // A duplicate whose info has no place could never be redeemed.
     if place.is_null() { Err(Failure::of(libc::EFAULT, "there is no place for the info")) } else { Ok(()) }
 }
@@ -70,7 +76,7 @@ plain! {
         }
         let (socket, target) = (lent(fd)?, process(target)?);
         let (info, made) = state::shared()?.1.duplicate_revocable(socket, target, &options(expires_ms))?;
-        give(revocation, Revocable(Mutex::new(Some(made))))?;
+        give(revocation, Revocable::new(made))?;
         put_info(&info, place)
     }
 

@@ -152,6 +152,123 @@ static void handing_off(void)
     EXPECT(sharesock_receiver_close(named), 0);
 }
 
+static void offering(int socket_fd)
+{
+    sharesock_revocation *revocation;
+    char text[SHARESOCK_PROCESS_SIZE];
+    EXPECT(sharesock_offer(socket_fd, SHARESOCK_NEVER, -1, info), -EINVAL);
+    EXPECT(sharesock_offer(socket_fd, 60000, -1, info), 0);
+    int pipes[2], status;
+    EXPECT(pipe(pipes), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        int got = sharesock_redeem(info, sizeof info, 5000);
+        EXPECT(got >= 0 && same(got, socket_fd), 1);
+        EXPECT(sharesock_close() + sharesock_close(), 0);
+        exit(0);
+    }
+    EXPECT(waitpid(child, &status, 0), child);
+    EXPECT(status, 0);
+    EXPECT(sharesock_redeem(info, sizeof info, 5000), SHARESOCK_E_ALREADY_REDEEMED);
+    EXPECT(sharesock_offer_revocable(socket_fd, 60000, getuid(), info, &revocation), 0);
+    EXPECT(sharesock_revoke(revocation), 0);
+    EXPECT(sharesock_revocation_close(revocation), 0);
+    EXPECT(sharesock_redeem(info, sizeof info, 5000), SHARESOCK_E_REVOKED);
+    EXPECT(sharesock_keeper(text, sizeof text), -ENOENT);
+    EXPECT(sharesock_offer_kept(socket_fd, NULL, 60000, -1, info), -ENOENT);
+}
+
+/* A child that is another program, and opens its endpoint late. */
+static void seating(const char *program, int socket_fd)
+{
+    sharesock_seat *seat;
+    int inherited = sharesock_seat_open(&seat), number = 40, status;
+    EXPECT(inherited >= 0, 1);
+    char variable[160], text[SHARESOCK_INFO_TEXT_SIZE];
+    EXPECT(sharesock_seat_variable(seat, number, variable, sizeof variable) > 0, 1);
+    int start[2];
+    EXPECT(pipe(start), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        putenv(variable);
+        dup2(inherited, number);
+        dup2(start[0], 0);
+        close(start[1]);
+        execl(program, program, "child", (char *)NULL);
+        _exit(1);
+    }
+    EXPECT(sharesock_seat_tell(seat, (uint32_t)child), 0);
+    EXPECT(sharesock_seat_tell(seat, (uint32_t)child), -EALREADY);
+    EXPECT(sharesock_share(socket_fd, (uint32_t)child, SHARESOCK_NEVER, info), 0); /* it lies with the child already */
+    int text_length = sharesock_info_text(info, sizeof info, text, sizeof text);
+    EXPECT(write(start[1], text, (size_t)text_length), text_length);
+    close(start[1]);
+    EXPECT(waitpid(child, &status, 0), child);
+    EXPECT(status, 0);
+    EXPECT(sharesock_seat_close(seat), 0);
+}
+
+static int seated(void)
+{
+    char text[SHARESOCK_INFO_TEXT_SIZE] = "";
+    EXPECT(read(0, text, sizeof text - 1) > 0, 1);
+    EXPECT(sharesock_info_parse(text, info), 0);
+    EXPECT(sharesock_redeem(info, sizeof info, 0) >= 0, 1);
+    EXPECT(sharesock_close(), 0);
+    return 0;
+}
+
+static void looking(void)
+{
+    int pair[2];
+    EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    struct sharesock_holder list[4];
+    EXPECT(sharesock_holders(pair[0], list, 4), 1);
+    EXPECT(list[0].pid, getpid());
+    EXPECT(list[0].descriptor, pair[0]);
+    EXPECT(strlen(list[0].command) > 0, 1);
+    int second = dup(pair[0]);
+    EXPECT(sharesock_holders(pair[0], NULL, 0), 2);
+    sharesock_turn *turn, *other;
+    EXPECT(sharesock_turn_take(pair[0], SHARESOCK_SEND, SHARESOCK_FOREVER, &turn), 0);
+    EXPECT(sharesock_turn_take(second, SHARESOCK_SEND, 0, &other), -EAGAIN);
+    EXPECT(sharesock_turn_take(second, SHARESOCK_RECEIVE, 0, &other), 0);
+    EXPECT(sharesock_turn_close(turn), 0);
+    EXPECT(sharesock_turn_take(second, SHARESOCK_SEND, 0, &turn), 0);
+    EXPECT(sharesock_turn_close(turn) + sharesock_turn_close(other), 0);
+    EXPECT(sharesock_turn_take(pair[0], 2, 0, &turn), -EINVAL);
+
+    sharesock_event *event;
+    struct sharesock_occurred occurred;
+    EXPECT(sharesock_event_open(0, &event), 0);
+    EXPECT(sharesock_event_select(event, pair[0], 1 << 20), -EINVAL);
+    EXPECT(sharesock_event_select(event, pair[0], SHARESOCK_EVENT_READ | SHARESOCK_EVENT_CLOSE), 0);
+    EXPECT(sharesock_event_wait(event, 0), -EAGAIN);
+    EXPECT(write(pair[1], "two", 3), 3);
+    struct pollfd input = {.fd = sharesock_event_fd(event), .events = POLLIN};
+    EXPECT(poll(&input, 1, 60000), 1);
+    EXPECT(sharesock_event_wait(event, 60000), 0);
+    EXPECT(sharesock_event_enumerate(event, pair[0], &occurred), SHARESOCK_EVENT_READ);
+    EXPECT(occurred.events == SHARESOCK_EVENT_READ && occurred.close_error == 0, 1);
+    EXPECT(sharesock_event_wait(event, 0), -EAGAIN);
+    /* Something is left after a receive of the program's own. */
+    char byte;
+    EXPECT(read(pair[0], &byte, 1), 1);
+    EXPECT(sharesock_event_enable(event, pair[0], SHARESOCK_EVENT_READ), 0);
+    EXPECT(sharesock_event_wait(event, 60000), 0);
+    EXPECT(sharesock_event_enumerate(event, pair[0], &occurred), SHARESOCK_EVENT_READ);
+    EXPECT(sharesock_event_set(event) + sharesock_event_wait(event, 0) + sharesock_event_reset(event), 0);
+    EXPECT(sharesock_event_wait(event, 0), -EAGAIN);
+    close(pair[1]);
+    EXPECT(sharesock_event_wait(event, 60000), 0);
+    EXPECT(sharesock_event_enumerate(event, pair[0], &occurred) & SHARESOCK_EVENT_CLOSE, SHARESOCK_EVENT_CLOSE);
+    EXPECT(sharesock_event_select(event, pair[0], 0), 0);
+    EXPECT(sharesock_holders(pair[0], NULL, 0), 2); /* it keeps no descriptor of it */
+    EXPECT(sharesock_event_close(event), 0);
+    close(pair[0]);
+    close(second);
+}
+
 static void nothing(int signal)
 {
     (void)signal;
@@ -233,8 +350,10 @@ static void beside_winsock(void)
     dlclose(library);
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
+    if (count > 1)
+        return seated();
     char process[SHARESOCK_PROCESS_SIZE], domain[4096];
     int socket_fd = socket(AF_INET, SOCK_DGRAM, 0);
     EXPECT(sharesock_version(), SHARESOCK_VERSION);
@@ -248,6 +367,9 @@ int main(void)
     refusals(socket_fd, process);
     revoking(socket_fd, process);
     handing_off();
+    offering(socket_fd);
+    seating(arguments[0], socket_fd);
+    looking();
     beside_winsock();
     EXPECT(sharesock_close(), 0);
     EXPECT(sharesock_share(socket_fd, (uint32_t)getpid(), SHARESOCK_NEVER, info), 0); /* one user is left */
