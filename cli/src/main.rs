@@ -69,6 +69,12 @@ enum Command {
     /// Redeem a protocol info, and become a command that has the socket.
     #[cfg(target_os = "linux")]
     Take(tools::take::Options),
+    /// Become a command that has its endpoint from its first instruction on.
+    #[cfg(target_os = "linux")]
+    Exec(tools::endowed::Options),
+    /// Hold offers for processes that end.
+    #[cfg(target_os = "linux")]
+    Keep(tools::keep::Options),
     /// Take back what `give --revocable` gave, unless it was redeemed.
     #[cfg(target_os = "linux")]
     Revoke(tools::revoke::Options),
@@ -146,6 +152,10 @@ fn main() -> ExitCode {
         Command::Give(options) => tools::give::run(&options),
         #[cfg(target_os = "linux")]
         Command::Take(options) => tools::take::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Exec(options) => tools::endowed::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Keep(options) => tools::keep::run(&options),
         #[cfg(target_os = "linux")]
         Command::Revoke(options) => tools::revoke::run(&options),
         #[cfg(target_os = "linux")]

@@ -70,7 +70,7 @@ pub(super) fn exec(command: &[OsString], socket: OwnedFd, place: Place, listener
 }
 
 /// Other programs expect what was, and some look at every descriptor that they may have.
-fn restore_limit_of_descriptors() {
+pub(super) fn restore_limit_of_descriptors() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     let _ = setrlimit(Resource::Nofile, Rlimit { current: crate::system::former_limit_of_descriptors(), maximum });
 }

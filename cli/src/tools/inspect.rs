@@ -67,9 +67,11 @@ struct Flags {
 #[derive(Debug, Serialize)]
 struct Duplicate {
     token: String,
-    /// `delivered`: it lies with the target; `held`: the source holds it until the target claims it.
+    /// `delivered`: it lies with the target; `held`: the source holds it until the target claims it; `offered`: it holds it until
+    /// somebody does, so that the info is a bearer token.
     way: &'static str,
-    target: Party,
+    /// Not there for an offer.
+    target: Option<Party>,
     source: Party,
     domain: String,
     /// The domain that it was compared with.
@@ -109,8 +111,12 @@ impl Duplicate {
         let party = |pid, tag| Party::of(pid, tag, members.as_deref());
         Duplicate {
             token: format!("{:032x}", u128::from_be_bytes(delivery.token)),
-            way: if delivery.held { "held" } else { "delivered" },
-            target: party(delivery.target_pid, delivery.target_tag),
+            way: match (delivery.is_offer(), delivery.held) {
+                (true, _) => "offered",
+                (false, true) => "held",
+                (false, false) => "delivered",
+            },
+            target: (!delivery.is_offer()).then(|| party(delivery.target_pid, delivery.target_tag)),
             source: party(delivery.source_pid, delivery.source_tag),
             domain: format!("{:08x}", delivery.domain),
             domain_here: domain.path().to_owned(),
@@ -174,10 +180,14 @@ impl Report {
         line("duplicate", &duplicate.token);
         let way = match duplicate.way {
             "held" => "held: the source had it until the target claims it, so the source must live until then",
+            "offered" => {
+                "offered: a bearer token; the source has it until somebody redeems it, and must live until then"
+            }
             _ => "delivered: it lay with the target at once, whatever becomes of the source",
         };
         line("way", way);
-        line("target", &duplicate.target.describe());
+        let target = duplicate.target.as_ref();
+        line("target", &target.map_or("whoever has this info first: keep it secret".to_owned(), Party::describe));
         line("source", &duplicate.source.describe());
         let is_here = if duplicate.domain_is_here { "which is" } else { "which is not" };
         line("domain", &format!("{}, {is_here} {}", duplicate.domain, duplicate.domain_here.display()));

@@ -5,6 +5,8 @@ pub(crate) mod connect;
 #[cfg(target_os = "linux")]
 pub(crate) mod doctor;
 #[cfg(target_os = "linux")]
+pub(crate) mod endowed;
+#[cfg(target_os = "linux")]
 mod exec;
 #[cfg(target_os = "linux")]
 pub(crate) mod give;
@@ -14,6 +16,8 @@ mod info;
 #[cfg(target_os = "linux")]
 mod inherited;
 pub(crate) mod inspect;
+#[cfg(target_os = "linux")]
+pub(crate) mod keep;
 #[cfg(target_os = "linux")]
 pub(crate) mod listen;
 #[cfg(target_os = "linux")]

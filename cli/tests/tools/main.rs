@@ -3,6 +3,7 @@
 
 mod give;
 mod look;
+mod offers;
 mod program;
 mod revoke;
 mod sockets;
