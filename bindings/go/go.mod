@@ -1,0 +1,3 @@
+module sharesock.invalid/sharesock
+
+go 1.24
