@@ -337,6 +337,10 @@ func (s *Sender) Reclaim() ([]*Parcel, error) {
 		}
 		for {
 			parcel, err := takeParcel(fd, nil)
+			if err == os.ErrClosed {
+				// That was the last.
+				return nil
+			}
 			if err != nil || parcel == nil {
 				return err
 			}
