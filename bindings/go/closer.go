@@ -1,6 +1,7 @@
 package sharesock
 
 import (
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -75,18 +76,35 @@ func bury() {
 func buryBatch(batch []int) {
 	slices.Sort(batch)
 	copied, closed, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	go func() {
-		// Never unlocked: so the thread ends with the goroutine.
-		runtime.LockOSThread()
-		defer close(ended)
+	go onThreadThatEnds(func() {
 		_ = sys.KeepOnly(batch)
 		close(copied)
 		<-closed
-	}()
+		close(ended)
+	})
 	<-copied
 	for _, fd := range batch {
 		_ = syscall.Close(fd)
 	}
 	close(closed)
 	<-ended
+}
+
+// onThreadThatEnds runs on a thread that ends afterwards.
+func onThreadThatEnds(run func()) {
+	runtime.LockOSThread()
+	if syscall.Gettid() != os.Getpid() {
+		// Never unlocked: so the thread ends with the goroutine.
+		run()
+		return
+	}
+	// The first thread of a process is kept by the runtime: while this goroutine has it, another one gets another thread.
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		run()
+	}()
+	<-done
+	runtime.UnlockOSThread()
 }

@@ -391,6 +391,7 @@ func (h *held) unsilence(l *link) {
 
 // admit asks the kernel who a claimant is, and whether it may have one more link.
 func (h *held) admit(l *link, process wire.Process) (known bool, err error) {
+	var uid uint32
 	err = l.use(func(fd int) error {
 		p, err := peerOf(h.core.me, fd)
 		if err != nil {
@@ -398,19 +399,21 @@ func (h *held) admit(l *link, process wire.Process) (known bool, err error) {
 		}
 		defer p.close()
 		// Who has ended claims nothing: whoever has its link still is another process.
-		if p.hasEnded() || !p.is(h.core.me, process) {
-			return nil
-		}
-		h.Lock()
-		defer h.Unlock()
-		h.unsilence(l)
-		q := quotaOf(descriptorLimit(), claimsOfProcess)
-		if known = len(h.claimants) < q.links && q.admits(opener{process, p.uid}, maps.Values(h.claimants)); known {
-			h.claimants[l] = opener{process, p.uid}
-		}
+		known, uid = !p.hasEnded() && p.is(h.core.me, process), p.uid
 		return nil
 	})
-	return known, err
+	if err != nil || !known {
+		return false, err
+	}
+	h.Lock()
+	defer h.Unlock()
+	h.unsilence(l)
+	q := quotaOf(descriptorLimit(), claimsOfProcess)
+	if len(h.claimants) >= q.links || !q.admits(opener{process, uid}, maps.Values(h.claimants)) {
+		return false, nil
+	}
+	h.claimants[l] = opener{process, uid}
+	return true, nil
 }
 
 func (h *held) answer(l *link, token wire.Token, process wire.Process) error {

@@ -273,6 +273,24 @@ func (p *peerProcess) must(command string) string {
 	return strings.TrimPrefix(rest, " ")
 }
 
+// stop stops all threads of a peer.
+func (p *peerProcess) stop() {
+	p.t.Helper()
+	must(p.t, p.command.Process.Signal(syscall.SIGSTOP))
+	eventually(p.t, "all threads of the peer are stopped", func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.pid()))
+		for _, thread := range threads {
+			stat, err := os.ReadFile(thread)
+			if err == nil && !strings.Contains(string(stat), ") T ") {
+				return false
+			}
+		}
+		return err == nil && len(threads) > 0
+	})
+}
+
+func (p *peerProcess) goOn() { must(p.t, p.command.Process.Signal(syscall.SIGCONT)) }
+
 // kill kills a peer, and waits until it has ended.
 func (p *peerProcess) kill() {
 	_ = p.command.Process.Kill()

@@ -20,6 +20,8 @@ const (
 	queuesOfProcess = 256
 	// How long a receiver that has as many queues as it may have waits before it asks whether it may have more by now.
 	askForRoomAfter = time.Second
+	// Most loads have so many bytes at most.
+	smallLoad = 4096
 )
 
 // Receiver receives what other processes hand off to this one. It is a [net.Listener]: a server that is given one serves
@@ -182,7 +184,7 @@ func (q *queue) take() (parcel *Parcel, err error) {
 			return os.ErrClosed
 		}
 		defer sys.UnlockRecord(fd)
-		parcel, err = takeParcel(fd, q.source)
+		parcel, err = takeParcel(fd, q.source, make([]byte, smallLoad), sys.Peek)
 		return err
 	})
 	return parcel, err

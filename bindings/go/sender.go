@@ -160,8 +160,11 @@ func (s *Sender) watchRoom() <-chan struct{} {
 	return s.roomy
 }
 
+// hasRoom is asked while the queue is in use, for whose end a close waits under the lock: so it does not wait for that.
 func (s *Sender) hasRoom(fd int) bool {
-	s.mutex.Lock()
+	if !s.mutex.TryLock() {
+		return true
+	}
 	defer s.mutex.Unlock()
 	return s.closed || s.room() > 0 && sys.Ready(fd, sys.Out)
 }
@@ -335,8 +338,17 @@ func (s *Sender) Reclaim() ([]*Parcel, error) {
 			}
 			defer sys.UnlockRecord(fd)
 		}
+		buffer := make([]byte, wire.MostLoad)
 		for {
-			parcel, err := takeParcel(fd, nil)
+			look := sys.Peek
+			if !alone {
+				// A target that lives takes messages, too: then one that was looked at need not be the one that is taken.
+				look = sys.Take
+				if err := findRoom(fd); err != nil {
+					return system("reclaiming what was handed off (descriptors are short; what was not taken waits)", err)
+				}
+			}
+			parcel, err := takeParcel(fd, nil, buffer, look)
 			if err == os.ErrClosed {
 				// That was the last.
 				return nil
@@ -354,6 +366,19 @@ func (s *Sender) Reclaim() ([]*Parcel, error) {
 		s.close()
 	}
 	return parcels, nil
+}
+
+// findRoom tells whether a message finds room for its descriptor, by trying with some more.
+func findRoom(fd int) error {
+	const some = 8
+	for range some {
+		again, err := dup(fd)
+		if err != nil {
+			return err
+		}
+		defer syscall.Close(again)
+	}
+	return nil
 }
 
 // settle waits until the target is not in the middle of taking something that it looked at before.
@@ -408,11 +433,12 @@ func (s *Sender) isDone() bool {
 }
 
 // takeParcel takes the first message of a queue, whose sender is source; nil when there is none. os.ErrClosed is that nothing
-// comes any more. Without a free descriptor the message stays, and the error is EMFILE.
-func takeParcel(fd int, source *Process) (*Parcel, error) {
-	buffer := make([]byte, 4096)
+// comes any more. If it looks before it takes, a message for which no descriptor is free stays, and the error is EMFILE. If not,
+// the buffer has room for any message.
+func takeParcel(fd int, source *Process, buffer []byte, look sys.Look) (*Parcel, error) {
+	const doing = "receiving what was handed off"
 	for {
-		message, err := sys.Receive(fd, buffer, wire.MostParcels, sys.Peek)
+		message, err := sys.Receive(fd, buffer, wire.MostParcels, look)
 		switch {
 		case err == syscall.ECONNRESET:
 			// Its other end closed while something of ours lay there; what lies here is there nevertheless.
@@ -420,7 +446,7 @@ func takeParcel(fd int, source *Process) (*Parcel, error) {
 		case err == syscall.EAGAIN:
 			return nil, nil
 		case isPassing(err):
-			return nil, system("receiving what was handed off", err)
+			return nil, system(doing, err)
 		case err != nil, message.Length == 0, message.Length > wire.MostLoad:
 			closeAll(message.Descriptors)
 			return nil, os.ErrClosed
@@ -430,7 +456,7 @@ func takeParcel(fd int, source *Process) (*Parcel, error) {
 			continue
 		case message.Lacking:
 			closeAll(message.Descriptors)
-			return nil, system("receiving what was handed off (no descriptor is free for it)", syscall.EMFILE)
+			return nil, system(doing+" (no descriptor is free for it)", syscall.EMFILE)
 		}
 		// Nobody was told that more than one may come in one message.
 		parts, ok := wire.ReadLoad(buffer[:message.Length], len(message.Descriptors))
@@ -438,9 +464,11 @@ func takeParcel(fd int, source *Process) (*Parcel, error) {
 			closeAll(message.Descriptors)
 			return nil, os.ErrClosed
 		}
-		if err := sys.Drop(fd); err != nil {
-			closeAll(message.Descriptors)
-			return nil, system("receiving what was handed off", err)
+		if look == sys.Peek {
+			if err := sys.Drop(fd); err != nil {
+				closeAll(message.Descriptors)
+				return nil, system(doing, err)
+			}
 		}
 		return newParcel(message.Descriptors[0], slices.Clone(parts[0]), source), nil
 	}

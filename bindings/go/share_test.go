@@ -156,7 +156,7 @@ func TestWhatAnotherHoldsIsClaimed(t *testing.T) {
 		mustBe(t, err, ErrAlreadyRedeemed)
 
 		// While the source is stopped, a context ends the wait, and the info stays good.
-		must(t, p.command.Process.Signal(syscall.SIGSTOP))
+		p.stop()
 		ctx, cancel := context.WithCancel(context.Background())
 		go func() {
 			time.Sleep(50 * time.Millisecond)
@@ -164,7 +164,7 @@ func TestWhatAnotherHoldsIsClaimed(t *testing.T) {
 		}()
 		_, err = e.File(ctx, []byte(two))
 		mustBe(t, err, context.Canceled)
-		must(t, p.command.Process.Signal(syscall.SIGCONT))
+		p.goOn()
 		file, err = e.File(context.Background(), []byte(two))
 		must(t, err)
 		must(t, file.Close())
@@ -183,10 +183,10 @@ func TestASilentSourceIsWaitedForAsLongAsSaid(t *testing.T) {
 	e, err := Open(domain)
 	must(t, err)
 	defer e.Close()
-	must(t, p.command.Process.Signal(syscall.SIGSTOP))
+	p.stop()
 	_, err = e.File(context.Background(), []byte(info))
 	mustBe(t, err, ErrSourceSilent)
-	must(t, p.command.Process.Signal(syscall.SIGCONT))
+	p.goOn()
 	file, err := e.File(context.Background(), []byte(info))
 	must(t, err)
 	must(t, file.Close())
