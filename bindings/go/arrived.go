@@ -3,8 +3,8 @@ package sharesock
 import (
 	"syscall"
 
-	"sharesock.invalid/sharesock/internal/sys"
-	"sharesock.invalid/sharesock/internal/wire"
+	"github.com/sharesock/sharesock/bindings/go/internal/sys"
+	"github.com/sharesock/sharesock/bindings/go/internal/wire"
 )
 
 // key identifies a duplicate at its target: who sent it, by the kernel's word, and its token.

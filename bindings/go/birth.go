@@ -6,7 +6,7 @@ import (
 	"strings"
 	"syscall"
 
-	"sharesock.invalid/sharesock/internal/sys"
+	"github.com/sharesock/sharesock/bindings/go/internal/sys"
 )
 
 // birthVariable names the sockets that a process inherited and listened on before its program ran.

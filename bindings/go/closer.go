@@ -7,7 +7,7 @@ import (
 	"sync"
 	"syscall"
 
-	"sharesock.invalid/sharesock/internal/sys"
+	"github.com/sharesock/sharesock/bindings/go/internal/sys"
 )
 
 // The last close of a connection with SO_LINGER waits for its peer for as long as whoever set that likes, and what a

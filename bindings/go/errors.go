@@ -73,9 +73,9 @@ var (
 	// ErrTooManyLinks: too many processes have links to this one.
 	ErrTooManyLinks = &Kind{"TooManyLinks", "too many links to this process are open", 0, 10055}
 	// ErrEndpointOpen: another library of this process has an endpoint in the domain.
-	ErrEndpointOpen = &Kind{"EndpointOpen", "another part of this process has an endpoint in this domain already: have all parts share one library", 0, 10022}
+	ErrEndpointOpen = &Kind{"EndpointOpen", "another part of this process has an endpoint in this domain already: have all parts share one library", syscall.EEXIST, 10048}
 	// ErrReceiverOpen: this process has a receiver of this name already.
-	ErrReceiverOpen = &Kind{"ReceiverOpen", "this process has a receiver of this name already: share it, or give this one another name", 0, 10022}
+	ErrReceiverOpen = &Kind{"ReceiverOpen", "this process has a receiver of this name already: share it, or give this one another name", syscall.EEXIST, 10048}
 	// ErrBadName: no receiver can have this name.
 	ErrBadName = &Kind{"BadName", "no name for a receiver: give up to 32 letters, digits, '.', '_' and '-'", 0, 10022}
 	// ErrUntrustedDomain: the directory of the domain is open to others, or somebody else's.

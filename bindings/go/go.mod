@@ -1,3 +1,3 @@
-module sharesock.invalid/sharesock
+module github.com/sharesock/sharesock/bindings/go
 
 go 1.24

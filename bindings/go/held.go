@@ -9,8 +9,8 @@ import (
 	"syscall"
 	"time"
 
-	"sharesock.invalid/sharesock/internal/sys"
-	"sharesock.invalid/sharesock/internal/wire"
+	"github.com/sharesock/sharesock/bindings/go/internal/sys"
+	"github.com/sharesock/sharesock/bindings/go/internal/wire"
 )
 
 const (
@@ -286,7 +286,7 @@ func (h *held) stopListening() {
 		return
 	}
 	h.core.domain.remove(h.core.me.Who().Name(claimsSuffix))
-	h.listener.closeQueue()
+	h.listener.closeListener()
 	h.listener = nil
 }
 

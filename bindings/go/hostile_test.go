@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"sharesock.invalid/sharesock/internal/sys"
-	"sharesock.invalid/sharesock/internal/wire"
+	"github.com/sharesock/sharesock/bindings/go/internal/sys"
+	"github.com/sharesock/sharesock/bindings/go/internal/wire"
 )
 
 // victim is a peer that is attacked by the names it listens under, and an honest endpoint that shares with it.

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"sharesock.invalid/sharesock/internal/wire"
+	"github.com/sharesock/sharesock/bindings/go/internal/wire"
 )
 
 const (
@@ -436,5 +436,5 @@ func (b *inbox) close() {
 	defer b.Unlock()
 	b.retain(func(*incoming) bool { return false })
 	b.arrived.close()
-	b.listener.closeQueue()
+	b.listener.closeListener()
 }

@@ -8,8 +8,8 @@ import (
 	"syscall"
 	"time"
 
-	"sharesock.invalid/sharesock/internal/sys"
-	"sharesock.invalid/sharesock/internal/wire"
+	"github.com/sharesock/sharesock/bindings/go/internal/sys"
+	"github.com/sharesock/sharesock/bindings/go/internal/wire"
 )
 
 const (
@@ -82,6 +82,20 @@ func (l *link) closeQueue() {
 		return nil
 	})
 	_ = l.file.Close()
+}
+
+// closeListener closes what listens for links, and some that wait there: each is a link like any other.
+func (l *link) closeListener() {
+	for range closeBatch {
+		fd, err := acceptLink(l)
+		if err != nil {
+			break
+		}
+		if waiting, err := newLink(fd); err == nil {
+			waiting.close()
+		}
+	}
+	l.closeQueue()
 }
 
 func dup(fd int) (int, error) {

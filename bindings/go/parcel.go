@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"sharesock.invalid/sharesock/internal/sys"
+	"github.com/sharesock/sharesock/bindings/go/internal/sys"
 )
 
 // Parcel is a socket that was handed off, with the bytes that came with it. One of Conn, Listener, PacketConn, File and Close

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"syscall"
 
-	"sharesock.invalid/sharesock/internal/sys"
-	"sharesock.invalid/sharesock/internal/wire"
+	"github.com/sharesock/sharesock/bindings/go/internal/sys"
+	"github.com/sharesock/sharesock/bindings/go/internal/wire"
 )
 
 // peer is who is at the other end of a link, or listens there: what the kernel noted when the link was made.

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"sharesock.invalid/sharesock/internal/sys"
+	"github.com/sharesock/sharesock/bindings/go/internal/sys"
 )
 
 // Peers are processes that obey commands, one a line. Those of this program and those of the Rust library's tests know the

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"syscall"
 
-	"sharesock.invalid/sharesock/internal/sys"
-	"sharesock.invalid/sharesock/internal/wire"
+	"github.com/sharesock/sharesock/bindings/go/internal/sys"
+	"github.com/sharesock/sharesock/bindings/go/internal/wire"
 )
 
 // Process is a process by an identity that survives the reuse of its id, and that holds across PID namespaces. Processes

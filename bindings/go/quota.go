@@ -4,7 +4,7 @@ import (
 	"os"
 	"syscall"
 
-	"sharesock.invalid/sharesock/internal/wire"
+	"github.com/sharesock/sharesock/bindings/go/internal/wire"
 )
 
 const (

@@ -11,8 +11,8 @@ import (
 	"syscall"
 	"time"
 
-	"sharesock.invalid/sharesock/internal/sys"
-	"sharesock.invalid/sharesock/internal/wire"
+	"github.com/sharesock/sharesock/bindings/go/internal/sys"
+	"github.com/sharesock/sharesock/bindings/go/internal/wire"
 )
 
 const (
@@ -132,7 +132,7 @@ func (r *Receiver) Close() error {
 	}
 	r.closed = true
 	r.core.domain.remove(r.name)
-	r.listener.closeQueue()
+	r.listener.closeListener()
 	for _, greeting := range r.greetings {
 		greeting.close()
 	}

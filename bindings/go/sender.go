@@ -12,8 +12,8 @@ import (
 	"syscall"
 	"time"
 
-	"sharesock.invalid/sharesock/internal/sys"
-	"sharesock.invalid/sharesock/internal/wire"
+	"github.com/sharesock/sharesock/bindings/go/internal/sys"
+	"github.com/sharesock/sharesock/bindings/go/internal/wire"
 )
 
 const (

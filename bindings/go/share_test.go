@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"sharesock.invalid/sharesock/internal/wire"
+	"github.com/sharesock/sharesock/bindings/go/internal/wire"
 )
 
 func isKind(err, kind error) bool { return errors.Is(err, kind) }

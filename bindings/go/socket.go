@@ -9,8 +9,8 @@ import (
 	"syscall"
 	"time"
 
-	"sharesock.invalid/sharesock/internal/sys"
-	"sharesock.invalid/sharesock/internal/wire"
+	"github.com/sharesock/sharesock/bindings/go/internal/sys"
+	"github.com/sharesock/sharesock/bindings/go/internal/wire"
 )
 
 // Option is how a duplicate is made, or which receiver is meant.
