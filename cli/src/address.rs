@@ -64,8 +64,15 @@ impl FromStr for Address {
         match parts(address) {
             Some(_) => Ok(make(address.to_owned())),
             None => Err(match address.rsplit_once(':') {
-                Some((_, port)) if !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit()) => {
-                    format!("`{port}` is no port: give a number from 0 to 65535")
+                Some((host, port)) if !host.is_empty() && !port.is_empty() => {
+                    format!("`{port}` is no port: give a number from 0 to 65535, of which 0 picks a free one")
+                }
+                None if address.parse::<u16>().is_ok() => format!(
+                    "`{address}` is a port without a host: give 127.0.0.1:{address} for this machine alone, or :{address} for \
+                     all of its addresses"
+                ),
+                None if !address.is_empty() && !address.contains('/') => {
+                    format!("`{address}` has no port: give {address}:PORT, with a number from 0 to 65535")
                 }
                 _ => format!("`{address}` is no address: give {FORMS}"),
             }),
@@ -98,8 +105,23 @@ mod tests {
             assert_eq!(text.parse(), Ok(meant), "{text}");
         }
         assert_eq!(":80".parse(), Ok(Address::Tcp(":80".to_owned())));
-        for wrong in ["", "8080", "localhost", "unix:", "unix:@", "udp:", "tcp:80", "a:99999", "a:b"] {
-            assert!(wrong.parse::<Address>().is_err(), "{wrong}");
+        for (wrong, why) in [
+            ("", "is no address: give HOST:PORT"),
+            (":", "is no address: give HOST:PORT"),
+            ("/run/socket", "is no address: give HOST:PORT"),
+            ("8080", "give 127.0.0.1:8080 for this machine alone, or :8080"),
+            ("tcp:80", "give 127.0.0.1:80 for this machine"),
+            ("localhost", "give localhost:PORT"),
+            ("unix:", "needs a path"),
+            ("unix:@", "needs a path"),
+            ("udp:", "is no address: give HOST:PORT"),
+            ("80800", "has no port"),
+            ("a:99999", "`99999` is no port: give a number from 0 to 65535"),
+            ("a:-1", "`-1` is no port: give a number from 0 to 65535"),
+            ("a:http", "`http` is no port: give a number from 0 to 65535"),
+        ] {
+            let said = wrong.parse::<Address>().unwrap_err();
+            assert!(said.contains(why), "{wrong}: {said}");
         }
     }
 

@@ -120,11 +120,32 @@ enum Command {
     BenchRole { role: bench::Role, count: u32, folder: PathBuf },
 }
 
+/// Ends with what is wrong with the command line, and with a hint where clap has none.
+fn explain(mut error: clap::Error) -> Command {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let words: Vec<_> = std::env::args().take_while(|word| word != "--").collect();
+    let unknown = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) => words.iter().position(|known| known == word),
+        _ => None,
+    };
+    if let (ErrorKind::UnknownArgument, Some("run"), Some(at)) =
+        (error.kind(), words.get(1).map(String::as_str), unknown)
+    {
+        let (options, command) = words.split_at(at);
+        if !command.is_empty() && options.len() > 1 && !command.iter().take(1).any(|word| word.starts_with('-')) {
+            let hint =
+                format!("put `--` before the command: `sharesock {} -- {}`", options[1..].join(" "), command.join(" "));
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint.into()]));
+        }
+    }
+    error.exit()
+}
+
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
     system::name_process();
     system::raise_limit_of_descriptors();
-    let done = match Command::parse() {
+    let done = match Command::try_parse().unwrap_or_else(explain) {
         #[cfg(target_os = "linux")]
         Command::Run(_) => run::run(run::Options::load),
         #[cfg(target_os = "linux")]
@@ -170,7 +191,7 @@ fn main() -> ExitCode {
         Command::BenchRole { role, count, folder } => bench::play(role, count, &folder).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("sharesock: {error:#}");
+        eprintln!("sharesock: {}", system::explained(&error));
         ExitCode::FAILURE
     })
 }

@@ -2,6 +2,7 @@
 
 mod background;
 mod begin;
+mod check;
 mod clock;
 mod control;
 mod listener;
@@ -48,9 +49,12 @@ pub(crate) fn run(load: Load) -> Result<ExitCode> {
         }
     };
     if options.check {
+        let obstacles = check::obstacles(&options);
+        let verdict = check::verdict(&options, &obstacles);
         // The exit code tells as much to a starter that does not read it.
-        let _ = std::io::stdout().write_all(summary::summary(&options).as_bytes());
-        return Ok(ExitCode::SUCCESS);
+        let _ = writeln!(std::io::stdout(), "{}{:<9} {verdict}", summary::summary(&options), "verdict");
+        obstacles.iter().for_each(|why| eprintln!("sharesock: {why}"));
+        return Ok(if obstacles.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     supervise(options).inspect_err(tell_if_candidate)
 }

@@ -100,7 +100,8 @@ pub(crate) struct Options {
     /// A TOML file with options, named like these.
     #[arg(long, value_name = "FILE", env = "SHARESOCK_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// Check the options, the file's among them, and end.
+    /// Check the options, the file's among them, show them, and end: with 2 if they are wrong, with 1 if the supervisor could
+    /// not start now (the command cannot be run, or an address is in use).
     #[arg(long)]
     pub(crate) check: bool,
     /// Answer requests for metrics, in the format of Prometheus, at this address.
@@ -303,11 +304,10 @@ impl Options {
             self.ready != Ready::Accept || self.pass == Pass::Connection || self.listen.iter().any(streams),
             "`--ready connect` needs a listener of TCP or a Unix path: give --listen, name an address, or choose another way"
         );
-        let tcp = |spec: &Spec| matches!(spec.place, None | Some(Address::Tcp(_)));
         let asks = matches!(self.ready, Ready::Http(_)) || matches!(self.live, Some(Ready::Http(_)));
         ensure!(
-            !asks || (self.pass == Pass::Listener && self.listen.iter().any(tcp)),
-            "`http=` asks at a TCP listener that workers are passed: give --listen, or choose another way"
+            !asks || (self.pass == Pass::Listener && self.listen.iter().any(streams)),
+            "`http=` asks at a listener of TCP or a Unix path that workers are passed: give --listen, or choose another way"
         );
         if self.pass == Pass::Connection {
             ensure!(!names.is_empty(), "there is nothing to accept from: give --listen");

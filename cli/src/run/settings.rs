@@ -42,7 +42,8 @@ pub(crate) struct SettingOptions {
     /// A variable of the workers' environment; may be given several times.
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
-    /// A file of variables, NAME=VALUE a line, for the workers' environment, read anew at each reload; `--env` comes first; may
+    /// A file of variables, NAME=VALUE a line, also with `export` before it, quotes around the value, or a comment (` #`) behind
+    /// it, for the workers' environment, read anew at each reload; `--env` comes first; may
     /// be given several times.
     #[arg(long, value_name = "FILE", env = "SHARESOCK_ENV_FILE")]
     env_file: Vec<PathBuf>,
@@ -209,13 +210,41 @@ fn read(path: &Path) -> Result<Variables> {
     let lines = (1..).zip(text.lines().map(str::trim));
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let at = |number: usize, why: String| anyhow!("--env-file {}:{number}: {why}", path.display());
-    lines.map(|(number, line)| variable(line).map(unquoted).map_err(|why| at(number, why))).collect()
+    lines.map(|(number, line)| assignment(line).map_err(|why| at(number, why))).collect()
 }
 
-fn unquoted((name, value): (String, String)) -> (String, String) {
-    let within = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
-    let value = within('"').or_else(|| within('\'')).unwrap_or(&value).to_owned();
-    (name, value)
+/// A line of a file of variables: what shells, dotenv and compose agree on.
+fn assignment(line: &str) -> Result<(String, String), String> {
+    let exported =
+        line.strip_prefix("export").filter(|rest| rest.starts_with(char::is_whitespace)).map(str::trim_start);
+    let (name, value) = variable(exported.unwrap_or(line))?;
+    let value = value.trim_start();
+    let value = match value.chars().next().filter(|first| matches!(first, '"' | '\'')) {
+        Some(quote) => within(value, quote)?,
+        None => without_comment(value),
+    };
+    Ok((name, value.to_owned()))
+}
+
+/// The text between quotes, behind which nothing but a comment may stand.
+fn within(value: &str, quote: char) -> Result<&str, String> {
+    // A quote in the middle ends the value only if nothing but a comment follows.
+    let ends = |(at, _): &(usize, &str)| {
+        let rest = value.get(at + 1..).unwrap_or_default();
+        rest.is_empty() || (rest.starts_with(char::is_whitespace) && without_comment(rest).is_empty())
+    };
+    let end = value.match_indices(quote).skip(1).find(ends);
+    let text = end.and_then(|(at, _)| value.get(1..at));
+    text.ok_or_else(|| format!("the value has no closing {quote}, or something other than a comment stands behind it"))
+}
+
+/// The value before a `#` that follows a space.
+fn without_comment(value: &str) -> &str {
+    let is_comment = |(at, _): &(usize, &str)| {
+        value.get(..*at).is_some_and(|before| before.ends_with(char::is_whitespace) || before.is_empty())
+    };
+    let end = value.match_indices('#').find(is_comment).map_or(value.len(), |(at, _)| at);
+    value.get(..end).unwrap_or(value).trim_end()
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
@@ -268,7 +297,26 @@ mod tests {
             read("# a comment\n\nA=1\n B=x = y \nC=\"quoted \"\nD='#'\nE=\n"),
             pairs(&[("A", "1"), ("B", "x = y"), ("C", "quoted "), ("D", "#"), ("E", "")])
         );
-        for wrong in ["A=1\nB", "A=1\n=2", "A=1\nexport B=2", "A=1\nB=\0"] {
+        for (line, value) in [
+            ("export A=1", "1"),
+            ("export\tA=1", "1"),
+            ("A=1 # a comment", "1"),
+            ("A=1\t#", "1"),
+            ("A= # nothing", ""),
+            ("A=# nothing", ""),
+            ("A=http://host/#part", "http://host/#part"),
+            ("A=a#b #c", "a#b"),
+            ("A=\"1 # 2\" # a comment", "1 # 2"),
+            ("A='1'", "1"),
+            ("A=\"it's\"", "it's"),
+            ("A='a\"b'", "a\"b"),
+            ("A=\"{\"b\": 1}\"", "{\"b\": 1}"),
+            ("A=it's", "it's"),
+        ] {
+            assert_eq!(read(line), pairs(&[("A", value)]), "{line}");
+        }
+        for wrong in ["A=1\nB", "A=1\n=2", "A=1\nexport =2", "A=1\nexport B", "A=1\nB=\0", "A=1\nB=\"2", "A=1\nB='2'3"]
+        {
             assert!(read(wrong).unwrap_err().contains("app.env:2: "), "{wrong}");
         }
         assert!(read(&"A=1\n".repeat(1 << 20)).unwrap_err().contains("longer than"));

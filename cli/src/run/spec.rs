@@ -35,7 +35,8 @@ impl FromStr for Spec {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let Some((name, rest)) = text.split_once('=') else {
-            return Err("give NAME=ADDRESS, such as web=127.0.0.1:8080".to_owned());
+            let like = if text.contains(':') { text } else { "127.0.0.1:8080" };
+            return Err(format!("`{text}` names no listener: give NAME=ADDRESS, such as web={like}"));
         };
         check_name(name)?;
         let mut parts = rest.split(',');

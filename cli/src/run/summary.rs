@@ -3,8 +3,10 @@
 use super::options::{Options, Pass, Ready};
 use super::settings::Settings;
 use super::signals;
+use crate::views::units::of;
 use clap::ValueEnum;
 use std::fmt::Write;
+use std::time::Duration;
 
 /// A line for each option that matters, with its value.
 pub(super) fn summary(options: &Options) -> String {
@@ -20,10 +22,11 @@ pub(super) fn summary(options: &Options) -> String {
     };
     let listeners: Vec<_> = options.listen.iter().map(|spec| format!("{}={}", spec.name, spec.place())).collect();
     let listeners = if listeners.is_empty() { "none".to_owned() } else { listeners.join(" ") };
-    let seconds = |time: std::time::Duration| time.as_secs_f64();
+    let seconds = |time: Duration| time.as_secs_f64();
     let Settings { chdir, env, rights } = options.settings.as_ref();
     let live = options.live.as_ref().map(|check| {
-        format!("{}, every {} s, {} failures", sign(check), seconds(options.live_interval), options.live_failures)
+        let failures = of(options.live_failures.into(), "failure");
+        format!("{}, every {} s, {failures}", sign(check), seconds(options.live_interval))
     });
     let variables: Vec<_> = env.iter().map(|(name, _)| name.as_str()).collect();
     let command: Vec<_> = options.command.iter().map(|word| word.to_string_lossy()).collect();
@@ -40,7 +43,14 @@ pub(super) fn summary(options: &Options) -> String {
             "stop",
             Some(format!("{}, killed after {} s", signals::name(options.stop_signal), seconds(options.stop_timeout))),
         ),
-        ("restarts", Some(format!("until {} failures in a row", options.restart_limit))),
+        (
+            "drain",
+            options.drain_timeout.map(|time| match time {
+                Duration::MAX => "until all is finished".to_owned(),
+                time => format!("at most {} s after a reload", seconds(time)),
+            }),
+        ),
+        ("restarts", Some(format!("until {} in a row", of(options.restart_limit.into(), "failure")))),
         ("directory", chdir.as_ref().map(shown)),
         ("variables", (!variables.is_empty()).then(|| variables.join(" "))),
         ("rights", rights.summary()),

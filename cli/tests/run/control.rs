@@ -250,7 +250,7 @@ fn a_reload_that_is_under_way_can_be_waited_for_and_given_up() {
     assert!(supervisor.do_it(&["reload", "--cancel"]).contains("generation 1 goes on"));
     let hung = hangs.wait_with_output().unwrap();
     assert_eq!(hung.status.code(), Some(3));
-    assert!(text(&hung.stderr).contains("the reload was cancelled"), "{hung:?}");
+    assert!(text(&hung.stderr).contains("the old workers go on: it was cancelled"), "{hung:?}");
     assert!(waits.wait().unwrap().success());
     supervisor.wait_for("reloaded");
     assert_eq!(supervisor.ask("who")["generation"], 3);

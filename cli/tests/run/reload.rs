@@ -65,12 +65,28 @@ fn how_it_goes_is_told_if_it_takes_a_while() {
     let mut supervisor = Setup::new(&options).start();
     supervisor.play("silent");
     let said = supervisor.fail(&["reload"], 3);
-    assert!(said.contains("sharesock: generation 2 is starting: 0 of 2 workers are ready\n"), "{said}");
+    let hint = "(goes on if this command is ended; `sharesock reload --cancel` gives it up)";
+    assert!(said.contains(&format!("generation 2 is starting: 0 of 2 workers ready {hint}\n")), "{said}");
     until("those of before alone", || generations(&supervisor) == [1, 1]);
     supervisor.play("ready stubborn");
     supervisor.do_it(&["reload"]);
     let said = supervisor.call(&["stop"]);
     assert!(running::text(&said.stderr).contains("workers to finish\n"), "{said:?}");
+    assert!(supervisor.wait().success());
+}
+
+#[test]
+fn one_that_the_end_interrupts_has_not_failed() {
+    let options = [&WEB[..], &["--ready", "notify", "--ready-timeout", "1000"]].concat();
+    let mut supervisor = Setup::new(&options).start();
+    supervisor.play("silent");
+    let mut reload = supervisor.command(&["reload"]);
+    let reload = reload.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    supervisor.wait_for("reloading");
+    supervisor.do_it(&["stop"]);
+    let said = reload.wait_with_output().unwrap();
+    assert!(running::text(&said.stderr).contains("the supervisor was asked to stop meanwhile"), "{said:?}");
+    assert_eq!(said.status.code(), Some(5));
     assert!(supervisor.wait().success());
 }
 

@@ -105,6 +105,28 @@ fn when_it_is_to_answer_a_request() {
 }
 
 #[test]
+fn when_it_is_to_answer_a_request_at_a_unix_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let listen = format!("web=unix:{}/web.sock", folder.path().display());
+    try_all(&["--listen", &listen, "--ready", "http=/health"], "keeps", &["deaf", "ill"], &["", "blocking"]);
+}
+
+#[test]
+fn the_status_that_came_is_told() {
+    let supervisor = start(&["--listen", "web=127.0.0.1:0", "--ready", "http=/health"], "keeps");
+    supervisor.play("ill");
+    // On a busy machine an answer takes longer.
+    let said = [1, 8, 60].into_iter().map(|seconds| {
+        std::fs::write(supervisor.path("run.toml"), format!("ready-timeout = {seconds}\n")).unwrap();
+        supervisor.fail(&["reload"], 3)
+    });
+    let told = said.into_iter().find(|said| said.contains(": it answered 503"));
+    let said = told.expect("the status");
+    assert!(said.contains("the reload failed, the old workers go on: worker "), "{said}");
+    supervisor.end();
+}
+
+#[test]
 fn when_a_command_is_to_succeed() {
     let folder = tempfile::tempdir().unwrap();
     let ill = folder.path().join("ill");

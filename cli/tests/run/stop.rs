@@ -47,6 +47,22 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
+fn who_asked_it_to_end_hears_what_a_second_signal_cut_off() {
+    let options = [&WEB[..], &["--stop-timeout", "1000"]].concat();
+    let mut supervisor = Setup::new(&options).play("ready stubborn").start();
+    let _held = supervisor.connect().hold();
+    let mut stop = supervisor.command(&["stop"]);
+    let stopping = stop.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    supervisor.wait_for("draining");
+    supervisor.signal(Signal::TERM);
+    assert_eq!(supervisor.wait_for("killed")["connections"], 1);
+    let said = stopping.wait_with_output().unwrap();
+    assert!(String::from_utf8_lossy(&said.stdout).contains("cut off: 1 connection"), "{said:?}");
+    supervisor.wait();
+    supervisor.assert_nothing_left();
+}
+
+#[test]
 fn who_does_not_end_is_killed_after_a_while() {
     let mut supervisor = Setup::new(&[&WEB[..], &["--stop-timeout", "0.1"]].concat()).play("ready stubborn").start();
     let worker = supervisor.workers()[0];

@@ -328,7 +328,7 @@ fn mistakes_on_the_command_line_are_explained() {
     for (options, code, says) in [
         (&["serve"][..], 2, "no folder is named"),
         (&["serve", ".", "--files", "."], 2, "cannot be used with"),
-        (&["serve", "--files", ".", "--listen", "8080"], 2, "HOST:PORT"),
+        (&["serve", "--files", ".", "--listen", "8080"], 2, "or :8080 for all"),
         (&["serve", "--files", ".", "--workers", "0"], 2, "--workers"),
         (&["serve", "--files", ".", "--policy", "best"], 2, "least-open"),
         (&["serve", "/no/such/folder"], 2, "is not a folder"),

@@ -297,11 +297,24 @@ fn listeners_may_have_names_and_options_may_stand_in_a_file() {
         let output = command.output().unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
     };
-    let listen = ["--listen", "web=h:1", "--listen", "h:2", "--listen", "a=unix:/x=y", "--listen", "unix:/x=y"];
-    let (code, said, _) = check("workers = 5\nname = \"site\"\n", &listen);
-    assert_eq!(code, Some(0));
+    let path = format!("unix:{}/x=y", folder.path().display());
+    let named = format!("a={path}");
+    let listen = ["--listen", "web=127.0.0.1:0", "--listen", "[::1]:0", "--listen", &named, "--listen", &path];
+    let (code, said, why) = check("workers = 5\nname = \"site\"\n", &listen);
+    assert_eq!(code, Some(0), "{why}");
     assert!(said.contains("site\n") && said.contains("workers   5\n"), "{said}");
-    assert!(said.contains("listeners web=h:1 web-2=h:2 a=unix:/x=y web-3=unix:/x=y\n"), "{said}");
+    let listeners = format!("listeners web=127.0.0.1:0 web-2=[::1]:0 {named} web-3={path}\n");
+    assert!(
+        said.contains(&listeners) && said.ends_with("verdict   would start, and accept for the workers\n"),
+        "{said}"
+    );
+    // An address that somebody has, and one that this machine has not.
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let busy = busy.local_addr().unwrap().to_string();
+    for (address, says) in [(busy.as_str(), "the port is in use by"), ("192.0.2.1:80", "does not have the address")] {
+        let (code, said, why) = check("", &["--listen", address]);
+        assert!(code == Some(1) && why.contains(says) && said.ends_with("would not start\n"), "{said}{why}");
+    }
     for (text, options, says) in [
         ("pass = \"listener\"", &[][..], "there is no option `pass`"),
         ("", &["--pass", "listener"], "no option --pass"),

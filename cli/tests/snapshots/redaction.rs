@@ -13,8 +13,7 @@ const PIDS: &str = r#"(?x)
 pub(crate) struct Redaction(Vec<(Regex, String)>);
 
 /// How a command goes is printed only when it takes long, as on a busy machine.
-const PROGRESS: &str =
-    r"^2\| sharesock: (generation \d+ is starting: \d+ of \d+ workers are ready|waiting for \d+ workers to finish)$";
+const PROGRESS: &str = r"^2\| sharesock: (generation \d+ is starting: \d+ of \d+ workers? ready|waiting for \d+ workers? to finish)( \(.*\))?$";
 
 impl Redaction {
     /// What varies anywhere: the folder, the version, ports that the system picked.
@@ -75,7 +74,7 @@ impl Processes {
 
 #[test]
 fn how_a_command_goes_is_left_out() {
-    let text = "$ sharesock reload app\n2| sharesock: generation 2 is starting: 0 of 1 workers are ready\n\
+    let text = "$ sharesock reload app\n2| sharesock: generation 2 is starting: 0 of 1 worker ready (goes on)\n\
         2| sharesock: starting generation 2\n2| sharesock: waiting for 1 workers to finish\n1| done\n";
     let expected = "$ sharesock reload app\n2| sharesock: starting generation 2\n1| done\n";
     assert_eq!(Redaction::of(Path::new("/nowhere")).apply(text), expected);

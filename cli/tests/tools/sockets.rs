@@ -133,7 +133,7 @@ fn mistakes_are_explained() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     for (options, code, says) in [
         (&["listen", "127.0.0.1:0"][..], 2, "-- <COMMAND>..."),
-        (&["listen", "8080", "--", "true"], 2, "HOST:PORT"),
+        (&["listen", "8080", "--", "true"], 2, "or :8080 for all"),
         (&["listen", "unix:", "--", "true"], 2, "needs a path"),
         (&["listen", "127.0.0.1:0", "--as", "five", "--", "true"], 2, "or stdio"),
         (&["listen", "127.0.0.1:0", "--as=-1", "--", "true"], 2, "number of a descriptor"),

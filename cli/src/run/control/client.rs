@@ -50,9 +50,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// Options of `sharesock reload`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  sharesock reload app\n\n\
-    Waits until the new workers have taken over.\n\
+    Waits until the new workers have taken over. The supervisor does the work: ending this command, by Ctrl-C or a signal, does \
+    not end the reload; `sharesock reload --cancel` does.\n\
     Exit codes: 0 done, 1 something failed, 2 the command line is wrong, 3 the new workers failed and the old go on, \
-    4 there is no such supervisor, 5 something else is under way, 6 not allowed, 7 the supervisor does not answer.")]
+    4 there is no such supervisor, 5 something else is under way, or came in between, such as `stop`, 6 not allowed, 7 the \
+    supervisor does not answer.")]
 pub(crate) struct Reload {
     #[command(flatten)]
     which: Which,
@@ -68,7 +70,7 @@ pub(crate) struct Reload {
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  sharesock upgrade app\n  sharesock upgrade app --to /usr/local/bin/sharesock.new\n\n\
-    The supervisor keeps its process id, its listeners and its workers.\n\
+    The supervisor keeps its process id, its listeners and its workers. Ending this command does not end the upgrade.\n\
     Exit codes: 0 done, 1 something failed, 2 the command line is wrong, 3 the new program failed and the old goes on, \
     4 there is no such supervisor, 5 something else is under way, 6 not allowed, 7 the supervisor does not answer."
 )]
@@ -83,7 +85,8 @@ pub(crate) struct Upgrade {
 /// Options of `sharesock stop`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  sharesock stop app\n\n\
-    Waits until all workers have finished.\n\
+    Waits until all workers have finished, and says how many connections had to be cut off. Ending this command does not keep \
+    the supervisor from ending; a second SIGTERM to the supervisor has it kill the workers at once.\n\
     Exit codes: 0 done, 1 something failed, 2 the command line is wrong, 4 there is no such supervisor, 6 not allowed, \
     7 the supervisor does not answer.")]
 pub(crate) struct Stop {
@@ -204,7 +207,11 @@ fn fetch(stream: UnixStream, request: &Request, patience: Duration) -> Result<St
 
 /// Asks for something to be done, and says how that went. While it is under way, the supervisor must answer others.
 fn tell(which: &Which, request: &Request, failed: u8) -> Result<ExitCode> {
-    let mut progress = |text: &str| eprintln!("sharesock: {text}");
+    let mut hint = match request {
+        Request::Reload {} => " (goes on if this command is ended; `sharesock reload --cancel` gives it up)",
+        _ => "",
+    };
+    let mut progress = |text: &str| eprintln!("sharesock: {text}{}", std::mem::take(&mut hint));
     let mut lives = || match call(which)
         .and_then(|stream| fetch(stream, &Request::Status { lines: 0, brief: true }, which.timeout))
     {

@@ -1,10 +1,11 @@
 //! Making the sockets of listeners.
 
-use super::BACKLOG;
+use super::{BACKLOG, Resolved};
 use crate::address::{Address, parts};
 use crate::run::spec::Spec;
-use crate::system::{explain_bind, is_abstract, remove_stale};
+use crate::system::{explain_bind, find_stale, is_abstract, remove_stale};
 use anyhow::{Context, Result, bail};
+use rustix::fs::{Access, access};
 use socket2::{Domain, Protocol, SockAddr, Type};
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
@@ -19,9 +20,28 @@ type Bound = (socket2::Socket, Vec<SocketAddr>);
 /// A socket for what is asked for; `addresses` is what its host stands for.
 pub(super) fn bind(spec: &Spec, place: &Address, addresses: &io::Result<Vec<SocketAddr>>) -> Result<Bound> {
     match place {
-        Address::Tcp(address) => bind_ip(spec, is_everywhere(address), addresses, Type::STREAM),
-        Address::Udp(address) => bind_ip(spec, is_everywhere(address), addresses, Type::DGRAM),
+        Address::Tcp(address) => bind_ip(spec, is_everywhere(address), addresses, Type::STREAM, listen_at),
+        Address::Udp(address) => bind_ip(spec, is_everywhere(address), addresses, Type::DGRAM, listen_at),
         Address::Unix(path) => Ok((bind_unix(spec, path)?, Vec::new())),
+    }
+}
+
+/// Tries whether there could be such a socket now. Nobody can connect to it meanwhile, and no path is touched.
+pub(in crate::run) fn try_bind(spec: &Spec, resolved: &Resolved) -> Result<()> {
+    let try_ip = |address: &String, kind| match resolved.get(address) {
+        Some(addresses) => bind_ip(spec, is_everywhere(address), addresses, kind, bind_at).map(drop),
+        None => Ok(()),
+    };
+    match &spec.place {
+        Some(Address::Tcp(address)) => try_ip(address, Type::STREAM),
+        Some(Address::Udp(address)) => try_ip(address, Type::DGRAM),
+        Some(Address::Unix(path)) if !is_abstract(path) => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            access(folder, Access::WRITE_OK | Access::EXEC_OK)
+                .with_context(|| format!("a socket cannot be made in {}", folder.display()))?;
+            find_stale(path).map(drop)
+        }
+        Some(Address::Unix(_)) | None => Ok(()),
     }
 }
 
@@ -30,16 +50,25 @@ fn is_everywhere(address: &str) -> bool {
     parts(address).is_some_and(|(host, _)| host.is_empty())
 }
 
-fn bind_ip(spec: &Spec, everywhere: bool, addresses: &io::Result<Vec<SocketAddr>>, kind: Type) -> Result<Bound> {
+/// Makes a socket at an address.
+type Make = fn(&Spec, SocketAddr, Type) -> io::Result<socket2::Socket>;
+
+fn bind_ip(
+    spec: &Spec,
+    everywhere: bool,
+    addresses: &io::Result<Vec<SocketAddr>>,
+    kind: Type,
+    make: Make,
+) -> Result<Bound> {
     let addresses = match addresses {
         Ok(addresses) => addresses,
-        Err(error) => bail!("the host is not known: {error}"),
+        Err(error) => bail!("the host is not known: {error}; is its name right, and can this machine look it up?"),
     };
     let udp = if kind == Type::DGRAM { "udp:" } else { "" };
     let explain = |error, address: &SocketAddr| explain_bind(error, &format!("{udp}{address}"));
     let mut failure = None;
     for address in addresses {
-        match bind_at(spec, *address, kind) {
+        match make(spec, *address, kind) {
             Ok(socket) => {
                 let others = addresses.iter().filter(|other| *other != address && !everywhere).copied().collect();
                 return Ok((socket, others));
@@ -59,7 +88,15 @@ fn has_no_such_address(error: &io::Error) -> bool {
     unsupported || error.kind() == ErrorKind::AddrNotAvailable
 }
 
-pub(super) fn bind_at(spec: &Spec, address: SocketAddr, kind: Type) -> io::Result<socket2::Socket> {
+pub(super) fn listen_at(spec: &Spec, address: SocketAddr, kind: Type) -> io::Result<socket2::Socket> {
+    let socket = bind_at(spec, address, kind)?;
+    if kind == Type::STREAM {
+        socket.listen(spec.backlog.unwrap_or(BACKLOG))?;
+    }
+    Ok(socket)
+}
+
+fn bind_at(spec: &Spec, address: SocketAddr, kind: Type) -> io::Result<socket2::Socket> {
     let protocol = if kind == Type::STREAM { Protocol::TCP } else { Protocol::UDP };
     let socket = socket2::Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if kind == Type::STREAM {
@@ -72,9 +109,6 @@ pub(super) fn bind_at(spec: &Spec, address: SocketAddr, kind: Type) -> io::Resul
         socket.set_only_v6(spec.v6_only)?;
     }
     socket.bind(&address.into())?;
-    if kind == Type::STREAM {
-        socket.listen(spec.backlog.unwrap_or(BACKLOG))?;
-    }
     Ok(socket)
 }
 

@@ -150,7 +150,7 @@ impl Listener {
                 self.remove_path();
                 bind::bind_unix(&self.spec, path)?
             }
-            (Some(Address::Udp(_)), Ok(bound)) => bind::bind_at(&self.spec, bound, Type::DGRAM)?,
+            (Some(Address::Udp(_)), Ok(bound)) => bind::listen_at(&self.spec, bound, Type::DGRAM)?,
             _ => bail!("it cannot be made again"),
         };
         self.shared.borrow_mut().socket = Rc::new(socket.into());

@@ -4,6 +4,7 @@ mod bind;
 mod facts;
 mod mend;
 
+pub(super) use bind::try_bind;
 pub(crate) use facts::Facts;
 pub(crate) use mend::Use;
 

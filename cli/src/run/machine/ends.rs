@@ -2,9 +2,10 @@
 
 use super::event::{Action, End};
 use super::worker::{KILL_AGAIN, KILLS, Phase as WorkerPhase, Worker};
-use super::{Machine, Orphans, Phase, WorkerId};
+use super::{Failure, Machine, Orphans, Phase, WorkerId};
 use crate::run::clock::Moment;
 use crate::run::report::Report;
+use crate::views::units::of;
 use std::time::Duration;
 
 /// Consequence of a worker's end.
@@ -37,17 +38,19 @@ impl Machine {
             self.act(Action::Bury { worker: id });
         }
         let then = self.then(&worker, how, now);
-        let why = why(&worker, how, printed);
+        let (why, was_starting) = why(&worker, how);
+        // What one has printed that served long ago says nothing of its end.
+        let printed = if was_starting { printed } else { &[] };
         if let (Some(pid), false) = (worker.pid, worker.single) {
             let another_in_ms = match &then {
                 Then::Another(pause) => Some(u64::try_from(pause.as_millis()).unwrap_or_default()),
                 _ => None,
             };
-            let (place, generation, why) = (worker.slot, worker.generation, why.clone());
+            let (place, generation, why) = (worker.slot, worker.generation, Failure { why: &why, printed }.brief());
             self.say(Report::WorkerEnded { pid, place, generation, why, another_in_ms });
         }
         let why = worker.pid.map_or_else(|| why.clone(), |pid| format!("worker {pid} {why}"));
-        self.follow(then, &why, how.is_planned() && worker.is_ready(), now);
+        self.follow(then, Failure { why: &why, printed }, how.is_planned() && worker.is_ready(), now);
     }
 
     /// A worker could not be started.
@@ -72,18 +75,18 @@ impl Machine {
         if matches!(then, Then::Another(_)) {
             self.trouble(why);
         }
-        self.follow(then, why, false, now);
+        self.follow(then, why.into(), false, now);
     }
 
-    fn follow(&mut self, then: Then, why: &str, planned: bool, now: Moment) {
+    fn follow(&mut self, then: Then, failure: Failure<'_>, planned: bool, now: Moment) {
         match then {
             Then::Nothing => return self.tell_progress(),
-            Then::AbortReload => return self.abort_reload(why, now),
+            Then::AbortReload => return self.abort_reload(&failure, now),
             Then::GiveUp(told) => self.give_up(&told, now),
             Then::Another(_) => self.counts.restarts += 1,
         }
         if !planned {
-            self.note_failure(why.to_owned(), now);
+            self.note_failure(failure.brief(), now);
         }
     }
 
@@ -126,7 +129,8 @@ impl Machine {
         // A worker that serves, or is about to, is never ended because another fails.
         if failures > limit && !self.serves() && !matches!(self.phase, Phase::Reloading(_)) {
             return Then::GiveUp(format!(
-                "the worker in slot {slot} failed {failures} times in a row (--restart-limit {limit}); shutting down"
+                "the worker in slot {slot} failed {} in a row (--restart-limit {limit}); shutting down",
+                of(failures.into(), "time")
             ));
         }
         Then::Another(pause)
@@ -153,17 +157,13 @@ impl Machine {
     }
 }
 
-/// Why it has ended, in words that follow "worker 123".
-fn why(worker: &Worker, how: &End, printed: &[String]) -> String {
-    let (mut why, starting) = match &worker.phase {
+/// Why it has ended, in words that follow "worker 123", and whether it was starting.
+fn why(worker: &Worker, how: &End) -> (String, bool) {
+    match &worker.phase {
         WorkerPhase::Killed(kill) => match &kill.failure {
             Some(failure) => (format!("was killed: {failure}"), true),
             None => (how.to_string(), false),
         },
         phase => (how.to_string(), matches!(phase, WorkerPhase::Starting(_))),
-    };
-    if starting && !printed.is_empty() {
-        why = format!("{why}, after printing: {}", printed.join(" / "));
     }
-    why
 }

@@ -95,6 +95,11 @@ pub(crate) enum Event {
         worker: WorkerId,
         sign: Sign,
     },
+    /// A check of it has failed.
+    Failing {
+        worker: WorkerId,
+        why: String,
+    },
     /// A draining worker has taken everything that it was given.
     Settled {
         worker: WorkerId,

@@ -92,6 +92,34 @@ pub(crate) struct LastFailure {
     pub(crate) at: Moment,
 }
 
+/// A failure, and what the worker that failed printed last.
+#[derive(Debug, Clone, Copy)]
+struct Failure<'a> {
+    why: &'a str,
+    printed: &'a [String],
+}
+
+impl<'a> From<&'a str> for Failure<'a> {
+    fn from(why: &'a str) -> Self {
+        Failure { why, printed: &[] }
+    }
+}
+
+impl Failure<'_> {
+    /// On one line: programs say last why they end.
+    fn brief(&self) -> String {
+        let last = self.printed.iter().rev().find(|line| !line.trim().is_empty());
+        last.map_or_else(|| self.why.to_owned(), |line| format!("{}, after printing: {line}", self.why))
+    }
+
+    /// All of it, for those who do not see the output.
+    fn whole(&self) -> String {
+        let lines = self.printed.iter().map(|line| format!("\n  {line}"));
+        let behind = if self.printed.is_empty() { "" } else { ", after printing:" };
+        format!("{}{behind}{}", self.why, lines.collect::<String>())
+    }
+}
+
 /// State that a successor goes on with. Made by taking a [`Machine`] apart, so that nothing is forgotten.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Carried {
@@ -164,6 +192,9 @@ impl Machine {
                 if let Some(Worker { phase: WorkerPhase::Starting(start), .. }) = self.workers.get_mut(&worker) {
                     start.note(sign);
                 }
+            }
+            Event::Failing { worker, why } => {
+                self.workers.get_mut(&worker).into_iter().for_each(|worker| worker.failing = Some(why.clone()));
             }
             Event::Settled { worker } => self.ask_to_end(worker),
             Event::Ended { worker, how, printed, leaves_orphans } => {
@@ -298,10 +329,8 @@ impl Machine {
         }
         if let Phase::Reloading(reload) = &mut self.phase {
             if reload.planned_by().is_some_and(|due| due <= now) {
-                return self.abort_reload(
-                    "the options could not be read in time: is a file a pipe, or a name server slow?",
-                    now,
-                );
+                const SLOW: &str = "the options could not be read in time: is a file a pipe, or a name server slow?";
+                return self.abort_reload(&SLOW.into(), now);
             }
             if let Some((number, due)) = reload.take_due(now) {
                 due.into_iter().for_each(|slot| self.start(number, slot, now));
@@ -342,7 +371,7 @@ impl Machine {
             if start.is_enough(rules) {
                 return;
             }
-            let why = start.is_missing(rules);
+            let why = start.is_missing(rules, worker.failing.as_deref());
             // Whatever it is, there is nothing better that it would take the place of.
             if worker.generation == self.serving.number && start.may_serve(rules) {
                 let pid = worker.pid.unwrap_or_default();
@@ -370,7 +399,9 @@ impl Machine {
         {
             return;
         }
-        let (pid, why) = (worker.pid.unwrap_or_default(), self.serving.rules.unwell.clone());
+        let pid = worker.pid.unwrap_or_default();
+        let failing = worker.failing.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let why = format!("{}{failing}", self.serving.rules.unwell);
         self.trouble(format!("worker {pid} is replaced: {why}"));
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.drain(now);

@@ -3,9 +3,10 @@
 use super::event::{Action, AskerId, Notice, Reply, Rules, Workers};
 use super::slots::Generation;
 use super::worker::{Phase as WorkerPhase, Worker};
-use super::{Machine, Phase, WorkerId};
+use super::{Failure, Machine, Phase, WorkerId};
 use crate::run::clock::Moment;
 use crate::run::report::Report;
+use crate::views::units::of;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -179,40 +180,42 @@ impl Machine {
                 self.tell_progress();
             }
             Ok(_) => self.act(Action::Discard { generation: number }),
-            Err(why) if reload.number() == number => self.abort_reload(&why, now),
+            Err(why) if reload.number() == number => self.abort_reload(&why.as_str().into(), now),
             Err(_) => {}
         }
     }
 
     /// Gives up the reload that is under way, and those that were to follow.
     pub(super) fn cancel_reload(&mut self, asker: AskerId, now: Moment) {
-        const CANCELLED: &str = "the reload was cancelled";
+        const CANCELLED: &str = "it was cancelled";
         match &mut self.phase {
             Phase::Reloading(reload) => {
                 reload.again = false;
-                self.abort_reload(CANCELLED, now);
+                self.abort_reload(&CANCELLED.into(), now);
             }
             Phase::Starting { reload } if reload.is_some() => {
                 let askers = reload.take().unwrap_or_default();
-                self.answer(&askers, &Reply::Failed(CANCELLED.to_owned()));
+                self.answer(&askers, &Reply::Failed(format!("the reload failed: {CANCELLED}")));
             }
             _ => return self.answer(&[asker], &Reply::Failed("no reload is under way".to_owned())),
         }
-        let done = format!("{CANCELLED}: generation {} goes on", self.serving.number);
+        let done = format!("the reload was cancelled: generation {} goes on", self.serving.number);
         self.answer(&[asker], &Reply::Done(done));
     }
 
     /// The new generation has failed: it goes, and the old one stays.
-    pub(super) fn abort_reload(&mut self, why: &str, now: Moment) {
+    pub(super) fn abort_reload(&mut self, failure: &Failure, now: Moment) {
         let Phase::Reloading(reload) = std::mem::replace(&mut self.phase, Phase::Serving) else { return };
         let generation = reload.number();
         self.counts.failed_reloads += 1;
+        let why = failure.brief();
         self.note_failure(format!("reload: {why}"), now);
-        self.say(Report::ReloadFailed { why: why.to_owned() });
-        self.act(Action::Tell(Notice::ReloadFailed(why.to_owned())));
+        self.say(Report::ReloadFailed { why: why.clone() });
+        self.act(Action::Tell(Notice::ReloadFailed(why)));
         self.drain_where(now, |worker| worker.generation == generation);
         self.act(Action::Discard { generation });
-        self.answer(&reload.askers, &Reply::Failed(why.to_owned()));
+        let told = format!("the reload failed, the old workers go on: {}", failure.whole());
+        self.answer(&reload.askers, &Reply::Failed(told));
         if reload.again {
             self.begin_reload(Vec::new(), now);
         }
@@ -255,14 +258,15 @@ impl Machine {
         let drains = |worker: &&Worker| matches!(worker.phase, WorkerPhase::Draining(_));
         let draining: BTreeSet<_> = self.workers.values().filter(drains).map(|worker| worker.generation).collect();
         for generation in draining.iter().rev().skip(MOST_DRAINING) {
-            let of = |worker: &&mut Worker| worker.generation == *generation;
-            let hurried = self.workers.values_mut().filter(of).filter_map(|worker| worker.hurry(now).then_some(worker));
+            let is_of_it = |worker: &&mut Worker| worker.generation == *generation;
+            let hurried =
+                self.workers.values_mut().filter(is_of_it).filter_map(|worker| worker.hurry(now).then_some(worker));
             let hurried: Vec<_> = hurried.map(|worker| worker.stop_timeout.as_secs_f64()).collect();
             if let [seconds, ..] = hurried[..] {
-                let count = hurried.len();
+                let workers = of(hurried.len() as u64, "worker");
                 self.trouble(format!(
-                    "{count} workers of generation {generation} still have connections, and so have workers of \
-                     {MOST_DRAINING} later ones: they are killed in {seconds} s"
+                    "generation {generation} still drains in {workers}, and so do {MOST_DRAINING} later ones: what is left of \
+                     it is killed in {seconds} s"
                 ));
             }
         }
@@ -306,7 +310,7 @@ impl Machine {
         self.note_failure(format!("upgrade: {why}"), now);
         self.say(Report::UpgradeFailed { why: why.to_owned() });
         self.act(Action::Tell(Notice::Status(format!("the last upgrade failed: {why}"))));
-        self.answer(&[asker], &Reply::Failed(why.to_owned()));
+        self.answer(&[asker], &Reply::Failed(format!("the upgrade failed, this supervisor goes on: {why}")));
     }
 
     /// Tells those who wait for a reload, or for the end, how it goes.
@@ -316,11 +320,12 @@ impl Machine {
                 let Some(generation) = reload.generation() else { return };
                 let (number, all) = (generation.number, generation.slots.len());
                 let ready = self.ready(number);
-                let text = format!("generation {number} is starting: {ready} of {all} workers are ready");
+                let text = format!("generation {number} is starting: {ready} of {} ready", of(all as u64, "worker"));
                 (reload.askers.clone(), text)
             }
             Phase::Stopping(stop) => {
-                (stop.askers.clone(), format!("waiting for {} workers to finish", self.workers.len()))
+                let workers = of(self.workers.len() as u64, "worker");
+                (stop.askers.clone(), format!("waiting for {workers} to finish"))
             }
             _ => return,
         };

@@ -5,11 +5,12 @@ use super::worker::{Phase as WorkerPhase, Worker};
 use super::{Machine, Phase, WorkerId};
 use crate::run::clock::Moment;
 use crate::run::report::Report;
+use crate::views::units::of;
 use std::time::Duration;
 
 /// Time that the service manager allows beyond the workers' own to end.
 const BEYOND_DRAINING: Duration = Duration::from_secs(10);
-const ASKED_TO_STOP: &str = "the supervisor was asked to stop";
+const ASKED_TO_STOP: &str = "the supervisor was asked to stop meanwhile";
 
 /// The end, which is under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(super) struct Stop {
     pub(super) askers: Vec<AskerId>,
     /// Why it is one.
     failure: Option<String>,
+    /// Number of connections that were cut off before it began.
+    cut_before: u64,
 }
 
 impl Machine {
@@ -44,14 +47,15 @@ impl Machine {
         if self.is_stopping() {
             return;
         }
-        let stop = Stop { askers: asker.into_iter().collect(), failure };
+        let stop = Stop { askers: asker.into_iter().collect(), failure, cut_before: self.counts.cut };
         let before = std::mem::replace(&mut self.phase, Phase::Stopping(stop));
         if !self.workers.is_empty() {
             self.say(Report::Draining);
         }
         let within = self.serving.rules.stop_timeout.saturating_add(BEYOND_DRAINING);
         self.act(Action::Tell(Notice::Stopping { within }));
-        let refused = Reply::Failed(ASKED_TO_STOP.to_owned());
+        // Nothing has failed, and nothing goes on.
+        let refused = Reply::Busy(ASKED_TO_STOP.to_owned());
         match before {
             Phase::Starting { reload } => self.answer(&reload.unwrap_or_default(), &refused),
             Phase::Reloading(reload) => {
@@ -74,7 +78,16 @@ impl Machine {
         // No process is started any more for those that wait.
         self.act(Action::DropWaiting);
         let ids: Vec<_> = self.workers.keys().copied().collect();
-        ids.into_iter().for_each(|id| self.kill(id, why, None, now));
+        for worker in ids {
+            match self.workers.get_mut(&worker) {
+                // What that cuts off is counted first.
+                Some(known) if !matches!(known.phase, WorkerPhase::Starting(_) | WorkerPhase::Killed(_)) => {
+                    known.kill(None, now);
+                    self.act(Action::Cut { worker, why: why.to_owned() });
+                }
+                _ => self.kill(worker, why, None, now),
+            }
+        }
         let orphans: Vec<_> = self.orphans.keys().copied().collect();
         orphans.into_iter().for_each(|worker| self.act(Action::KillOrphans { worker }));
     }
@@ -109,7 +122,10 @@ impl Machine {
         let Phase::Stopping(stop) = std::mem::replace(&mut self.phase, Phase::Over) else { return };
         let reply = match &stop.failure {
             Some(why) => Reply::Failed(why.clone()),
-            None => Reply::Done("everything has ended".to_owned()),
+            None => Reply::Done(match self.counts.cut - stop.cut_before {
+                0 => "everything has ended".to_owned(),
+                cut => format!("everything has ended; cut off: {}", of(cut, "connection")),
+            }),
         };
         self.answer(&stop.askers, &reply);
         self.act(Action::Finish { failure: stop.failure });

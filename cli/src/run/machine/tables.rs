@@ -41,7 +41,7 @@ fn replaced_workers_have_their_own_time_and_so_many_generations() {
     world.serve_all();
     let told = |world: &World| {
         let is_told =
-            |report: &&Report| matches!(report, Report::Trouble { why } if why.contains("they are killed in 30 s"));
+            |report: &&Report| matches!(report, Report::Trouble { why } if why.contains("it is killed in 30 s"));
         world.said.iter().filter(is_told).count()
     };
     for generation in 2..=MOST_DRAINING as u32 + 2 {
@@ -184,7 +184,11 @@ fn a_reload_takes_over_when_all_new_workers_serve() {
 fn a_new_version_that_fails_changes_nothing() {
     type Fail = fn(&mut World);
     let ways: [(&str, Fail, &str); 5] = [
-        ("it ends", |world| world.end(world.of(2)[0], failed(), false), "exited with code 1, after printing: a line"),
+        (
+            "it ends",
+            |world| world.end(world.of(2)[0], failed(), false),
+            "exited with code 1, after printing:\n  a line",
+        ),
         ("it ends as planned, but never served", |world| world.end(world.of(2)[0], End::Code(0), false), "code 0"),
         ("it hangs", |world| world.pass(READY_TIMEOUT), "nobody accepts within 60 s"),
         (
@@ -224,7 +228,8 @@ fn options_that_cannot_be_read_change_nothing() {
     let mut world = serving(1);
     let asker = world.reload();
     world.plan(Err("run.toml: there is no option workrs".to_owned()));
-    assert_eq!(world.last_reply(asker), Some(&Reply::Failed("run.toml: there is no option workrs".to_owned())));
+    let told = "the reload failed, the old workers go on: run.toml: there is no option workrs".to_owned();
+    assert_eq!(world.last_reply(asker), Some(&Reply::Failed(told)));
     assert_eq!(world.machine.state(), State::Running);
 }
 
@@ -296,7 +301,8 @@ fn the_first_signal_drains_and_the_second_kills() {
     let mut world = serving(2);
     let pending = world.reload();
     world.tell(Event::Stop { asker: None });
-    assert!(matches!(world.last_reply(pending), Some(Reply::Failed(why)) if why.contains("asked to stop")));
+    // Nothing failed, and the old workers do not go on.
+    assert!(matches!(world.last_reply(pending), Some(Reply::Busy(why)) if why.contains("asked to stop")));
     assert_eq!(world.settling.len(), 2);
     world.pass(SECOND);
     assert!(world.processes.values().all(|process| process.asked));
@@ -305,7 +311,8 @@ fn the_first_signal_drains_and_the_second_kills() {
     assert!(!world.processes.is_empty(), "who asks does not hurry");
     world.tell(Event::Stop { asker: None });
     assert_eq!(world.finished, Some(None));
-    assert_eq!(world.last_reply(asker), Some(&Reply::Done("everything has ended".to_owned())));
+    let told = "everything has ended; cut off: 4 connections".to_owned();
+    assert_eq!(world.last_reply(asker), Some(&Reply::Done(told)));
 }
 
 #[test]

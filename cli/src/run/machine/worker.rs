@@ -26,6 +26,9 @@ pub(crate) struct Worker {
     pub(crate) single: bool,
     pub(crate) since: Moment,
     pub(crate) stop_timeout: Duration,
+    /// Why a check of it failed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failing: Option<String>,
     pub(crate) phase: Phase,
 }
 
@@ -80,7 +83,16 @@ pub(crate) struct Kill {
 impl Worker {
     pub(crate) fn new(slot: u32, generation: u32, rules: &Rules, single: bool, now: Moment) -> Self {
         let phase = if single { Phase::Ready } else { Phase::Starting(Start::new(rules, now)) };
-        Worker { pid: None, slot, generation, single, since: now, stop_timeout: rules.stop_timeout, phase }
+        Worker {
+            pid: None,
+            slot,
+            generation,
+            single,
+            since: now,
+            stop_timeout: rules.stop_timeout,
+            failing: None,
+            phase,
+        }
     }
 
     pub(crate) fn has_started(&mut self, pid: i32, rules: Option<&Rules>, now: Moment) {
@@ -189,7 +201,7 @@ impl Start {
     }
 
     /// Why it is not ready, for the person who must do something about it.
-    pub(crate) fn is_missing(&self, rules: &Rules) -> String {
+    pub(crate) fn is_missing(&self, rules: &Rules, failing: Option<&str>) -> String {
         let time = rules.ready_timeout.as_secs_f64();
         match rules.ready {
             ReadyRule::Said => format!("it did not say READY=1 within {time} s"),
@@ -197,7 +209,7 @@ impl Start {
                 "it was not seen to serve within {time} s, for it may not be looked at: give this process CAP_SYS_PTRACE, \
                  or choose by --ready how to tell that it is ready"
             ),
-            ReadyRule::Serves => format!("{} within {time} s: {TAKES_IT}", rules.unserved),
+            ReadyRule::Serves => format!("{} within {time} s: {}", rules.unserved, failing.unwrap_or(TAKES_IT)),
             _ if rules.hands_off && !self.linked => format!("it did not open its receiver within {time} s"),
             _ => format!("it was not ready within {time} s"),
         }

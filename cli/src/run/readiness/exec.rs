@@ -25,18 +25,23 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// at meanwhile.
 #[derive(Debug, Default)]
 pub(super) struct Attempt {
-    outcome: Option<tokio::sync::oneshot::Receiver<bool>>,
+    outcome: Option<tokio::sync::oneshot::Receiver<Result<(), String>>>,
     again_at: Option<Instant>,
+    /// Why it failed, if that is news.
+    news: Option<String>,
 }
 
 impl Attempt {
     /// Whether it has succeeded by now; else it is under way, or will be.
-    pub(super) fn look(&mut self, attempt: impl FnOnce() -> bool + Send + 'static) -> bool {
+    pub(super) fn look(&mut self, attempt: impl FnOnce() -> Result<(), String> + Send + 'static) -> bool {
         let now = Instant::now();
         match self.outcome.as_mut().map(|outcome| outcome.try_recv()) {
-            Some(Ok(true)) => return true,
+            Some(Ok(Ok(()))) => return true,
             Some(Err(tokio::sync::oneshot::error::TryRecvError::Empty)) => {}
-            Some(_) => (self.outcome, self.again_at) = (None, Some(now + PAUSE)),
+            Some(failed) => {
+                self.news = failed.ok().and_then(Result::err);
+                (self.outcome, self.again_at) = (None, Some(now + PAUSE));
+            }
             None if self.again_at.is_some_and(|at| now < at) => {}
             None => match background::start(attempt) {
                 Ok(outcome) => self.outcome = Some(outcome),
@@ -45,6 +50,11 @@ impl Attempt {
             },
         }
         false
+    }
+
+    /// Why it failed last, once.
+    pub(super) fn news(&mut self) -> Option<String> {
+        self.news.take()
     }
 }
 
@@ -58,6 +68,15 @@ pub(in crate::run) struct Command {
 impl Command {
     pub(in crate::run) fn new(text: &str, settings: &Arc<Settings>) -> Self {
         Command { text: text.to_owned(), settings: Arc::clone(settings) }
+    }
+
+    /// Runs it; what is wrong, if it fails.
+    pub(super) fn check(&self, worker: i32) -> Result<(), String> {
+        match self.succeeds(worker) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!("`{}` failed", self.text)),
+            Err(error) => Err(format!("`{}` could not be run: {error:#}", self.text)),
+        }
     }
 
     /// Whether it succeeds.

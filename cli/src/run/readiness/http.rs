@@ -1,9 +1,8 @@
 //! Asking a worker over HTTP whether it is well.
 
-use super::trial::TRIAL;
+use super::trial::{At, TRIAL, Trial};
 use crate::procfs::connections::Fate;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -50,28 +49,33 @@ impl std::fmt::Display for Check {
 }
 
 impl Check {
-    fn is_right(&self, answer: &[u8]) -> bool {
+    /// What is wrong with an answer, if anything is.
+    fn judge(&self, answer: &[u8]) -> Result<(), String> {
         let line = answer.split(|byte| *byte == b'\r' || *byte == b'\n').next().unwrap_or_default();
         let mut words = std::str::from_utf8(line).unwrap_or_default().split(' ');
         let is_http = words.next().is_some_and(|word| word.starts_with("HTTP/1."));
         let status = words.next().and_then(|word| word.parse::<u16>().ok()).filter(|_| is_http);
-        status.is_some_and(|status| self.status.map_or((200..400).contains(&status), |wanted| wanted == status))
+        match status {
+            Some(status) if self.status.map_or((200..400).contains(&status), |wanted| wanted == status) => Ok(()),
+            Some(status) => Err(format!("it answered {status}")),
+            None if line.is_empty() => Err(format!("it did not answer within {} s", ANSWER_TIMEOUT.as_secs())),
+            None => Err(format!("its answer is not HTTP/1.1: `{}`", line.get(..40).unwrap_or(line).escape_ascii())),
+        }
     }
 
-    /// Asks there once; whether the right answer came. Nothing, if none of these processes has taken the request; of no
-    /// processes, if one has that may be looked at.
-    pub(super) fn answer(&self, address: SocketAddr, family: &[i32]) -> Option<bool> {
-        self.ask(address, family).unwrap_or(None)
+    /// Asks there once; what is wrong with the answer, if anything is. Nothing, if none of these processes has taken the
+    /// request; of no processes, if one has that may be looked at.
+    pub(super) fn answer(&self, at: &At, family: &[i32]) -> Option<Result<(), String>> {
+        self.ask(at, family).unwrap_or(None)
     }
 
-    fn ask(&self, address: SocketAddr, family: &[i32]) -> std::io::Result<Option<bool>> {
-        let mut stream = TcpStream::connect_timeout(&address, TRIAL)?;
-        let ends = stream.peer_addr().ok().zip(stream.local_addr().ok());
-        let taken = || match Fate::of(&[ends]).pop() {
-            Some(Fate::Taken(by)) if family.is_empty() => Some(by.is_empty()),
-            Some(Fate::Taken(by)) => Some(by.iter().any(|pid| family.contains(pid))),
-            Some(Fate::Over) => Some(false),
-            Some(Fate::Waiting) | None => None,
+    fn ask(&self, at: &At, family: &[i32]) -> std::io::Result<Option<Result<(), String>>> {
+        let Some(trial) = Trial::begin(at) else { return Ok(None) };
+        let taken = || match trial.fate() {
+            Fate::Taken(by) if family.is_empty() => Some(by.is_empty()),
+            Fate::Taken(by) => Some(by.iter().any(|pid| family.contains(pid))),
+            Fate::Over => Some(false),
+            Fate::Waiting => None,
         };
         // The process that has it waits for the request, and so can be seen. A listener that hands connections over only when
         // something has come over them needs that first.
@@ -79,16 +83,18 @@ impl Check {
         if theirs == Some(false) {
             return Ok(None);
         }
-        let Check { path, .. } = self;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: sharesock\r\nConnection: close\r\n\r\n")?;
-        stream.set_nonblocking(true)?;
+        let (Check { path, .. }, socket) = (self, trial.socket());
+        let host = at.ip().map_or_else(|| "localhost".to_owned(), |address| address.to_string());
+        write!(&*socket, "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: sharesock\r\nConnection: close\r\n\r\n")?;
+        socket.set_nonblocking(true)?;
         let mut answer = Vec::new();
         let answered = poll(ANSWER_TIMEOUT, || {
             theirs = theirs.or_else(taken);
-            let _ = (&stream).take(4096).read_to_end(&mut answer);
+            let _ = (&*socket).take(4096).read_to_end(&mut answer);
             answer.contains(&b'\n').then_some(())
         });
-        Ok((theirs == Some(true)).then(|| answered.is_some() && self.is_right(&answer)))
+        let answer = answered.map_or(&[][..], |()| &answer);
+        Ok((theirs == Some(true)).then(|| self.judge(answer)))
     }
 }
 
@@ -121,7 +127,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_right_by_its_status() {
-        let right = |check: &str, answer: &str| check.parse::<Check>().unwrap().is_right(answer.as_bytes());
+        let right = |check: &str, answer: &str| check.parse::<Check>().unwrap().judge(answer.as_bytes()).is_ok();
         for answer in ["HTTP/1.1 200 OK\r\n", "HTTP/1.0 204\r\n", "HTTP/1.1 302 Found\n"] {
             assert!(right("/", answer), "{answer}");
         }
@@ -131,5 +137,9 @@ mod tests {
             assert!(!right("/", answer), "{answer}");
         }
         assert!(right("503:/", "HTTP/1.1 503 Busy\r\n") && !right("503:/", "HTTP/1.1 200 OK\r\n"));
+        let why = |answer: &str| "/".parse::<Check>().unwrap().judge(answer.as_bytes()).unwrap_err();
+        assert_eq!(why("HTTP/1.1 503 Busy\r\n"), "it answered 503");
+        assert_eq!(why("SSH-2.0\r\n"), "its answer is not HTTP/1.1: `SSH-2.0`");
+        assert_eq!(why(""), "it did not answer within 2 s");
     }
 }

@@ -1,6 +1,7 @@
 //! Whether workers that serve still do.
 
 use super::http::Check;
+use super::look::asked_at;
 use super::{Served, Serves, Target};
 use crate::procfs::processes::{Processes, waited};
 use crate::procfs::waits::Waits;
@@ -39,17 +40,18 @@ pub(super) async fn watch(shared: Rc<super::Shared>, events: UnboundedSender<Wor
         };
         sleep(pace.interval).await;
         // Each on a thread of its own: one that is not well takes its time.
-        let begin = |target: Target| Some((target.worker, background::start(move || is_well(&target)).ok()?));
+        let begin = |target: Target| Some((target.worker, background::start(move || check(&target)).ok()?));
         let checks: Vec<_> = targets.into_iter().filter_map(begin).collect();
         let mut checked = HashSet::new();
         for (worker, check) in checks {
             checked.insert(worker);
             // A check without a result says nothing.
-            let Ok(Some(is_well)) = check.await else { continue };
+            let Ok(Some(checked)) = check.await else { continue };
             let count = failures.entry(worker).or_default();
-            *count = if is_well { 0 } else { *count + 1 };
+            *count = if checked.is_ok() { 0 } else { *count + 1 };
             if *count >= pace.failures {
                 *count = 0;
+                let _ = events.send(WorkerEvent::Failing(worker, checked.err().unwrap_or_default()));
                 let _ = events.send(WorkerEvent::Sign(worker, Sign::Hung));
             }
         }
@@ -57,21 +59,26 @@ pub(super) async fn watch(shared: Rc<super::Shared>, events: UnboundedSender<Wor
     }
 }
 
-fn is_well(target: &Target) -> Option<bool> {
+/// What is wrong with a worker, if anything is; nothing if that cannot be told.
+fn check(target: &Target) -> Option<Result<(), String>> {
     match &target.serves {
-        Serves::Exec(_, command) => command.succeeds(target.pid).ok(),
+        Serves::Exec(_, command) => match command.succeeds(target.pid).ok()? {
+            true => Some(Ok(())),
+            false => Some(Err("its last run failed".to_owned())),
+        },
         Serves::Http(listeners, check) => answers(target, listeners, check),
         Serves::Listeners(_) | Serves::Address(_) => None,
     }
 }
 
 /// Whether it answers a request, or waits for one that others take, or is at work.
-fn answers(target: &Target, listeners: &[Served], check: &Check) -> Option<bool> {
-    let address = listeners.iter().find_map(|listener| listener.at.as_ref()?.ip())?;
+fn answers(target: &Target, listeners: &[Served], check: &Check) -> Option<Result<(), String>> {
+    let at = asked_at(listeners)?;
     let family = Processes::look().family(Pid::from_raw(target.pid)?);
     for _ in 0..target.rivals.saturating_add(1).saturating_mul(2).min(MOST_ASKED) {
-        if let Some(is_right) = check.answer(address, &family) {
-            return Some(is_right);
+        let answer = check.answer(at, &family);
+        if answer.is_some() {
+            return answer;
         }
     }
     let wanted = listeners.iter().map(|listener| listener.inode).collect();
@@ -81,11 +88,11 @@ fn answers(target: &Target, listeners: &[Served], check: &Check) -> Option<bool>
         for pid in &family {
             // A hidden worker is not ended for being hidden.
             if !Waits::of(*pid, &wanted).ok()?.sockets.is_empty() {
-                return Some(true);
+                return Some(Ok(()));
             }
         }
         std::thread::sleep(LOOK);
     }
     // One that serves a long answer waits now and then, in the middle of it.
-    Some(moves() != before)
+    Some(if moves() == before { Err("it takes no request, and does not work".to_owned()) } else { Ok(()) })
 }

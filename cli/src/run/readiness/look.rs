@@ -2,7 +2,7 @@
 
 use super::judge::Evidence;
 use super::trial::{At, Trial};
-use super::{Serves, Target};
+use super::{Served, Serves, Target};
 use crate::address::resolve;
 use crate::procfs::connections::{Fate, listening_at};
 use crate::procfs::processes::{Processes, waited};
@@ -87,20 +87,30 @@ fn ask(target: &Target, family: &[i32], seen: &mut Evidence, starting: usize) {
     match &target.serves {
         Serves::Exec(_, command) => {
             let command = command.clone();
-            seen.is_well = seen.attempt.look(move || command.succeeds(pid).unwrap_or(false));
+            seen.is_well = seen.attempt.look(move || command.check(pid));
         }
         Serves::Http(listeners, check) => {
-            let Some(address) = listeners.iter().find_map(|listener| listener.at.as_ref()?.ip()) else { return };
+            let Some(at) = asked_at(listeners).cloned() else { return };
             // As often as it may take until it is this one that answers.
             let others = usize::try_from(target.rivals).unwrap_or(usize::MAX).saturating_add(starting);
             let times = others.saturating_mul(2).min(MOST_ASKED);
             // The request of a hidden worker must be held by a hidden process.
             let (check, family) = (check.clone(), if seen.is_hidden() { Vec::new() } else { family.to_vec() });
-            let ask = move || (0..times).any(|_| check.answer(address, &family) == Some(true));
+            let ask = move || {
+                let mut answers = (0..times).filter_map(|_| check.answer(&at, &family));
+                let first = answers.next().unwrap_or_else(|| Err("it took no request".to_owned()));
+                first.or_else(|why| answers.find_map(Result::ok).ok_or(why))
+            };
             seen.is_well = seen.attempt.look(ask);
         }
         Serves::Listeners(_) | Serves::Address(_) => {}
     }
+}
+
+/// Place at which it is asked over HTTP.
+pub(super) fn asked_at(listeners: &[Served]) -> Option<&At> {
+    let mut places = listeners.iter().filter_map(|listener| listener.at.as_ref());
+    places.clone().find(|at| at.ip().is_some()).or_else(|| places.next())
 }
 
 /// Tries who takes a connection, for workers of which that was not seen.

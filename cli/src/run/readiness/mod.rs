@@ -173,6 +173,9 @@ async fn observe(shared: Rc<Shared>, events: UnboundedSender<WorkerEvent>) {
             shared.unserved.borrow_mut().insert(target.worker, left);
             let also = evidence.get(&target.worker).map(|evidence| evidence.also.clone()).unwrap_or_default();
             shared.also_served.borrow_mut().insert(target.worker, also);
+            if let Some(why) = evidence.get_mut(&target.worker).and_then(|evidence| evidence.attempt.news()) {
+                let _ = events.send(WorkerEvent::Failing(target.worker, why));
+            }
             let sign = evidence.get(&target.worker).map(|evidence| evidence.sign(&target.serves));
             if let Some(sign) = sign.filter(|sign| told.insert(target.worker, *sign) != Some(*sign)) {
                 let _ = events.send(WorkerEvent::Sign(target.worker, sign));

@@ -4,6 +4,7 @@ use crate::procfs::connections::Fate;
 use crate::system::is_now;
 use rustix::event::PollFlags;
 use rustix::fs::fstat;
+use socket2::SockRef;
 use std::ffi::OsString;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -60,8 +61,15 @@ impl Trial {
         }
     }
 
+    pub(super) fn socket(&self) -> SockRef<'_> {
+        match self {
+            Trial::Tcp(stream) => stream.into(),
+            Trial::Unix(stream) => stream.into(),
+        }
+    }
+
     /// Its fate by now.
-    fn fate(&self) -> Fate {
+    pub(super) fn fate(&self) -> Fate {
         match self {
             Trial::Tcp(stream) => {
                 let ends = stream.peer_addr().ok().zip(stream.local_addr().ok());

@@ -3,9 +3,10 @@
 pub(super) mod printer;
 
 use super::worker::lines::readable;
+use crate::views::units::of;
 use printer::{Printer, Stream};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -194,7 +195,7 @@ fn text(report: &Report) -> Option<String> {
         }
         Report::WorkerEnded { pid, why, .. } => format!("worker {pid} {why}"),
         Report::Killed { pid, why, connections: Some(count @ 1..) } => {
-            format!("worker {pid} is killed, which cuts off {count} connections: {why}")
+            format!("worker {pid} is killed, which cuts off {}: {why}", of(*count, "connection"))
         }
         Report::Killed { pid, why, .. } => format!("worker {pid} is killed: {why}"),
         Report::Reloading { generation } => format!("starting generation {generation}"),
@@ -204,13 +205,22 @@ fn text(report: &Report) -> Option<String> {
         Report::ReloadFailed { why } => format!("the reload failed, the old workers go on: {why}"),
         Report::Upgrading => "upgrading".to_owned(),
         Report::Upgraded { version, path, from_version, from_path } => {
-            let (new, old) = (path.display(), from_path.display());
-            format!("upgraded: version {version} ({new}) replaces version {from_version} ({old})")
+            format!("upgraded: {}", replaced(version, path, from_version, from_path))
         }
         Report::UpgradeFailed { why } => format!("the upgrade failed, this supervisor goes on: {why}"),
         Report::Trouble { why } => why.clone(),
         Report::Draining => "asking the workers to finish; another signal ends at once".to_owned(),
     })
+}
+
+/// Which program has replaced which.
+pub(super) fn replaced(version: &str, path: &Path, from_version: &str, from_path: &Path) -> String {
+    let (new, old) = (path.display(), from_path.display());
+    match version == from_version {
+        true if path == from_path => format!("the version is the same as before: {version} ({new})"),
+        true => format!("version {version} ({new}) replaces the same version ({old})"),
+        false => format!("version {version} ({new}) replaces version {from_version} ({old})"),
+    }
 }
 
 fn pids(workers: &[i32]) -> String {

@@ -62,6 +62,7 @@ impl Supervisor {
                 }
             }
             WorkerEvent::Sign(worker, sign) => self.handle(Event::Sign { worker, sign }),
+            WorkerEvent::Failing(worker, why) => self.handle(Event::Failing { worker, why }),
             WorkerEvent::Gone(number) => self.gone.push(number),
             WorkerEvent::GuardGone(pid) if pid == self.context.guard.pid => self.guard_ended(),
             WorkerEvent::GuardGone(_) => {}

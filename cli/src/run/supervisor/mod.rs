@@ -28,6 +28,7 @@ use super::worker::event::WorkerEvent;
 use super::worker::link::Link;
 use super::worker::orphan::Orphan;
 use super::worker::plan::Plan;
+use crate::system::explained;
 use anyhow::{Context, Result};
 use dispatch::Dispatcher;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -287,7 +288,7 @@ impl Supervisor {
         let plan = Rc::clone(self.plan());
         let Some(dispatcher) = &mut self.dispatcher else { return };
         if let Err(error) = dispatcher.accept_from(&plan, &self.context.events) {
-            self.reporter.trouble(&format!("{error:#}"));
+            self.reporter.trouble(&explained(&error));
         }
     }
 
@@ -374,7 +375,7 @@ impl Supervisor {
         drop((self.control, self.plans, self.dispatcher, self.stored));
         paths.iter().for_each(|path| super::worker::guard::remove_path(path));
         if let Err(error) = super::control::folder::Folder::remove(&folder) {
-            self.reporter.trouble(&format!("{error:#}"));
+            self.reporter.trouble(&explained(&error));
         }
         self.reporter.say(&Report::Ended);
         self.reporter.printer.flush();

@@ -15,6 +15,7 @@ use crate::run::worker::Worker;
 use crate::run::worker::event::WorkerEvent;
 use crate::run::worker::orphan::Orphan;
 use crate::run::worker::plan::Plan;
+use crate::system::explained;
 use anyhow::Result;
 use rustix::process::Signal;
 use std::rc::Rc;
@@ -29,7 +30,7 @@ impl Supervisor {
         match action {
             Action::Start { worker, generation, slot } => {
                 let result = self.start_worker(worker, generation, slot);
-                self.queue.push_back(Event::Started { worker, result: result.map_err(|error| format!("{error:#}")) });
+                self.queue.push_back(Event::Started { worker, result: result.map_err(|error| explained(&error)) });
             }
             Action::StartForConnection { worker, generation } => self.start_for_connection(worker, generation),
             Action::Unserved { worker, drop } => {
@@ -102,7 +103,7 @@ impl Supervisor {
             }
             Err(error) => {
                 self.dispatcher.as_mut().map(|dispatcher| dispatcher.unserved.insert(worker, waiting));
-                Err(format!("{error:#}"))
+                Err(explained(&error))
             }
         };
         self.queue.push_back(Event::Started { worker, result });
@@ -168,7 +169,7 @@ impl Supervisor {
 
     pub(super) fn planned(&mut self, generation: u32, read: Result<(Options, Resolved)>) {
         let result = read.and_then(|(options, resolved)| self.replan(generation, options, &resolved));
-        self.handle(Event::Planned { generation, result: result.map_err(|error| format!("{error:#}")) });
+        self.handle(Event::Planned { generation, result: result.map_err(|error| explained(&error)) });
     }
 
     fn replan(&mut self, generation: u32, options: Options, resolved: &Resolved) -> Result<Rules> {

@@ -18,6 +18,7 @@ use super::supervisor::dispatch::Dispatcher;
 use super::supervisor::{POLL, Supervisor};
 use super::worker::SETTLE_TIMEOUT;
 use super::worker::link::Link;
+use crate::system::explained;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candidate::{Candidate, Program};
 use command_fds::CommandFdExt;
@@ -37,7 +38,7 @@ impl Supervisor {
         self.upgrade.candidate = None;
         // Children that ended meanwhile were not waited for.
         self.reap();
-        format!("{error:#}")
+        explained(&error)
     }
 
     /// Goes on with what cannot wait, until the new program receives, or has failed.

@@ -10,7 +10,7 @@ use crate::run::control::folder::Folder;
 use crate::run::listener::Listener;
 use crate::run::machine::{Machine, Reply};
 use crate::run::options::{Options, Via};
-use crate::run::report::{Report, Reporter};
+use crate::run::report::{Report, Reporter, replaced};
 use crate::run::signals::{SignalStream, with_signals_blocked};
 use crate::run::supervisor::dispatch::Dispatcher;
 use crate::run::supervisor::{Parts, Supervisor};
@@ -217,11 +217,8 @@ impl Supervisor {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let path = own_path().unwrap_or_default();
         let (from_version, from_path) = self.upgrade.from.take().unwrap_or_default();
-        let (new, old) = (path.display(), from_path.display());
-        let done = format!(
-            "{how}: version {version} ({new}) replaces version {from_version} ({old}), process {}",
-            std::process::id()
-        );
+        let what = replaced(&version, &path, &from_version, &from_path);
+        let done = format!("{how}: {what}, process {}", std::process::id());
         self.reporter.say(&Report::Upgraded { version, path, from_version, from_path });
         self.accept();
         let metrics = self.options().metrics.as_deref().map(crate::run::control::metrics::bind).transpose();

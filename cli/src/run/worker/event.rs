@@ -15,6 +15,8 @@ use tokio::sync::OwnedSemaphorePermit;
 pub(crate) enum WorkerEvent {
     Notify(WorkerId, NotifyMessage),
     Sign(WorkerId, Sign),
+    /// A check of a worker has failed, and why.
+    Failing(WorkerId, String),
     /// A worker has ended that is no child of this process.
     Gone(WorkerId),
     /// The connections of a worker that is to be killed were counted, and why it is.

@@ -4,6 +4,7 @@ use crate::run::listener::{Listener, Resolved};
 use crate::run::machine::{ReadyRule, Rules, Workers};
 use crate::run::options::{Options, Pass, Ready, Via};
 use crate::run::spec::Spec;
+use crate::views::units::of;
 use anyhow::Result;
 use std::rc::Rc;
 use std::time::Duration;
@@ -81,9 +82,11 @@ impl Plan {
             },
             unwell: match &options.live {
                 Some(Ready::Http(check)) => {
-                    format!("it neither answered {check} nor accepted, {} times", options.live_failures)
+                    format!("it neither answered {check} nor accepted, {}", of(options.live_failures.into(), "time"))
                 }
-                Some(Ready::Exec(command)) => format!("`{command}` failed {} times", options.live_failures),
+                Some(Ready::Exec(command)) => {
+                    format!("`{command}` failed {}", of(options.live_failures.into(), "time"))
+                }
                 _ => "it hangs".to_owned(),
             },
             hands_off,

@@ -136,6 +136,30 @@ pub(crate) fn local_socket(stream: LocalStream) -> std::io::Result<Socket> {
     Ok(stream.into_std()?.into())
 }
 
+/// An error with its causes on one line, and with advice where it is a lack of descriptors.
+pub(crate) fn explained(error: &anyhow::Error) -> String {
+    use rustix::io::Errno;
+    let code = |cause: &(dyn std::error::Error + 'static)| {
+        let (io, library) = (cause.downcast_ref::<std::io::Error>(), cause.downcast_ref::<sharesock::Error>());
+        let code = cause.downcast_ref::<Errno>().map(|errno| errno.raw_os_error());
+        code.or_else(|| io?.raw_os_error()).or_else(|| library?.os_code())
+    };
+    let has = |errno: Errno| error.chain().filter_map(code).any(|code| code == errno.raw_os_error());
+    let limit = || rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    match () {
+        () if has(Errno::MFILE) => format!(
+            "{error:#}; this process may have {} descriptors: raise its limit (`ulimit -n`, or LimitNOFILE= of systemd)",
+            limit()
+        ),
+        () if has(Errno::NFILE) => {
+            format!(
+                "{error:#}; all processes together have as many files open as they may: raise the sysctl fs.file-max"
+            )
+        }
+        () => format!("{error:#}"),
+    }
+}
+
 /// Why nothing can be bound to `HOST:PORT`, or `udp:HOST:PORT`, and what to do about it.
 pub(crate) fn explain_bind(error: std::io::Error, address: &str) -> anyhow::Error {
     let port: u16 = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default();
@@ -152,6 +176,9 @@ pub(crate) fn explain_bind(error: std::io::Error, address: &str) -> anyhow::Erro
             "port {port} needs a privilege: give this process CAP_NET_BIND_SERVICE, lower the sysctl \
              net.ipv4.ip_unprivileged_port_start, or name a port from 1024 on"
         )),
+        ErrorKind::AddrNotAvailable => anyhow::Error::from(error).context(
+            "this machine does not have the address: name one that `ip address` shows, or none, as in :8080, for all of them",
+        ),
         _ => error.into(),
     }
 }
@@ -193,10 +220,18 @@ pub(crate) fn is_bound(path: &Path) -> std::io::Result<bool> {
 
 /// Removes the path of a socket that is no more; any other is refused, and told of.
 pub(crate) fn remove_stale(path: &Path) -> Result<()> {
-    if is_abstract(path) {
-        return Ok(());
+    match is_abstract(path) || !find_stale(path)? {
+        true => Ok(()),
+        false => std::fs::remove_file(path).with_context(|| format!("removing the stale {}", path.display())),
     }
-    let Ok(found) = std::fs::symlink_metadata(path) else { return Ok(()) };
+}
+
+/// Whether a path is that of a socket that is no more.
+///
+/// # Errors
+/// It is something else, or in use.
+pub(crate) fn find_stale(path: &Path) -> Result<bool> {
+    let Ok(found) = std::fs::symlink_metadata(path) else { return Ok(false) };
     let kind = found.file_type();
     if !kind.is_socket() {
         let what = match () {
@@ -209,13 +244,13 @@ pub(crate) fn remove_stale(path: &Path) -> Result<()> {
         bail!("{} exists and is {what}, not a socket: remove it, or name another path", path.display());
     }
     match is_bound(path) {
-        Ok(false) => std::fs::remove_file(path).with_context(|| format!("removing the stale {}", path.display())),
+        Ok(false) => Ok(true),
         Ok(true) => {
             let who = holders_of_path(path);
             let who = if who.is_empty() { "another process".to_owned() } else { who.join(" and ") };
             bail!("{} is in use by {who}: stop it, or name another path", path.display())
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error).with_context(|| format!("trying who has {}", path.display())),
     }
 }
@@ -239,6 +274,18 @@ mod tests {
         let said = why(ErrorKind::AddrInUse, &taken);
         assert!(said.contains(&format!("in use by process {} (", std::process::id())), "{said}");
         assert!(why(ErrorKind::AddrInUse, "h:0").starts_with("the port is in use: "));
+    }
+
+    #[test]
+    fn a_lack_of_descriptors_comes_with_advice() {
+        for (code, advice) in [(24, "`ulimit -n`"), (23, "fs.file-max")] {
+            let error = std::io::Error::from_raw_os_error(code);
+            let said = explained(&anyhow::Error::from(error).context("starting a worker"));
+            assert!(said.starts_with("starting a worker: ") && said.contains(advice), "{said}");
+        }
+        let said = explained(&anyhow::Error::from(rustix::io::Errno::MFILE));
+        assert!(said.contains("LimitNOFILE="), "{said}");
+        assert_eq!(explained(&anyhow::anyhow!("none (os error 24)")), "none (os error 24)");
     }
 
     #[test]

@@ -70,6 +70,11 @@ pub(crate) fn keep_apart() -> Result<Apart> {
     Ok((ctrl_break().context(what)?, ctrl_close().context(what)?, ctrl_shutdown().context(what)?))
 }
 
+/// An error with its causes on one line.
+pub(crate) fn explained(error: &anyhow::Error) -> String {
+    format!("{error:#}")
+}
+
 /// Only TCP is served here.
 pub(crate) type LocalStream = tokio::net::TcpStream;
 
