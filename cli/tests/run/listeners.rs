@@ -114,6 +114,17 @@ fn a_path_that_was_removed_is_made_again_also_where_connections_are_given_away()
 }
 
 #[test]
+fn a_path_that_was_removed_is_made_again_at_once_where_connections_are_given_away() {
+    let (setup, path) = at_path("");
+    let supervisor = setup.option("--pass=connection").option("--via=info").play("ready info").start();
+    std::fs::remove_file(&path).unwrap();
+    // Nothing else happens that would have it looked at.
+    supervisor.wait_for_line("the listener web has lost its path, which was removed; a new one listens on");
+    supervisor.ask("who");
+    supervisor.end();
+}
+
+#[test]
 fn a_new_listener_is_told_of_to_whoever_has_workers_at_the_old_one() {
     let (setup, path) = at_path("");
     let mut supervisor = setup.option("--workers=2").start();

@@ -4,6 +4,7 @@
 use super::Supervisor;
 use crate::run::clock::Moment;
 use crate::run::listener::Listener;
+use crate::run::options::Pass;
 use crate::system::polled;
 use anyhow::Result;
 use rustix::event::epoll::{self, CreateFlags as EpollFlags, Event, EventData, EventFlags};
@@ -140,7 +141,8 @@ impl Supervisor {
         if changes.names {
             self.look_at_names = self.look_at_names.or(Some(Moment::now().after(NAMES_DELAY)));
         }
-        if changes.listeners && self.may_be_closing_listeners() {
+        // Where this accepts itself, a new socket takes the place of one without a path, and nobody notices.
+        if changes.listeners && (self.options().pass == Pass::Connection || self.may_be_closing_listeners()) {
             self.mend_listeners(false);
         }
     }
