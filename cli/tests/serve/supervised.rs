@@ -326,3 +326,22 @@ fn listeners_may_have_names_and_options_may_stand_in_a_file() {
         assert!(code == Some(2) && said.contains(says), "{options:?}: {said}");
     }
 }
+
+#[test]
+fn what_a_stopped_worker_was_given_goes_to_others_and_it_is_given_more_when_it_goes_on() {
+    let mut server = Server::start(&["--workers", "2"]);
+    let stopped = server.get("/hello.txt").worker();
+    signal_process(stopped, Signal::STOP);
+    let mut clients: Vec<_> = (0..20).map(|_| server.client()).collect();
+    clients.iter_mut().for_each(|client| client.send("GET /hello.txt HTTP/1.1\r\nHost: x\r\n\r\n").unwrap());
+    for client in &mut clients {
+        let response = client.response().unwrap();
+        assert_eq!(response.text(), "hello\n");
+        assert_ne!(response.worker(), stopped);
+    }
+    drop(clients);
+    signal_process(stopped, Signal::CONT);
+    until("connections for who goes on", || server.get("/hello.txt").worker() == stopped);
+    server.signal(Signal::TERM);
+    assert!(server.wait().success());
+}

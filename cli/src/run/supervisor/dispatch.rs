@@ -2,37 +2,36 @@
 
 use super::policy::order;
 use super::reclaim::Left;
-use super::room::{MOST_WAITING, Room, most_kept};
+use super::room::{Room, most_kept};
 use crate::run::listener::Listener;
 use crate::run::machine::{Machine, WorkerId};
 use crate::run::options::Policy;
 use crate::run::worker::Worker;
-use crate::run::worker::event::{Waiting, WorkerEvent};
+use crate::run::worker::event::Waiting;
 use crate::run::worker::link::Link;
 use crate::run::worker::plan::Plan;
 use crate::status::HandOffs;
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use rustix::net::{SocketFlags, accept_with};
 use sharesock::{Endpoint, Parcel, Socket};
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::Semaphore;
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 /// Number of latencies from which the figures are computed.
 const REMEMBERED: usize = 1000;
 /// Pause after an accept that failed, or while there is no room.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Most connections that are accepted before they are given away.
+const ACCEPTED_AT_ONCE: usize = 32;
 /// Poll interval of connections on their way to workers, at first and at last.
-const SHORTEST_POLL: Duration = Duration::from_millis(1);
+pub(super) const SHORTEST_POLL: Duration = Duration::from_millis(1);
 const LONGEST_POLL: Duration = Duration::from_millis(250);
 
 /// Accepts, and gives away.
@@ -44,13 +43,14 @@ pub(crate) struct Dispatcher {
     pub(crate) unserved: HashMap<WorkerId, Waiting>,
     /// Queues that workers have left.
     pub(super) left: Vec<Left>,
-    pub(super) room: Rc<Room>,
+    pub(super) room: Room,
     /// When it was last looked for clients that have left.
     pub(super) looked: Option<Instant>,
-    permits: Arc<Semaphore>,
-    accepting: Vec<JoinHandle<()>>,
+    /// Listeners that are accepted from.
+    acceptors: Vec<Acceptor>,
     policy: Policy,
     turn: usize,
+    next_listener: usize,
     pub(crate) total: u64,
     /// In microseconds.
     latencies: VecDeque<u64>,
@@ -65,12 +65,12 @@ impl Dispatcher {
             waiting: VecDeque::new(),
             unserved: HashMap::new(),
             left: Vec::new(),
-            room: Rc::default(),
+            room: Room::default(),
             looked: None,
-            permits: Arc::new(Semaphore::new(MOST_WAITING)),
-            accepting: Vec::new(),
+            acceptors: Vec::new(),
             policy: Policy::LeastOpen,
             turn: 0,
+            next_listener: 0,
             total,
             latencies: VecDeque::new(),
             moved: Instant::now(),
@@ -78,21 +78,62 @@ impl Dispatcher {
     }
 
     /// Accepts from the listeners of this plan, and from no others.
-    pub(crate) fn accept_from(&mut self, plan: &Plan, events: &UnboundedSender<WorkerEvent>) -> Result<()> {
+    pub(crate) fn accept_from(&mut self, plan: &Plan) -> Result<()> {
         self.pause();
         self.policy = plan.options.policy;
         self.room.limit(plan.options.max_connections);
         for listener in plan.listeners.iter().filter(|listener| listener.accepts()) {
-            let acceptor = Acceptor::new(listener).context("accepting from a listener")?;
-            let room = (Arc::clone(&self.permits), Rc::clone(&self.room));
-            self.accepting.push(tokio::task::spawn_local(accept(acceptor, room, events.clone())));
+            self.acceptors.push(Acceptor::new(listener).context("accepting from a listener")?);
         }
         Ok(())
     }
 
     /// Accepts nothing until it is told to.
     pub(crate) fn pause(&mut self) {
-        self.accepting.drain(..).for_each(|task| task.abort());
+        self.acceptors.clear();
+    }
+
+    /// Accepts some connections when there are any, and room for them. Who awaits this may stop, and loses none.
+    pub(crate) async fn accept(&mut self) {
+        while !self.room.is_there() {
+            sleep(ACCEPT_PAUSE).await;
+        }
+        loop {
+            // After one was accepted nothing is awaited.
+            match poll_fn(|context| self.poll_accept(context)).await {
+                Ok(connection) => break self.accepted(connection),
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(_) => sleep(ACCEPT_PAUSE).await,
+            }
+        }
+        // On a busy machine more come while others run, and go to the workers together; on another, this takes no time.
+        std::thread::yield_now();
+        for _ in 1..ACCEPTED_AT_ONCE {
+            let accepted = self.room.is_there().then(|| self.acceptors.iter().find_map(Acceptor::accept_now)).flatten();
+            let Some(connection) = accepted else { return };
+            self.accepted(connection);
+        }
+    }
+
+    fn accepted(&mut self, connection: Socket) {
+        self.room.note_one_more();
+        self.waiting.push_back(Waiting::new(Parcel::new(connection)));
+    }
+
+    fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<std::io::Result<Socket>> {
+        // None is always the first to be asked.
+        self.next_listener = self.next_listener.wrapping_add(1);
+        let first = self.next_listener % self.acceptors.len().max(1);
+        let (before, after) = self.acceptors.split_at(first.min(self.acceptors.len()));
+        let accepted = after.iter().chain(before).map(|acceptor| acceptor.poll_accept(context));
+        accepted.into_iter().find(Poll::is_ready).unwrap_or(Poll::Pending)
+    }
+
+    /// Gives away what was just accepted; whether nothing waits.
+    pub(crate) fn give_accepted(&mut self, workers: &mut BTreeMap<WorkerId, Worker>, machine: &Machine) -> bool {
+        self.give(workers, machine);
+        self.note_room(workers);
+        self.waiting.is_empty()
     }
 
     /// Accepts what waits in a listener's queue: those connections were promised to somebody.
@@ -102,7 +143,7 @@ impl Dispatcher {
             socket.as_socket().set_nonblocking(true)?;
             Ok(Socket::try_from(OwnedFd::from(socket.as_socket().accept()?.0))?)
         };
-        self.waiting.extend(std::iter::from_fn(|| accept().ok()).map(|socket| Waiting::new(Parcel::new(socket), None)));
+        self.waiting.extend(std::iter::from_fn(|| accept().ok()).map(|socket| Waiting::new(Parcel::new(socket))));
     }
 
     /// Whether nothing is to be given to anybody.
@@ -115,7 +156,9 @@ impl Dispatcher {
     pub(crate) fn next_look(&self, workers: &BTreeMap<WorkerId, Worker>) -> Option<Duration> {
         let outstanding = workers.values().any(|worker| worker.link.outstanding() > 0);
         let pause = self.moved.elapsed() / 8;
-        (outstanding || !self.is_idle()).then(|| pause.clamp(SHORTEST_POLL, LONGEST_POLL))
+        // Nor that one that was stopped goes on.
+        let stopped = workers.values().any(|worker| worker.is_stopped);
+        (outstanding || stopped || !self.is_idle()).then(|| pause.clamp(SHORTEST_POLL, LONGEST_POLL))
     }
 
     /// Whether everything that is to be given to somebody is here.
@@ -147,7 +190,7 @@ impl Dispatcher {
         }
     }
 
-    fn note_room(&self, workers: &BTreeMap<WorkerId, Worker>) {
+    fn note_room(&mut self, workers: &BTreeMap<WorkerId, Worker>) {
         let holds = !self.left.is_empty() || workers.values().any(|worker| worker.link.keeps());
         let open: u64 = workers.values().filter_map(|worker| worker.record.load()).sum();
         self.room.note(self.waiting.len(), holds, open + self.waiting.len() as u64);
@@ -158,7 +201,8 @@ impl Dispatcher {
         if self.waiting.is_empty() {
             return;
         }
-        let most_kept = most_kept(workers.len());
+        let count = workers.len();
+        let most_kept = || most_kept(count);
         let takes = |id: &WorkerId| machine.takes_connections(*id);
         let mut ready: Vec<_> = workers.iter_mut().filter(|(id, _)| takes(id)).map(|(_, worker)| worker).collect();
         'next: while let Some(mut waiting) = self.waiting.pop_front() {
@@ -234,13 +278,8 @@ impl Dispatcher {
     }
 }
 
-impl Drop for Dispatcher {
-    fn drop(&mut self) {
-        self.pause();
-    }
-}
-
 /// A listener of whichever kind.
+#[derive(Debug)]
 struct Acceptor(AsyncFd<OwnedFd>);
 
 impl Acceptor {
@@ -253,30 +292,24 @@ impl Acceptor {
         AsyncFd::with_interest(socket, Interest::READABLE).map(Acceptor)
     }
 
-    /// The next connection, as `accept` makes it. Who awaits this may be stopped, and loses none.
-    async fn accept(&self) -> std::io::Result<Socket> {
-        let accept = |listener: &OwnedFd| Ok(accept_with(listener, SocketFlags::CLOEXEC)?);
-        let accepted = self.0.async_io(Interest::READABLE, accept).await?;
-        // Of no special kind: this way nobody asks what it is.
-        Ok(std::net::TcpStream::from(accepted).into())
+    /// The next connection, as `accept` makes it.
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<std::io::Result<Socket>> {
+        loop {
+            let mut ready = ready!(self.0.poll_read_ready(context))?;
+            if let Ok(accepted) = ready.try_io(|listener| accept(listener.get_ref())) {
+                return Poll::Ready(accepted);
+            }
+        }
+    }
+
+    /// One that is known to have come, if there is any.
+    fn accept_now(&self) -> Option<Socket> {
+        self.0.try_io(Interest::READABLE, accept).ok()
     }
 }
 
-async fn accept(acceptor: Acceptor, (permits, room): (Arc<Semaphore>, Rc<Room>), events: UnboundedSender<WorkerEvent>) {
-    loop {
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
-        while !room.is_there() {
-            sleep(ACCEPT_PAUSE).await;
-        }
-        // Between the accept and what follows nothing is awaited: this task may be stopped, and must not lose one.
-        match acceptor.accept().await {
-            Ok(connection) => {
-                let parcel = Parcel::new(connection);
-                room.note_one_more();
-                let _ = events.send(WorkerEvent::Accepted(Waiting::new(parcel, Some(permit))));
-            }
-            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-            Err(_) => sleep(ACCEPT_PAUSE).await,
-        }
-    }
+fn accept(listener: &OwnedFd) -> std::io::Result<Socket> {
+    let accepted = accept_with(listener, SocketFlags::CLOEXEC)?;
+    // Of no special kind: this way nobody asks what it is.
+    Ok(std::net::TcpStream::from(accepted).into())
 }

@@ -1,6 +1,6 @@
 //! Things that happen: signals, requests, ends of processes, messages of workers.
 
-use super::Supervisor;
+use super::{Supervisor, accept};
 use crate::run::control::{Answer, Client, Request};
 use crate::run::machine::{AskerId, End, Event, Sign, WorkerId};
 use crate::run::signals::{SignalEvent, end_of, with_signals_blocked};
@@ -31,6 +31,7 @@ impl Supervisor {
     /// Takes note of the next thing that comes; nothing is lost if this is not awaited to its end.
     pub(in crate::run) async fn note_next(&mut self) {
         tokio::select! {
+            () = accept(self.dispatcher.as_mut()) => {}
             Some(event) = self.events.recv() => self.note_all(event),
             Some((request, client)) = self.requests.recv() => self.answer(request, client),
         }
@@ -56,11 +57,6 @@ impl Supervisor {
 
     fn note(&mut self, event: WorkerEvent) {
         match event {
-            WorkerEvent::Accepted(waiting) => {
-                if let Some(dispatcher) = &mut self.dispatcher {
-                    dispatcher.waiting.push_back(waiting);
-                }
-            }
             WorkerEvent::Sign(worker, sign) => self.handle(Event::Sign { worker, sign }),
             WorkerEvent::Failing(worker, why) => self.handle(Event::Failing { worker, why }),
             WorkerEvent::Gone(number) => self.gone.push(number),
@@ -194,7 +190,7 @@ impl Supervisor {
         let mut linked = Vec::new();
         for (id, worker) in &mut self.workers {
             let is_wanted = self.machine.workers().get(id).is_some_and(|worker| worker.is_wanted());
-            if matches!(worker.link, Link::Awaited) && is_wanted {
+            if matches!(worker.link, Link::Awaited) && is_wanted && !worker.is_stopped {
                 let sender = with_signals_blocked(|| dispatcher.endpoint.sender(worker.record.pid.unsigned_abs()));
                 match sender {
                     Ok(sender) => {

@@ -30,7 +30,7 @@ use super::worker::orphan::Orphan;
 use super::worker::plan::Plan;
 use crate::system::explained;
 use anyhow::{Context, Result};
-use dispatch::Dispatcher;
+use dispatch::{Dispatcher, SHORTEST_POLL};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 use watch::{Changes, Watch};
 
 /// Poll interval, when something is to be looked for that nothing tells.
@@ -195,14 +195,34 @@ impl Supervisor {
                 self.handle(Event::UpgradeFailed { why });
                 continue;
             }
-            let pause = self.pause();
+            self.next().await;
+        }
+    }
+
+    /// Takes note of the next thing that happens. Connections are given away meanwhile: to look at everything for each would
+    /// take longer than that.
+    async fn next(&mut self) {
+        let mut due = self.pause().map(|pause| Instant::now() + pause);
+        loop {
             tokio::select! {
+                () = accept(self.dispatcher.as_mut()) => {
+                    let now = Instant::now();
+                    let is_given = self.dispatcher.as_mut().is_some_and(|dispatcher| {
+                        dispatcher.give_accepted(&mut self.workers, &self.machine)
+                    });
+                    if is_given && due.is_none_or(|due| due > now) {
+                        // It is on its way.
+                        due = due.into_iter().chain([now + SHORTEST_POLL]).min();
+                        continue;
+                    }
+                }
                 event = self.signals.next() => self.handle_signal(event),
                 Some(event) = self.events.recv() => self.note_all(event),
                 Some((request, client)) = self.requests.recv() => self.answer(request, client),
                 changes = changed(self.watch.as_ref()) => self.note_changes(changes),
-                () = pass(pause) => {}
+                () = pass(due) => {}
             }
+            return;
         }
     }
 
@@ -287,7 +307,7 @@ impl Supervisor {
         }
         let plan = Rc::clone(self.plan());
         let Some(dispatcher) = &mut self.dispatcher else { return };
-        if let Err(error) = dispatcher.accept_from(&plan, &self.context.events) {
+        if let Err(error) = dispatcher.accept_from(&plan) {
             self.reporter.trouble(&explained(&error));
         }
     }
@@ -347,6 +367,9 @@ impl Supervisor {
         let Some(dispatcher) = &mut self.dispatcher else { return };
         // In this order: what is written makes room.
         dispatcher.settle(&mut self.workers);
+        for what in dispatcher.look_for_stopped(&mut self.workers, &self.machine) {
+            self.reporter.trouble(&what);
+        }
         dispatcher.dispatch(&mut self.workers, &self.machine);
         let settled: Vec<_> = self.workers.keys().copied().filter(|id| self.has_settled(*id)).collect();
         settled.into_iter().for_each(|worker| self.handle(Event::Settled { worker }));
@@ -355,7 +378,7 @@ impl Supervisor {
     /// Whether a worker that drains has taken everything that it was given, and is to be given nothing more.
     fn has_settled(&self, id: WorkerId) -> bool {
         let waiting = self.dispatcher.as_ref().is_some_and(|dispatcher| !dispatcher.is_idle());
-        let may_be_given = self.machine.takes_connections(id) && (waiting || !self.events.is_empty());
+        let may_be_given = self.machine.takes_connections(id) && waiting;
         let settled = |worker: &Worker| worker.is_settling && worker.link.outstanding() == 0;
         !may_be_given && self.workers.get(&id).is_some_and(settled)
     }
@@ -391,10 +414,18 @@ async fn changed(watch: Option<&Watch>) -> Changes {
     }
 }
 
-/// Waits as long as this, or for ever.
-async fn pass(time: Option<Duration>) {
-    match time {
-        Some(time) => sleep(time).await,
+/// Accepts connections, if that is done here.
+async fn accept(dispatcher: Option<&mut Dispatcher>) {
+    match dispatcher {
+        Some(dispatcher) => dispatcher.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until this time, or for ever.
+async fn pass(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
         None => std::future::pending().await,
     }
 }

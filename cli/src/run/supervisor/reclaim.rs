@@ -2,18 +2,22 @@
 
 use super::dispatch::Dispatcher;
 use super::room;
-use crate::run::machine::WorkerId;
+use crate::procfs::stat::Stat;
+use crate::run::machine::{Machine, WorkerId};
 use crate::run::worker::Worker;
 use crate::run::worker::event::Waiting;
+use crate::run::worker::link::Link;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use sharesock::{Error, Parcel, Sender, Socket};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
 /// Pause after a worker was found stopped while it took something: to find that takes time.
 const STOPPED_PAUSE: Duration = Duration::from_secs(1);
+/// Time for which a worker may leave what it was given until it is looked whether it was stopped.
+const STOPPED_AFTER: Duration = Duration::from_millis(500);
 /// Pause between two looks for clients that have left.
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
 
@@ -37,7 +41,7 @@ impl Dispatcher {
 
     /// Puts back connections that a predecessor had accepted, or that a worker did not take, in their order.
     pub(crate) fn put_back(&mut self, parcels: impl IntoIterator<Item = Parcel, IntoIter: DoubleEndedIterator>) {
-        parcels.into_iter().rev().for_each(|parcel| self.waiting.push_front(Waiting::new(parcel, None)));
+        parcels.into_iter().rev().for_each(|parcel| self.waiting.push_front(Waiting::new(parcel)));
     }
 
     /// Empties the queues that workers have left, as far as descriptors are free.
@@ -71,6 +75,40 @@ impl Dispatcher {
             }
         }
         true
+    }
+
+    /// Takes back what stopped workers were given, while others serve, and lets those be reached again that go on. Returns what is
+    /// to be said of it.
+    pub(super) fn look_for_stopped(
+        &mut self,
+        workers: &mut BTreeMap<WorkerId, Worker>,
+        machine: &Machine,
+    ) -> Vec<String> {
+        let is_stopped = |worker: &Worker| Stat::of(worker.record.pid).is_some_and(|stat| stat.is_stopped());
+        let mut told = Vec::new();
+        for worker in workers.values_mut().filter(|worker| worker.is_stopped && !is_stopped(worker)) {
+            worker.is_stopped = false;
+            told.push(format!("worker {} goes on, and is given connections again", worker.record.pid));
+        }
+        let leaves = |worker: &Worker| match &worker.link {
+            Link::HandOff { given, .. } => given.front().is_some_and(|since| since.elapsed() >= STOPPED_AFTER),
+            _ => false,
+        };
+        let stopped: Vec<_> = workers.iter().filter(|(_, worker)| leaves(worker) && is_stopped(worker)).collect();
+        let stopped: BTreeSet<_> = stopped.into_iter().map(|(id, _)| *id).collect();
+        let serves = |(id, worker): (&WorkerId, &Worker)| {
+            !stopped.contains(id) && machine.takes_connections(*id) && matches!(worker.link, Link::HandOff { .. })
+        };
+        if stopped.is_empty() || !workers.iter().any(serves) {
+            return told;
+        }
+        for id in stopped {
+            let Some(worker) = workers.get_mut(&id) else { continue };
+            worker.is_stopped = true;
+            told.push(format!("worker {} is stopped: what it has not taken goes to others", worker.record.pid));
+            self.take_back(id, worker, false);
+        }
+        told
     }
 
     /// Drops waiting connections whose clients have left, while no worker takes them.

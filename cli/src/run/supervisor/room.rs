@@ -2,12 +2,11 @@
 
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, getrlimit};
-use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// Most accepted connections that wait here for a worker; more wait in the kernel's backlog.
-pub(super) const MOST_WAITING: usize = 64;
+const MOST_WAITING: usize = 64;
 /// Most connections of which infos were written to one worker, and which it has not received.
 const MOST_KEPT: usize = 64;
 /// Descriptors that it takes to start a worker, and to open a way to it.
@@ -22,48 +21,45 @@ const COUNT_INTERVAL: Duration = Duration::from_millis(10);
 #[derive(Debug, Default)]
 pub(super) struct Room {
     /// Number of connections that wait, as far as is known.
-    waiting: Cell<usize>,
+    waiting: usize,
     /// Whether others are held that were given away.
-    holds: Cell<bool>,
+    holds: bool,
     /// Open connections, those that wait among them, as far as is known, and how many there may be.
-    open: Cell<u64>,
-    most_open: Cell<u64>,
+    open: u64,
+    most_open: u64,
     /// Descriptors that were free beyond those to be left, without those that were taken since, and when they were counted.
-    spare: Cell<Option<(usize, Instant)>>,
+    spare: Option<(usize, Instant)>,
 }
 
 impl Room {
     /// Limits the open connections.
-    pub(super) fn limit(&self, most_open: Option<u64>) {
-        self.most_open.set(most_open.unwrap_or(u64::MAX));
+    pub(super) fn limit(&mut self, most_open: Option<u64>) {
+        self.most_open = most_open.unwrap_or(u64::MAX);
     }
 
-    pub(super) fn note(&self, waiting: usize, holds: bool, open: u64) {
-        self.waiting.set(waiting);
-        self.open.set(open);
-        self.holds.set(holds);
+    pub(super) fn note(&mut self, waiting: usize, holds: bool, open: u64) {
+        (self.waiting, self.holds, self.open) = (waiting, holds, open);
     }
 
-    pub(super) fn note_one_more(&self) {
-        self.waiting.set(self.waiting.get() + 1);
-        self.open.set(self.open.get() + 1);
-        self.spare.set(self.spare.get().map(|(spare, counted)| (spare.saturating_sub(1), counted)));
+    pub(super) fn note_one_more(&mut self) {
+        self.waiting += 1;
+        self.open += 1;
+        self.spare = self.spare.map(|(spare, counted)| (spare.saturating_sub(1), counted));
     }
 
     /// Whether one more may be accepted.
-    pub(super) fn is_there(&self) -> bool {
-        match self.waiting.get() {
-            _ if self.open.get() >= self.most_open.get() => false,
+    pub(super) fn is_there(&mut self) -> bool {
+        match self.waiting {
+            _ if self.open >= self.most_open => false,
             // Whatever the limit is, something is to be served.
-            0 if !self.holds.get() => true,
+            0 if !self.holds => true,
             waiting if waiting >= MOST_WAITING => false,
             waiting => {
                 // Counting for each connection would cost as much as accepting it.
-                let known =
-                    self.spare.get().filter(|(spare, counted)| *spare > 0 && counted.elapsed() < COUNT_INTERVAL);
+                let known = self.spare.filter(|(spare, counted)| *spare > 0 && counted.elapsed() < COUNT_INTERVAL);
                 let (spare, counted) =
                     known.unwrap_or_else(|| (free().saturating_sub(to_leave(waiting)), Instant::now()));
-                self.spare.set(Some((spare, counted)));
+                self.spare = Some((spare, counted));
                 spare > 0
             }
         }
@@ -112,7 +108,7 @@ mod tests {
 
     #[test]
     fn there_is_room_for_one_and_for_no_more_than_may_wait() {
-        let room = Room::default();
+        let mut room = Room::default();
         room.limit(None);
         assert!(room.is_there());
         room.note(MOST_WAITING - 1, true, 1 << 40);
@@ -123,7 +119,7 @@ mod tests {
 
     #[test]
     fn there_is_room_for_no_more_than_may_be_open() {
-        let room = Room::default();
+        let mut room = Room::default();
         room.limit(Some(10));
         for (open, is_there) in [(0, true), (9, true), (10, false), (11, false)] {
             room.note(0, false, open);

@@ -8,7 +8,6 @@ use anyhow::Result;
 use rustix::process::Pid;
 use sharesock::Parcel;
 use std::time::Instant;
-use tokio::sync::OwnedSemaphorePermit;
 
 /// Events from the workers, and from tasks that look at them.
 #[derive(Debug)]
@@ -23,7 +22,6 @@ pub(crate) enum WorkerEvent {
     Counted(WorkerId, String, Option<u64>),
     /// The guard has ended.
     GuardGone(Pid),
-    Accepted(Waiting),
     /// The options of a generation were read.
     Planned(u32, Box<Result<(Options, Resolved)>>),
 }
@@ -33,12 +31,11 @@ pub(crate) enum WorkerEvent {
 pub(crate) struct Waiting {
     pub(crate) parcel: Parcel,
     pub(crate) since: Instant,
-    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Waiting {
-    /// A connection that waits from now on; `room` is its part of the room for such.
-    pub(crate) fn new(parcel: Parcel, room: Option<OwnedSemaphorePermit>) -> Self {
-        Waiting { parcel, since: Instant::now(), _room: room }
+    /// A connection that waits from now on.
+    pub(crate) fn new(parcel: Parcel) -> Self {
+        Waiting { parcel, since: Instant::now() }
     }
 }

@@ -103,7 +103,7 @@ impl Link {
         parcel: Parcel,
         to: &Record,
         endpoint: &Endpoint,
-        most_kept: usize,
+        most_kept: impl Fn() -> usize,
     ) -> Result<(), Box<Parcel>> {
         match self {
             Link::HandOff { sender, .. } => {
@@ -111,7 +111,7 @@ impl Link {
                 Ok(())
             }
             Link::Info { stream: Some(stream), rest, kept }
-                if rest.is_empty() && kept.len() < most_kept && !has_ended(stream) =>
+                if rest.is_empty() && kept.len() < most_kept() && !has_ended(stream) =>
             {
                 let Ok(info) = with_signals_blocked(|| endpoint.duplicate(parcel.socket(), to.pid.unsigned_abs()))
                 else {

@@ -50,6 +50,8 @@ pub(crate) struct Worker {
     pub(crate) notify: Rc<UnixDatagram>,
     /// It drains, and may not have taken what it was given.
     pub(crate) is_settling: bool,
+    /// It was stopped, and is given nothing until it goes on.
+    pub(crate) is_stopped: bool,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -153,8 +155,8 @@ impl Worker {
         link: Link,
         notify: Rc<UnixDatagram>,
     ) -> Self {
-        let (plan, is_settling, tasks) = (Rc::clone(plan), false, Vec::new());
-        let mut worker = Worker { record, plan, output, link, notify, is_settling, tasks };
+        let (plan, [is_settling, is_stopped], tasks) = (Rc::clone(plan), [false; 2], Vec::new());
+        let mut worker = Worker { record, plan, output, link, notify, is_settling, is_stopped, tasks };
         worker.attend(context);
         worker
     }
