@@ -4,7 +4,7 @@ use super::addresses::Place;
 use super::envelope::Envelope;
 use super::files::{self, Answer, Site};
 use super::io::{Io, State};
-use super::log::{self, Log};
+use super::log::Line;
 use super::stream::Stream;
 use super::worker::sleep_until;
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use sharesock::{Parcel, Socket};
 use std::future::poll_fn;
 use std::io;
@@ -106,7 +106,10 @@ pub(crate) enum Outcome {
 /// Result of polling a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
-    Over,
+    /// Perhaps by this status, which answers what is no request.
+    Over {
+        refused: Option<StatusCode>,
+    },
     Movable,
 }
 
@@ -118,25 +121,22 @@ pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiv
     let stream = Stream::new(socket)?;
     let direct = stream.is_tcp().then(Rc::default);
     let (client_timeout, is_first) = (site.client_timeout, envelope.moves == 0 && unread.is_empty());
-    let io = Io { stream, unread, is_first, state: state.clone(), direct: direct.clone(), client_timeout, stuck: None };
-    let answering = (site, state.clone(), direct, phase.clone());
+    let io = Io {
+        stream,
+        unread,
+        is_first,
+        state: state.clone(),
+        direct: direct.clone(),
+        client_timeout,
+        late: None,
+        stuck: None,
+    };
+    let answering = (Rc::clone(&site), state.clone(), direct, phase.clone());
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let (site, state, direct, phase) = answering.clone();
-        let entry = |log: &Rc<Log>| Entry {
-            log: Rc::clone(log),
-            begun: Instant::now(),
-            line: log::Entry {
-                client,
-                method: request.method().clone(),
-                target: request.uri().clone(),
-                version: request.version(),
-                status: StatusCode::OK,
-                bytes: 0,
-                took: Duration::ZERO,
-                accepted_by: envelope.accepted_by,
-            },
-        };
-        let busy = Busy::new(state, site.log.as_ref().map(entry));
+        let asked = || (request.method().clone(), request.uri().clone(), request.version());
+        let line = site.log.as_ref().map(|log| Line::begin(log, client, Some(asked()), envelope.accepted_by));
+        let busy = Busy::new(state, line);
         let answer: Pin<Box<dyn Future<Output = Result<Answer, std::convert::Infallible>>>> = Box::pin(async move {
             let mut request = request;
             // The rest of a request's body would be taken for the next request.
@@ -150,12 +150,7 @@ pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiv
         answer
     });
     let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(client_timeout)
-        .max_buf_size(MOST_BUFFERED)
-        .half_close(true)
-        .writev(true);
+    builder.max_buf_size(MOST_BUFFERED).half_close(true).writev(true);
     let mut connection = builder.serve_connection(TokioIo::new(io), service);
     let mut ends_at = None;
     loop {
@@ -168,7 +163,10 @@ pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiv
             Pin::new(&mut connection).graceful_shutdown();
         }
         let polled = poll_fn(|context| match connection.poll_without_shutdown(context) {
-            Poll::Ready(_) => Poll::Ready(Turn::Over),
+            Poll::Ready(done) => {
+                let refused = done.err().as_ref().and_then(status_of).or(state.refused.get());
+                Poll::Ready(Turn::Over { refused })
+            }
             Poll::Pending if now == Phase::Retiring && state.is_movable() => Poll::Ready(Turn::Movable),
             Poll::Pending => Poll::Pending,
         });
@@ -182,25 +180,50 @@ pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiv
         let mut io = parts.io.into_inner();
         if turn == Turn::Movable {
             let unread = [parts.read_buf, io.unread].concat().into();
-            return Ok(Outcome::Movable(Guest { socket: io.stream.into_socket()?, envelope, took_us, unread, place }));
+            let socket = io.stream.into_socket()?;
+            return Ok(Outcome::Movable(Guest { socket, envelope, took_us, unread, place }));
         }
-        linger(&mut io.stream).await;
+        if let Turn::Over { refused: Some(status) } = turn {
+            note_refusal(&site, client, envelope, status);
+        }
+        end(&mut io.stream).await;
         return Ok(Outcome::Finished);
     }
 }
 
+/// The status by which the library answers what is no request.
+fn status_of(error: &hyper::Error) -> Option<StatusCode> {
+    match () {
+        () if error.is_parse_too_large() => Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+        () if error.is_parse() => Some(StatusCode::BAD_REQUEST),
+        () => None,
+    }
+}
+
+/// Counts and logs a connection that was refused before any request.
+fn note_refusal(site: &Site, client: Option<IpAddr>, envelope: Envelope, status: StatusCode) {
+    site.stats.refused.set(site.stats.refused.get() + 1);
+    if let Some(log) = &site.log {
+        let mut line = Line::begin(log, client, None, envelope.accepted_by);
+        line.entry.status = status;
+        line.end(false);
+    }
+}
+
 /// Answers a connection before any request, and ends it.
-pub(crate) async fn refuse(guest: Guest, status: StatusCode) -> io::Result<()> {
+pub(crate) async fn refuse(guest: Guest, site: Rc<Site>, status: StatusCode) -> io::Result<()> {
+    note_refusal(&site, guest.address(), guest.envelope, status);
     let mut stream = Stream::new(guest.socket)?;
     stream.write_all(files::refusal(status).as_bytes()).await?;
-    linger(&mut stream).await;
+    end(&mut stream).await;
     Ok(())
 }
 
 /// Ends a connection such that its client can read all that it was sent: what it has sent, and nobody has read, would have the
 /// kernel throw the rest away.
-async fn linger(stream: &mut Stream) {
-    // A client that is gone already is no mistake of ours.
+async fn end(stream: &mut Stream) {
+    // Whoever handed it off may have a descriptor of it for a moment still, so that closing this one would not end it. A client
+    // that is gone already is no mistake of ours.
     if stream.shutdown().await.is_err() || !stream.has_unread() {
         return;
     }
@@ -226,37 +249,43 @@ async fn read_off(request: &mut Request<Incoming>) -> bool {
 
 /// Lives as long as a request is being answered.
 #[derive(Debug)]
-pub(crate) struct Busy(Rc<State>, Option<Entry>);
-
-/// What the access log will say of it.
-#[derive(Debug)]
-struct Entry {
-    log: Rc<Log>,
-    begun: Instant,
-    line: log::Entry,
+pub(crate) struct Busy {
+    state: Rc<State>,
+    /// What the access log will say of it.
+    line: Option<Line>,
+    is_whole: bool,
 }
 
 impl Busy {
-    fn new(state: Rc<State>, entry: Option<Entry>) -> Self {
+    fn new(state: Rc<State>, line: Option<Line>) -> Self {
         state.busy.set(state.busy.get() + 1);
-        Busy(state, entry)
+        state.requests.set(state.requests.get() + 1);
+        // It was written: the library begins with the next one only then.
+        state.log(false);
+        Busy { state, line, is_whole: false }
     }
 
     pub(crate) fn note_status(&mut self, status: StatusCode) {
-        self.1.iter_mut().for_each(|entry| entry.line.status = status);
+        self.line.iter_mut().for_each(|line| line.entry.status = status);
     }
 
     pub(crate) fn note_bytes(&mut self, count: usize) {
-        self.1.iter_mut().for_each(|entry| entry.line.bytes += count as u64);
+        self.line.iter_mut().for_each(|line| line.entry.bytes += count as u64);
+    }
+
+    /// All of the body was given to the library.
+    pub(crate) fn note_whole(&mut self) {
+        self.is_whole = true;
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.busy.set(self.0.busy.get() - 1);
-        if let Some(Entry { log, begun, line }) = &mut self.1 {
-            line.took = begun.elapsed();
-            log.note(line);
+        self.state.busy.set(self.state.busy.get() - 1);
+        match (self.line.take(), self.is_whole) {
+            (Some(line), true) => _ = self.state.unlogged.replace(Some(line)),
+            (Some(line), false) => line.end(true),
+            (None, _) => {}
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use super::direct::Direct;
 use super::files;
+use super::log::Line;
 use super::stream::Stream;
 use bytes::Bytes;
 use http::StatusCode;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -22,13 +23,31 @@ const READ_AT_ONCE: usize = 4 << 10;
 pub(super) struct State {
     /// Requests whose responses are not written yet: none or one.
     pub(super) busy: Cell<u32>,
+    /// Requests whose heads were read.
+    pub(super) requests: Cell<u64>,
     /// The client does not take what was written.
     stuck: Cell<bool>,
+    /// A response that the system has not taken wholly, as it will be logged.
+    pub(super) unlogged: RefCell<Option<Line>>,
+    /// A status by which a client was refused that sent no request.
+    pub(super) refused: Cell<Option<StatusCode>>,
 }
 
 impl State {
     pub(super) fn is_movable(&self) -> bool {
         self.busy.get() == 0 && !self.stuck.get()
+    }
+
+    /// Logs a response that was written, or was cut off.
+    pub(super) fn log(&self, cut: bool) {
+        self.unlogged.take().into_iter().for_each(|line| line.end(cut));
+    }
+}
+
+impl Drop for State {
+    /// However the connection ends.
+    fn drop(&mut self) {
+        self.log(true);
     }
 }
 
@@ -42,6 +61,8 @@ pub(super) struct Io {
     pub(super) state: Rc<State>,
     pub(super) direct: Option<Rc<Direct>>,
     pub(super) client_timeout: Duration,
+    /// Ends when the head of a request is late, and which one that is. Most come at once, and need no timer.
+    pub(super) late: Option<(u64, Pin<Box<Sleep>>)>,
     /// Ends when the client has taken nothing for too long.
     pub(super) stuck: Option<Pin<Box<Sleep>>>,
 }
@@ -57,21 +78,34 @@ impl AsyncRead for Io {
             buffer.put_slice(&self.unread.split_to(length));
             return Poll::Ready(Ok(()));
         }
-        let mut bytes = [0; READ_AT_ONCE];
-        let mut some = ReadBuf::new(&mut bytes);
-        let mut some = some.take(buffer.remaining());
+        let most = buffer.remaining().min(READ_AT_ONCE);
+        let mut some = ReadBuf::new(buffer.initialize_unfilled_to(most));
         let read = Pin::new(&mut self.stream).poll_read(context, &mut some);
+        let length = some.filled().len();
+        if read.is_pending() && self.state.busy.get() == 0 {
+            return self.poll_late(context).map(|()| Err(io::ErrorKind::TimedOut.into()));
+        }
         if read.is_ready() && std::mem::take(&mut self.is_first) && has_other_version(some.filled()) {
             // The library would say that the request is a bad one. To it, none came.
+            self.state.refused.set(Some(StatusCode::HTTP_VERSION_NOT_SUPPORTED));
             let refusal = files::refusal(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
             return Pin::new(&mut self.stream).poll_write(context, refusal.as_bytes()).map_ok(drop);
         }
-        buffer.put_slice(some.filled());
+        buffer.advance(length);
         read
     }
 }
 
 impl Io {
+    /// Waits until the head of the next request is late.
+    fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let number = self.state.requests.get();
+        if self.late.as_ref().is_none_or(|(of, _)| *of != number) {
+            self.late = Some((number, Box::pin(sleep(self.client_timeout))));
+        }
+        self.late.as_mut().map_or(Poll::Pending, |(_, late)| late.as_mut().poll(context))
+    }
+
     fn note<T>(&mut self, context: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         self.state.stuck.set(polled.is_pending());
         if polled.is_ready() {
@@ -110,7 +144,9 @@ impl AsyncWrite for Io {
         true
     }
 
+    /// The library does so when everything was written.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.state.log(false);
         Pin::new(&mut self.stream).poll_flush(context)
     }
 

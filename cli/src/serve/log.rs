@@ -8,11 +8,12 @@ use std::fs::File;
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Lines that wait to be written; more are dropped, and counted.
 const MOST_WAITING: usize = 4096;
@@ -26,22 +27,27 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// Format of the access log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// The time, the client, the request in quotes, the status, bytes, seconds, and who accepted and who served.
+    /// The time, the client, the request in quotes (`-` if none was understood), the status, bytes, seconds, who accepted and who
+    /// served, and `cut` if the client did not take all of it.
     Text,
     /// An object on each line.
     Json,
 }
 
+/// A request, as it is logged.
+pub(crate) type Asked = (Method, Uri, Version);
+
 /// A response, and the request that it answers.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) client: Option<IpAddr>,
-    pub(crate) method: Method,
-    pub(crate) target: Uri,
-    pub(crate) version: Version,
+    /// Nothing, if no request was read that makes sense.
+    pub(crate) asked: Option<Asked>,
     pub(crate) status: StatusCode,
     /// Bytes of its body.
     pub(crate) bytes: u64,
+    /// The connection ended before all of the body could be sent.
+    pub(crate) cut: bool,
     pub(crate) took: Duration,
     pub(crate) accepted_by: u32,
 }
@@ -50,9 +56,34 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 pub(crate) struct Log {
     lines: Option<SyncSender<String>>,
+    /// Lines that were not taken, and those that are not written yet.
     dropped: Arc<AtomicU64>,
+    unwritten: Arc<AtomicU64>,
+    name: String,
     format: Format,
     over: Receiver<()>,
+}
+
+/// A line that is not written yet: the response may still be cut off.
+#[derive(Debug)]
+pub(crate) struct Line {
+    log: Rc<Log>,
+    begun: Instant,
+    pub(crate) entry: Entry,
+}
+
+impl Line {
+    /// One about a request that came now.
+    pub(crate) fn begin(log: &Rc<Log>, client: Option<IpAddr>, asked: Option<Asked>, accepted_by: u32) -> Self {
+        let (status, took) = (StatusCode::OK, Duration::ZERO);
+        let entry = Entry { client, asked, status, bytes: 0, cut: false, took, accepted_by };
+        Line { log: Rc::clone(log), begun: Instant::now(), entry }
+    }
+
+    pub(crate) fn end(mut self, cut: bool) {
+        (self.entry.cut, self.entry.took) = (cut, self.begun.elapsed());
+        self.log.note(&self.entry);
+    }
 }
 
 /// Whether lines can be appended to this.
@@ -70,17 +101,21 @@ impl Log {
     pub(crate) fn open(path: &Path, format: Format) -> Result<Self> {
         let output: Box<dyn Write + Send> =
             if path.as_os_str() == "-" { Box::new(std::io::stdout()) } else { Box::new(open(path)?) };
-        let (dropped, name) = (Arc::new(AtomicU64::new(0)), path.display().to_string());
+        let (dropped, unwritten, name) =
+            (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default(), path.display().to_string());
         let ((lines, written), (done, over)) = (sync_channel(MOST_WAITING), channel());
-        let lost = Arc::clone(&dropped);
-        let write = move || _ = (write(output, &written, &lost, &name), done);
+        let (counts, file) = ((Arc::clone(&dropped), Arc::clone(&unwritten)), name.clone());
+        let write = move || _ = (write(output, &written, (&counts.0, &counts.1), &file), done);
         thread::Builder::new().name("access log".to_owned()).spawn(write).context("starting a thread")?;
-        Ok(Log { lines: Some(lines), dropped, format, over })
+        Ok(Log { lines: Some(lines), dropped, unwritten, name, format, over })
     }
 
     pub(crate) fn note(&self, entry: &Entry) {
         let line = entry.line(self.format, &crate::time::now(), std::process::id());
+        // Before it can be written.
+        self.unwritten.fetch_add(1, Ordering::Relaxed);
         if self.lines.as_ref().is_some_and(|lines| lines.try_send(line).is_err()) {
+            self.unwritten.fetch_sub(1, Ordering::Relaxed);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -90,20 +125,29 @@ impl Drop for Log {
     fn drop(&mut self) {
         self.lines = None;
         // It says nothing: it drops its end when all is written.
-        let _ = self.over.recv_timeout(LAST_LINES);
+        if self.over.recv_timeout(LAST_LINES) == Err(RecvTimeoutError::Timeout) {
+            let count = self.unwritten.load(Ordering::Relaxed) + self.dropped.load(Ordering::Relaxed);
+            say(&format!("{count} lines of the access log {} are lost: it is too slow for them at the end", self.name));
+        }
     }
 }
 
+fn say(what: &str) {
+    eprintln!("sharesock: worker {}: {what}", std::process::id());
+}
+
 /// Writes lines as they come, until there will be no more.
-fn write(mut output: impl Write, lines: &Receiver<String>, dropped: &AtomicU64, name: &str) {
-    let say = |what: &str| eprintln!("sharesock: worker {}: {what}", std::process::id());
+fn write(mut output: impl Write, lines: &Receiver<String>, (dropped, unwritten): (&AtomicU64, &AtomicU64), name: &str) {
     let mut fails = false;
     while let Ok(mut text) = lines.recv() {
+        let mut count = 1;
         for _ in 1..MOST_TOGETHER {
             let Ok(line) = lines.try_recv() else { break };
             text.push_str(&line);
+            count += 1;
         }
         let written = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+        unwritten.fetch_sub(count, Ordering::Relaxed);
         match written {
             Err(error) if !std::mem::replace(&mut fails, true) => {
                 say(&format!("lines of the access log {name} are lost: {error}"));
@@ -125,45 +169,47 @@ impl Entry {
         struct Line<'a> {
             time: &'a str,
             client: Option<IpAddr>,
-            method: &'a str,
-            target: String,
-            version: String,
+            method: Option<&'a str>,
+            target: Option<String>,
+            version: Option<String>,
             status: u16,
             bytes: u64,
+            cut: bool,
             seconds: f64,
             accepted_by: u32,
             served_by: u32,
         }
-        let Entry { client, method, target, version, status, bytes, took, accepted_by } = self;
+        let Entry { client, asked, status, bytes, cut, took, accepted_by } = self;
         let (status, seconds) = (status.as_u16(), f64::from(u32::try_from(took.as_micros()).unwrap_or(u32::MAX)) / 1e6);
-        let (mut target, version) = (target.to_string(), format!("{version:?}"));
-        if target.len() > MOST_TARGET {
-            // A target is ASCII.
-            target.truncate(MOST_TARGET);
-            target.push_str("...");
-        }
-        let (bytes, accepted_by) = (*bytes, *accepted_by);
+        let asked = asked.as_ref().map(|(method, target, version)| {
+            let mut target = target.to_string();
+            if target.len() > MOST_TARGET {
+                // A target is ASCII.
+                target.truncate(MOST_TARGET);
+                target.push_str("...");
+            }
+            (method.as_str(), target, format!("{version:?}"))
+        });
+        let (bytes, cut, accepted_by) = (*bytes, *cut, *accepted_by);
         if format == Format::Json {
             let client = client.map(|client| client.to_canonical());
-            let line = Line {
-                time,
-                client,
-                method: method.as_str(),
-                target,
-                version,
-                status,
-                bytes,
-                seconds,
-                accepted_by,
-                served_by,
+            let (method, target, version) = match asked {
+                Some((method, target, version)) => (Some(method), Some(target), Some(version)),
+                None => (None, None, None),
             };
+            let line =
+                Line { time, client, method, target, version, status, bytes, cut, seconds, accepted_by, served_by };
             return serde_json::to_string(&line).unwrap_or_default() + "\n";
         }
         let client = client.map_or_else(|| "-".to_owned(), |client| client.to_canonical().to_string());
-        let target = escape(&target);
+        let asked = asked.map_or_else(
+            || "-".to_owned(),
+            |(method, target, version)| format!("{method} {} {version}", escape(&target)),
+        );
+        let cut = if cut { " cut" } else { "" };
         format!(
-            "{time} {client} \"{method} {target} {version}\" {status} {bytes} {seconds:.6} accepted_by={accepted_by} \
-             served_by={served_by}\n"
+            "{time} {client} \"{asked}\" {status} {bytes} {seconds:.6} accepted_by={accepted_by} \
+             served_by={served_by}{cut}\n"
         )
     }
 }
@@ -215,11 +261,10 @@ mod tests {
     fn entry(target: &'static str) -> Entry {
         Entry {
             client: Some("::ffff:192.0.2.1".parse().unwrap()),
-            method: Method::GET,
-            target: target.parse().unwrap(),
-            version: Version::HTTP_11,
+            asked: Some((Method::GET, target.parse().unwrap(), Version::HTTP_11)),
             status: StatusCode::OK,
             bytes: 6,
+            cut: false,
             took: Duration::from_micros(1500),
             accepted_by: 7,
         }
@@ -231,10 +276,15 @@ mod tests {
         assert_eq!(text, "T 192.0.2.1 \"GET /a?b HTTP/1.1\" 200 6 0.001500 accepted_by=7 served_by=8\n");
         let line: serde_json::Value = serde_json::from_str(&entry("/\"").line(Format::Json, "T", 8)).unwrap();
         let expected = serde_json::json!({"time": "T", "client": "192.0.2.1", "method": "GET", "target": "/\"",
-            "version": "HTTP/1.1", "status": 200, "bytes": 6, "seconds": 0.0015, "accepted_by": 7, "served_by": 8});
+            "version": "HTTP/1.1", "status": 200, "bytes": 6, "cut": false, "seconds": 0.0015, "accepted_by": 7, "served_by": 8});
         assert_eq!(line, expected);
         let unix = Entry { client: None, ..entry("/") };
         assert!(unix.line(Format::Text, "T", 8).starts_with("T - \"GET / "));
+        let refused = Entry { asked: None, cut: true, ..entry("/") };
+        let text = refused.line(Format::Text, "T", 8);
+        assert_eq!(text, "T 192.0.2.1 \"-\" 200 6 0.001500 accepted_by=7 served_by=8 cut\n");
+        let line: serde_json::Value = serde_json::from_str(&refused.line(Format::Json, "T", 8)).unwrap();
+        assert_eq!((&line["method"], &line["target"], &line["cut"]), (&().into(), &().into(), &true.into()));
     }
 
     #[test]
@@ -245,13 +295,22 @@ mod tests {
     #[test]
     fn a_log_that_nobody_can_write_waits_for_nobody_and_counts() {
         let (lines, written) = sync_channel(MOST_WAITING);
-        let log = Log { lines: Some(lines), dropped: Arc::default(), format: Format::Text, over: channel().1 };
+        let log = Log {
+            lines: Some(lines),
+            dropped: Arc::default(),
+            unwritten: Arc::default(),
+            name: "log".to_owned(),
+            format: Format::Text,
+            over: channel().1,
+        };
         (0..MOST_WAITING + 3).for_each(|_| log.note(&entry("/")));
         assert_eq!(log.dropped.load(Ordering::Relaxed), 3);
-        let dropped = Arc::clone(&log.dropped);
+        let (dropped, unwritten) = (Arc::clone(&log.dropped), Arc::clone(&log.unwritten));
+        assert_eq!(unwritten.load(Ordering::Relaxed), MOST_WAITING as u64);
         drop(log);
         let mut output = Vec::new();
-        write(&mut output, &written, &dropped, "log");
+        write(&mut output, &written, (&dropped, &unwritten), "log");
+        assert_eq!(unwritten.load(Ordering::Relaxed), 0);
         assert_eq!(output.iter().filter(|byte| **byte == b'\n').count(), MOST_WAITING);
         assert_eq!(dropped.load(Ordering::Relaxed), 0, "that is said");
     }

@@ -25,7 +25,7 @@ pub(crate) struct Stats {
     pub(crate) open: Cell<u64>,
     /// Of these, those that it handed over to another worker.
     pub(crate) handed_over: Cell<u64>,
-    /// Of these, those that it refused, for their client had too many.
+    /// Of these, those that it refused: their client had too many, or sent what is no request.
     pub(crate) refused: Cell<u64>,
     /// Requests that it answered, this one among them.
     pub(crate) requests: Cell<u64>,
@@ -42,6 +42,9 @@ pub(crate) struct Count {
     pub(crate) open: u64,
     /// Connections that it was given since it started.
     pub(crate) given: u64,
+    /// The same for each second, on average, where it is known how long ago that was.
+    #[serde(default)]
+    pub(crate) given_per_second: Option<f64>,
 }
 
 /// Figures of all workers, as of a moment ago.
@@ -105,9 +108,12 @@ pub(crate) fn html(page: &Page<'_>) -> Plain {
          <table><thead><tr><th>process<th class=wide>generation<th>state<th>open<th>given<th>per second<tbody id=workers class=short>",
         page.accepted_by, page.served_by, page.state
     );
-    for Count { pid, generation, state, open, given } in workers {
-        let _ =
-            write!(text, "<tr class={state}><td>{pid}<td class=wide>{generation}<td>{state}<td>{open}<td>{given}<td>");
+    for Count { pid, generation, state, open, given, given_per_second } in workers {
+        let rate = given_per_second.map_or_else(|| "\u{2013}".to_owned(), |rate| format!("{rate:.1}"));
+        let _ = write!(
+            text,
+            "<tr class={state}><td>{pid}<td class=wide>{generation}<td>{state}<td>{open}<td>{given}<td>{rate}"
+        );
     }
     text.push_str(
         "</table><h2>Hand-offs</h2><p id=rate>Their number each second, for a minute, is drawn here by a script.</p>\
@@ -119,7 +125,7 @@ pub(crate) fn html(page: &Page<'_>) -> Plain {
         ("connections received", stats.connections.get()),
         ("of these open now", stats.open.get()),
         ("of these handed over to another worker", stats.handed_over.get()),
-        ("of these refused, for their client had too many", stats.refused.get()),
+        ("of these refused, for they were too many or sent no request", stats.refused.get()),
         ("requests answered", stats.requests.get()),
     ] {
         let _ = write!(text, "<tr><td>{what}<td>{value}");

@@ -7,6 +7,7 @@ use super::successors::Successors;
 use super::system::Link;
 use super::{Ending, Told, WorkerOptions};
 use crate::domain::open_domain;
+use crate::system::explained;
 use anyhow::Result;
 use http::StatusCode;
 use sharesock::{Endpoint, Error, Parcel};
@@ -107,7 +108,7 @@ pub(super) async fn run(options: WorkerOptions) -> Result<()> {
             parcel = parcels.receive(), if worker.takes && pause.is_none() => match parcel {
                 Ok(parcel) => worker.receive(parcel),
                 Err(error) => {
-                    eprintln!("sharesock: worker {}: {error}", std::process::id());
+                    eprintln!("sharesock: worker {}: {}", std::process::id(), explained(&error.into()));
                     pause = Some(Instant::now() + PAUSE_AFTER_ERROR);
                 }
             },
@@ -177,11 +178,10 @@ impl Worker {
         if let Some(address) = address {
             guest.place = addresses.enter(address, guest.envelope.moves > 0);
             if guest.place.is_none() {
-                stats.refused.set(stats.refused.get() + 1);
                 // It is open until its client has read why.
-                let (done, open) = (self.done.clone(), self.open.clone());
+                let (site, done, open) = (self.site.clone(), self.done.clone(), self.open.clone());
                 tokio::task::spawn_local(async move {
-                    let _ = connection::refuse(guest, StatusCode::SERVICE_UNAVAILABLE).await;
+                    let _ = connection::refuse(guest, site, StatusCode::SERVICE_UNAVAILABLE).await;
                     let _ = done.send((None, open));
                 });
                 return;
@@ -192,8 +192,10 @@ impl Worker {
 
     fn serve(&mut self, guest: Guest, phase: watch::Receiver<Phase>) {
         let (site, done, open) = (self.site.clone(), self.done.clone(), self.open.clone());
+        // It is large, and would be copied again and again on its way into the task.
+        let serving = Box::pin(connection::serve(guest, site, phase));
         tokio::task::spawn_local(async move {
-            let moved = match connection::serve(guest, site, phase).await {
+            let moved = match serving.await {
                 Ok(Outcome::Movable(guest)) => Some(guest),
                 Ok(Outcome::Finished) | Err(_) => None,
             };

@@ -165,6 +165,45 @@ fn each_response_has_its_line_in_the_access_log_which_is_opened_anew_at_a_reload
 }
 
 #[test]
+fn refusals_and_downloads_that_were_cut_have_their_lines_in_the_access_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let log = ["--access-log", path.to_str().unwrap(), "--access-log-format", "json"];
+    let options = [&log[..], &["--workers", "1", "--max-connections-per-address", "2"]].concat();
+    let mut server = Server::start_with(&options, |www| std::fs::write(www.join("big"), vec![7; 20 << 20]).unwrap());
+    let lines = || -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let line = |status: u16| lines().into_iter().find(|line| line["status"] == status);
+    for (request, status) in [("nonsense\r\n\r\n", 400), ("GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505)] {
+        let mut client = server.client();
+        client.send(request).unwrap();
+        assert_eq!(client.response().unwrap().status, status);
+        until("a line about what is no request", || line(status).is_some());
+        let line = line(status).unwrap();
+        assert_eq!((&line["method"], &line["target"], &line["client"]), (&().into(), &().into(), &"127.0.0.1".into()));
+    }
+    let mut clients = [server.client(), server.client()];
+    clients.iter_mut().for_each(|client| assert_eq!(client.get("/hello.txt").status, 200));
+    assert_eq!(server.client().response().unwrap().status, 503);
+    until("a line about one too many", || line(503).is_some());
+    // More than fits between the two.
+    let [mut download, _other] = clients;
+    download.send("GET /big HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    download.wait_for_response();
+    drop(download);
+    let big = || lines().into_iter().find(|line| line["target"] == "/big");
+    until("a line about a download", || big().is_some());
+    let big = big().unwrap();
+    assert_eq!((&big["status"], &big["cut"]), (&200.into(), &true.into()), "{big}");
+    assert!(big["bytes"].as_u64().unwrap() < 20 << 20, "{big}");
+    assert!(lines().iter().filter(|line| line["target"] == "/hello.txt").all(|line| line["cut"] == false));
+    server.signal(rustix::process::Signal::TERM);
+    assert!(server.wait().success());
+}
+
+#[test]
 fn a_download_goes_on_only_with_the_same_file() {
     let server = Server::start_with(&[], prepare);
     let (head, _) = ask(&server, "GET /ten.txt", "");

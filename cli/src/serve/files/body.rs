@@ -56,6 +56,10 @@ impl Pieces {
         Pieces { events: Some(events), ..Self::new(VecDeque::new(), None) }
     }
 
+    pub(super) fn is_endless(&self) -> bool {
+        self.events.is_some()
+    }
+
     /// Lets the kernel send parts.
     pub(super) fn send_by(&mut self, direct: Option<Rc<Direct>>) {
         self.direct = direct;

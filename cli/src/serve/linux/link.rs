@@ -226,6 +226,7 @@ fn view(status: &Status) -> View {
         state: word(&worker.state),
         open: worker.open.unwrap_or_default(),
         given: worker.handed_off,
+        given_per_second: (worker.uptime_s > 0.0).then(|| worker.handed_off as f64 / worker.uptime_s),
     };
     let median = status.hand_offs.and_then(|hand_offs| hand_offs.median_us);
     View {

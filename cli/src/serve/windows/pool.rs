@@ -152,7 +152,14 @@ impl Worker {
     }
 
     pub(crate) fn count(&self) -> Count {
-        Count { pid: self.pid, generation: self.generation, state: String::new(), open: self.load(), given: self.given }
+        Count {
+            pid: self.pid,
+            generation: self.generation,
+            state: String::new(),
+            open: self.load(),
+            given: self.given,
+            given_per_second: None,
+        }
     }
 
     /// Gives it a connection; it comes back when there is no room, or nobody.
