@@ -299,10 +299,10 @@ func (h *held) stop() {
 		h.remove(token)
 	}
 	for claimant := range h.claimants {
-		_ = claimant.file.Close()
+		claimant.close()
 	}
 	for _, claimant := range h.silent {
-		_ = claimant.file.Close()
+		claimant.close()
 	}
 	h.ring()
 }
@@ -320,7 +320,7 @@ func (h *held) accept(listener *link) {
 				h.Lock()
 				h.silent = append(h.silent, l)
 				if len(h.silent) > quotaOf(descriptorLimit(), claimsOfProcess).silent() {
-					_ = h.silent[0].file.Close()
+					h.silent[0].close()
 					h.silent = h.silent[1:]
 				}
 				h.Unlock()

@@ -71,17 +71,20 @@ func (l *link) close() {
 	l.closeQueue()
 }
 
-// closeQueue closes an end of a queue, of which somebody else may have a descriptor. It takes nothing out.
+// closeQueue closes an end of a queue, of which somebody else may have a descriptor. It takes nothing out: if something is in it,
+// there is another descriptor meanwhile, which is closed elsewhere.
 func (l *link) closeQueue() {
-	_ = l.use(func(fd int) error {
+	again := -1
+	_ = l.use(func(fd int) (err error) {
 		if sys.QueuedDescriptors(fd) {
-			if again, err := dup(fd); err == nil {
-				closeElsewhere(again)
-			}
+			again, err = dup(fd)
 		}
-		return nil
+		return err
 	})
 	_ = l.file.Close()
+	if again >= 0 {
+		closeElsewhere(again)
+	}
 }
 
 // closeListener closes what listens for links, and some that wait there: each is a link like any other.

@@ -198,18 +198,21 @@ func (s *Sender) TryHandOff(socket io.Closer, bytes []byte) error {
 	return nil
 }
 
-// closeOwn closes a socket of the program's own, elsewhere if it lingers.
+// closeOwn closes a socket of the program's own. If it lingers, there is another descriptor meanwhile, which is closed elsewhere:
+// the last close is the one that waits.
 func closeOwn(socket any) {
-	_ = withSocket(socket, func(fd int) error {
+	again := -1
+	_ = withSocket(socket, func(fd int) (err error) {
 		if sys.Lingers(fd) {
-			if again, err := dup(fd); err == nil {
-				closeElsewhere(again)
-			}
+			again, err = dup(fd)
 		}
-		return nil
+		return err
 	})
 	if closer, ok := socket.(io.Closer); ok {
 		_ = closer.Close()
+	}
+	if again >= 0 {
+		closeElsewhere(again)
 	}
 }
 
@@ -407,7 +410,7 @@ func (s *Sender) Close() error {
 
 func (s *Sender) close() {
 	s.closed = true
-	_ = s.queue.file.Close()
+	s.queue.closeQueue()
 	s.back.closeQueue()
 	s.greeted.close()
 }

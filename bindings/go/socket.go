@@ -141,10 +141,11 @@ func as[T any](fd int, make func(*os.File) (T, error)) (T, error) {
 		_ = file.Close()
 		return value, nil
 	}
-	if again, err := dup(fd); err == nil {
+	again, dupErr := dup(fd)
+	_ = file.Close()
+	if dupErr == nil {
 		closeForeign(again)
 	}
-	_ = file.Close()
 	return value, system("making a net value of a socket (is it of this kind?)", err)
 }
 
