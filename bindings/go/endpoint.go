@@ -147,10 +147,38 @@ func (e *Endpoint) Share(socket syscall.Conn, target Target, options ...Option) 
 	return info, err
 }
 
-func (c *core) duplicate(fd int, target wire.Process, settings settings) ([]byte, error) {
+// Offer offers a duplicate to whoever in the domain redeems it first, once, within a time: for those who do not know their
+// target. The 628 bytes are a bearer token, unlike those of [Endpoint.Share]: treat them as a secret. The offer ends with this
+// process, and [Endpoint.Flush] does not wait for it. With [OfUser], only processes of that user may have it.
+func (e *Endpoint) Offer(socket syscall.Conn, within time.Duration, options ...Option) ([]byte, error) {
+	if err := e.check(); err != nil {
+		return nil, err
+	}
+	settings := apply(append(options, Expires(within)))
+	if within <= 0 {
+		return nil, fail(ErrExpired, "an offer for %v", within)
+	}
+	var info []byte
+	err := withSocket(socket, func(fd int) error {
+		frame, entry, descriptors, err := e.prepare(fd, settings)
+		if err != nil {
+			return err
+		}
+		if err := e.hold(heir{offer: true, uid: settings.uid}, frame, descriptors); err != nil {
+			return err
+		}
+		offer := wire.Info{Entry: entry, Token: frame.Token, Source: e.me.Who(), Domain: e.domain.digest(), Held: true}
+		info = offer.Bytes()
+		return nil
+	})
+	return info, err
+}
+
+// prepare describes a duplicate, and what goes with it: the socket, and its gate if it can be revoked.
+func (c *core) prepare(fd int, settings settings) (wire.Frame, *wire.Entry, []int, error) {
 	cookie, entry, err := describe(fd)
 	if err != nil {
-		return nil, err
+		return wire.Frame{}, nil, nil, err
 	}
 	var random [8]byte
 	_, _ = rand.Read(random[:])
@@ -158,22 +186,30 @@ func (c *core) duplicate(fd int, target wire.Process, settings settings) ([]byte
 	if settings.expires > 0 {
 		frame.Expires = c.me.now() + uint64(settings.expires)
 	} else if settings.expires < 0 {
-		return nil, fail(ErrExpired, "a time to expire of %v", settings.expires)
+		return wire.Frame{}, nil, nil, fail(ErrExpired, "a time to expire of %v", settings.expires)
 	}
 	descriptors := []int{fd}
 	if settings.revocation != nil {
 		gate, err := sys.NewGate(1)
 		if err != nil {
-			return nil, system("making a duplicate revocable", err)
+			return wire.Frame{}, nil, nil, system("making a duplicate revocable", err)
 		}
 		settings.revocation.set(gate, c.held, frame.Token)
 		frame.Gated, descriptors = true, append(descriptors, gate)
+	}
+	return frame, entry, descriptors, nil
+}
+
+func (c *core) duplicate(fd int, target wire.Process, settings settings) ([]byte, error) {
+	frame, entry, descriptors, err := c.prepare(fd, settings)
+	if err != nil {
+		return nil, err
 	}
 	isHeld := false
 	switch err := c.links.deliver(c.domain, c.me, target, frame, descriptors); {
 	case err == nil:
 	case errors.Is(err, ErrNoEndpoint) || errors.Is(err, ErrQueueFull) || errors.Is(err, ErrTooManyInFlight):
-		if err := c.hold(target, frame, descriptors); err != nil {
+		if err := c.hold(heir{target: target}, frame, descriptors); err != nil {
 			return nil, err
 		}
 		isHeld = true
@@ -186,8 +222,8 @@ func (c *core) duplicate(fd int, target wire.Process, settings settings) ([]byte
 	return info.Bytes(), nil
 }
 
-func (c *core) hold(target wire.Process, frame wire.Frame, descriptors []int) error {
-	entry := heldEntry{target: target, frame: frame}
+func (c *core) hold(heir heir, frame wire.Frame, descriptors []int) error {
+	entry := heldEntry{heir: heir, frame: frame}
 	for _, fd := range descriptors {
 		again, err := dup(fd)
 		if err != nil {
@@ -223,7 +259,7 @@ func (e *Endpoint) redeem(ctx context.Context, bytes []byte) (int, error) {
 		return -1, &Error{Kind: ErrBadInfo, Cause: err}
 	case info.Empty:
 		return -1, fail(ErrNothingToRedeem, "it describes the protocol %s", info.Entry.Name)
-	case info.Target != c.me.Who():
+	case info.Target != c.me.Who() && !info.IsOffer():
 		return -1, fail(ErrWrongProcess, "it is for process %d, and this is process %d", info.Target.ID, c.me.ID)
 	case info.Domain != c.domain.digest():
 		return -1, fail(ErrWrongDomain, "this is %s", c.domain.path)
@@ -238,6 +274,10 @@ func (e *Endpoint) redeem(ctx context.Context, bytes []byte) (int, error) {
 	due := []time.Duration{readAllAfter, answerWithin}
 	for {
 		fd, err := c.inbox.search(k, backlog)
+		if info.IsOffer() && errors.Is(err, ErrUnknownDelivery) {
+			// Somebody was faster, or may have it alone.
+			err = ErrAlreadyRedeemed.error(k)
+		}
 		if err != errNothing {
 			return fd, err
 		}

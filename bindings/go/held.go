@@ -44,10 +44,24 @@ type held struct {
 }
 
 type heldEntry struct {
-	target wire.Process
-	frame  wire.Frame
+	heir
+	frame wire.Frame
 	// The socket, and its gate if it has one.
 	fds []int
+}
+
+// heir is who may claim a duplicate: one process, or, of an offer, the first of a user, or of all if that is -1.
+type heir struct {
+	target wire.Process
+	offer  bool
+	uid    int64
+}
+
+func (h heir) is(claimant opener) bool {
+	if h.offer {
+		return h.uid < 0 || h.uid == int64(claimant.uid)
+	}
+	return h.target == claimant.process
 }
 
 // heldTarget is a process for which so much is held. Its watch tells its end; there is none of one that has no id here.
@@ -57,7 +71,7 @@ type heldTarget struct {
 }
 
 type heldEnd struct {
-	target wire.Process
+	heir
 	reason byte
 	at     time.Time
 }
@@ -77,7 +91,9 @@ func (h *held) hold(entry heldEntry) error {
 		return fail(ErrQueueFull, "%d duplicates are held for their targets", mostHeld)
 	}
 	target := h.targets[entry.target]
-	if target == nil {
+	if entry.offer {
+		target = &heldTarget{}
+	} else if target == nil {
 		watch, err := h.watch(entry.target)
 		if err != nil {
 			return err
@@ -92,8 +108,10 @@ func (h *held) hold(entry heldEntry) error {
 			return err
 		}
 	}
-	h.targets[entry.target] = target
-	target.count++
+	if !entry.offer {
+		h.targets[entry.target] = target
+		target.count++
+	}
 	h.entries[entry.frame.Token] = entry
 	h.ring()
 	return nil
@@ -175,7 +193,7 @@ func (h *held) remove(token wire.Token) {
 		return
 	}
 	delete(h.entries, token)
-	if target := h.targets[entry.target]; target != nil {
+	if target := h.targets[entry.target]; target != nil && !entry.offer {
 		if target.count--; target.count == 0 {
 			delete(h.targets, entry.target)
 			if target.watch != nil {
@@ -195,7 +213,7 @@ func (h *held) end(token wire.Token, reason byte) {
 		return
 	}
 	h.remove(token)
-	h.ended[token] = heldEnd{entry.target, reason, time.Now()}
+	h.ended[token] = heldEnd{entry.heir, reason, time.Now()}
 	h.order = append(h.order, token)
 }
 
@@ -368,7 +386,7 @@ func (h *held) serve(l *link) {
 			return
 		}
 		for {
-			err := h.answer(l, frame.Token, process)
+			err := h.answer(l, frame.Token)
 			if err == nil {
 				break
 			}
@@ -416,11 +434,12 @@ func (h *held) admit(l *link, process wire.Process) (known bool, err error) {
 	return true, nil
 }
 
-func (h *held) answer(l *link, token wire.Token, process wire.Process) error {
+func (h *held) answer(l *link, token wire.Token) error {
 	h.Lock()
 	defer h.Unlock()
+	claimant := h.claimants[l]
 	entry, found := h.entries[token]
-	if found && entry.target == process {
+	if found && entry.is(claimant) {
 		err := l.use(func(fd int) error { return sys.Send(fd, entry.frame.Bytes(), entry.fds...) })
 		if err == nil {
 			h.remove(token)
@@ -429,7 +448,7 @@ func (h *held) answer(l *link, token wire.Token, process wire.Process) error {
 		return err
 	}
 	refusal := wire.Frame{Kind: wire.Refuse, Token: token, Reason: wire.NotHeld}
-	if ended, found := h.ended[token]; found && ended.target == process {
+	if ended, found := h.ended[token]; found && ended.is(claimant) {
 		refusal.Reason = ended.reason
 	}
 	return l.use(func(fd int) error { return sys.Send(fd, refusal.Bytes()) })
@@ -449,7 +468,7 @@ func (h *held) flush(ctx context.Context) error {
 	for {
 		h.Lock()
 		h.deliver()
-		left, changed := len(h.entries), h.changed
+		left, changed := h.promised(), h.changed
 		h.Unlock()
 		if left == 0 {
 			return nil
@@ -460,11 +479,21 @@ func (h *held) flush(ctx context.Context) error {
 	}
 }
 
+// promised is how many are held for somebody: an offer is for nobody in particular.
+func (h *held) promised() (count int) {
+	for _, entry := range h.entries {
+		if !entry.offer {
+			count++
+		}
+	}
+	return count
+}
+
 // deliver delivers what has become deliverable.
 func (h *held) deliver() {
 	cannot := map[wire.Process]bool{}
 	for token, entry := range h.entries {
-		if cannot[entry.target] {
+		if entry.offer || cannot[entry.target] {
 			continue
 		}
 		if h.core.links.deliver(h.core.domain, h.core.me, entry.target, entry.frame, entry.fds) == nil {

@@ -261,6 +261,45 @@ func TestADiscardedDuplicateIsClosed(t *testing.T) {
 	})
 }
 
+func TestAnOfferIsForWhoeverIsFirst(t *testing.T) {
+	peerKinds(t, func(t *testing.T, start func(string, ...string) *peerProcess) {
+		e := newEndpoint(t)
+		one, two := start(e.Domain()), start(e.Domain())
+		client, server := pair(t)
+		text := func(options ...Option) string {
+			info, err := e.Offer(server, time.Hour, options...)
+			must(t, err)
+			text, err := InfoText(info)
+			must(t, err)
+			return text
+		}
+		offer, stranger, mine := text(), text(OfUser(os.Getuid()+1)), text(OfUser(os.Getuid()))
+		var revocation Revocation
+		revoked := text(Revocable(&revocation))
+		must(t, revocation.Revoke())
+		one.must("redeem " + offer)
+		for text, info := range map[string]string{"redeemed already": offer, "was revoked": revoked} {
+			if answer := two.ask("redeem " + info); !strings.Contains(answer, text) {
+				t.Fatal(answer)
+			}
+		}
+		if answer := two.ask("redeem " + stranger); !strings.Contains(answer, "redeemed already") {
+			t.Fatal(answer)
+		}
+		two.must("redeem " + mine)
+		// Nobody waits for what is for nobody in particular.
+		must(t, e.Flush(context.Background()))
+		must(t, server.Close())
+		one.must("send from the first")
+		expect(t, client, "from the first")
+	})
+	_, server := pair(t)
+	for _, within := range []time.Duration{0, -1} {
+		_, err := newEndpoint(t).Offer(server, within)
+		mustBe(t, err, ErrExpired)
+	}
+}
+
 func TestOnlyTheTargetRedeemsAndOnlyThere(t *testing.T) {
 	e, other := newEndpoint(t), newEndpoint(t)
 	p := startPeer(t, []string{domainVariable + "=" + e.Domain(), goVariable + "=1"}, os.Args[0])

@@ -20,9 +20,11 @@ type settings struct {
 	expires    time.Duration
 	revocation *Revocation
 	name       string
+	uid        int64
 }
 
-func apply(options []Option) (s settings) {
+func apply(options []Option) settings {
+	s := settings{uid: -1}
 	for _, option := range options {
 		option(&s)
 	}
@@ -34,6 +36,9 @@ func Expires(after time.Duration) Option { return func(s *settings) { s.expires 
 
 // Revocable has a duplicate revoked by [Revocation.Revoke]. A Revocation is for one duplicate.
 func Revocable(revocation *Revocation) Option { return func(s *settings) { s.revocation = revocation } }
+
+// OfUser has processes of this user alone redeem an offer.
+func OfUser(uid int) Option { return func(s *settings) { s.uid = int64(uid) } }
 
 // Named means the receiver of this name: up to 32 letters, digits, '.', '_' and '-'. A process may have several, so that
 // parts of it which do not know each other can receive. Without it the unnamed receiver is meant.

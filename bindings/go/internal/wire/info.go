@@ -54,6 +54,9 @@ type Info struct {
 	Held           bool
 }
 
+// IsOffer tells whether whoever has the info may redeem it.
+func (i *Info) IsOffer() bool { return i.Held && i.Target == Who{} }
+
 // Head has the 116 bytes before the name.
 func (i *Info) Head() [HeadSize]byte {
 	var head [HeadSize]byte
