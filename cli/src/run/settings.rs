@@ -213,15 +213,14 @@ fn read(path: &Path) -> Result<Variables> {
     lines.map(|(number, line)| assignment(line).map_err(|why| at(number, why))).collect()
 }
 
-/// A line of a file of variables: what shells, dotenv and compose agree on.
+/// A line of a file of variables, as dotenv and compose read it.
 fn assignment(line: &str) -> Result<(String, String), String> {
     let exported =
         line.strip_prefix("export").filter(|rest| rest.starts_with(char::is_whitespace)).map(str::trim_start);
     let (name, value) = variable(exported.unwrap_or(line))?;
-    let value = value.trim_start();
-    let value = match value.chars().next().filter(|first| matches!(first, '"' | '\'')) {
-        Some(quote) => within(value, quote)?,
-        None => without_comment(value),
+    let value = match value.trim_start().chars().next().filter(|first| matches!(first, '"' | '\'')) {
+        Some(quote) => within(value.trim_start(), quote)?,
+        None => without_comment(&value).trim_start(),
     };
     Ok((name, value.to_owned()))
 }
@@ -240,9 +239,8 @@ fn within(value: &str, quote: char) -> Result<&str, String> {
 
 /// The value before a `#` that follows a space.
 fn without_comment(value: &str) -> &str {
-    let is_comment = |(at, _): &(usize, &str)| {
-        value.get(..*at).is_some_and(|before| before.ends_with(char::is_whitespace) || before.is_empty())
-    };
+    let is_comment =
+        |(at, _): &(usize, &str)| value.get(..*at).is_some_and(|before| before.ends_with(char::is_whitespace));
     let end = value.match_indices('#').find(is_comment).map_or(value.len(), |(at, _)| at);
     value.get(..end).unwrap_or(value).trim_end()
 }
@@ -303,7 +301,8 @@ mod tests {
             ("A=1 # a comment", "1"),
             ("A=1\t#", "1"),
             ("A= # nothing", ""),
-            ("A=# nothing", ""),
+            ("A=#none", "#none"),
+            ("A=1 #", "1"),
             ("A=http://host/#part", "http://host/#part"),
             ("A=a#b #c", "a#b"),
             ("A=\"1 # 2\" # a comment", "1 # 2"),
