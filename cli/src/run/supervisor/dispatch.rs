@@ -106,8 +106,6 @@ impl Dispatcher {
                 Err(_) => sleep(ACCEPT_PAUSE).await,
             }
         }
-        // On a busy machine more come while others run, and go to the workers together; on another, this takes no time.
-        std::thread::yield_now();
         for _ in 1..ACCEPTED_AT_ONCE {
             let accepted = self.room.is_there().then(|| self.acceptors.iter().find_map(Acceptor::accept_now)).flatten();
             let Some(connection) = accepted else { return };
