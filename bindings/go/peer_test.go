@@ -28,12 +28,17 @@ const (
 	// The program of the Rust library's tests, and the name of the test that a peer runs.
 	rustVariable     = "SHARESOCK_RUST_PEER"
 	rustTestVariable = "SHARESOCK_RUST_PEER_TEST"
-	answerMark       = "peer> "
+	// A peer listens on two sockets that it inherits, and executes itself.
+	listenVariable = "SHARESOCK_TEST_PEER_LISTEN"
+	answerMark     = "peer> "
 	// A deadline bounds hangs, and nothing else: the machine may be busy.
 	patience = time.Minute
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(listenVariable) != "" {
+		listenAndExec()
+	}
 	if os.Getenv(goVariable) != "" {
 		obeyAll()
 		return
@@ -209,7 +214,12 @@ func peerKinds(t *testing.T, try func(t *testing.T, start func(domain string, en
 
 func startPeer(t *testing.T, environment []string, program string, arguments ...string) *peerProcess {
 	t.Helper()
-	p := &peerProcess{t: t, command: exec.Command(program, arguments...), answers: make(chan string, 16)}
+	return startCommand(t, exec.Command(program, arguments...), environment...)
+}
+
+func startCommand(t *testing.T, command *exec.Cmd, environment ...string) *peerProcess {
+	t.Helper()
+	p := &peerProcess{t: t, command: command, answers: make(chan string, 16)}
 	p.command.Env = append(os.Environ(), environment...)
 	p.command.Stderr = os.Stderr
 	var err error

@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -34,6 +35,11 @@ func work() error {
 		return err
 	}
 	fmt.Println("ready")
+	go func() {
+		// The end of the standard input is the end of the front.
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
 	return http.Serve(receiver, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "process %d serves %s\n", os.Getpid(), r.URL.Path)
 	}))
@@ -78,6 +84,9 @@ func front(address string, workers int) error {
 func start() (*sharesock.Sender, error) {
 	worker := exec.Command(os.Args[0], "-worker")
 	worker.Stderr = os.Stderr
+	if _, err := worker.StdinPipe(); err != nil {
+		return nil, err
+	}
 	output, err := worker.StdoutPipe()
 	if err != nil {
 		return nil, err
