@@ -167,6 +167,13 @@ fn libcurl_fetches_from_a_winsock_server_in_the_same_process() {
 }
 
 #[test]
+fn each_socket_option_does_what_it_is_called() {
+    let domain = Domain::new("options");
+    let program = build(&["options.c", "options.posix.c"], &[]);
+    assert_eq!(run(&mut domain.of(&program)), "35 rows, by the kernel's word\n");
+}
+
+#[test]
 fn closing_a_socket_ends_the_calls_that_wait_on_it() {
     let domain = Domain::new("closing");
     assert_eq!(run(&mut domain.of(&build(&["closing.c"], &[]))), "every call that waited was ended\n");
