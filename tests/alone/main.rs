@@ -5,6 +5,7 @@
 #[macro_use]
 mod process;
 
+mod bounds;
 mod close_on_exec;
 #[path = "../ending/mod.rs"]
 mod ending;

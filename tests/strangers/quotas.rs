@@ -1,8 +1,11 @@
 //! No source, sender or stranger takes what others need.
 
 use crate::peer::{Peer, Place, at_end, pair, wait_for_end};
-use crate::stranger::{SUFFIXES, Victim};
-use sharesock::{Endpoint, Error, Parcel, Sender, Socket};
+use crate::stranger::{SUFFIXES, Victim, hello, is_closed, send};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use sharesock::{Endpoint, Error, Parcel, Process, Sender, Socket};
 use std::time::Duration;
 
 fn socket() -> Socket {
@@ -68,6 +71,31 @@ fn silent_links_do_not_keep_others_out() {
         drop(links);
         victim.is_well();
     }
+}
+
+#[test]
+fn a_process_claims_over_so_many_links_and_no_more() {
+    let mut victim = Victim::new("claiming");
+    let me = hello(&Process::current().unwrap());
+    let greeted = |_| {
+        let link = victim.connect("-claims");
+        send(&link, &me, &[]);
+        link
+    };
+    let links: Vec<_> = (0..1030).map(greeted).collect();
+    // In the order in which they came.
+    links[1024..].iter().for_each(|link| assert!(is_closed(link)));
+    let nothing = |link: &OwnedFd| recv(link, &mut [0_u8; 64], RecvFlags::DONTWAIT).err() == Some(Errno::AGAIN);
+    assert!(links[..1024].iter().all(nothing), "some of the first were closed, too");
+    drop(links);
+    victim.is_well();
+}
+
+#[test]
+fn a_link_that_says_nothing_is_closed_after_a_while() {
+    let victim = Victim::new("silence");
+    let link = victim.connect("-claims");
+    assert!(is_closed(&link));
 }
 
 #[test]
