@@ -64,6 +64,28 @@ fn what_ends_is_no_successor() {
 }
 
 #[test]
+fn an_upgrade_to_other_options_is_refused() {
+    let setup = Setup::new(&["--name", "app"]);
+    let file = setup.path("app.toml");
+    let write = |text: &str| std::fs::write(&file, text).unwrap();
+    write("listen = [\"web=127.0.0.1:0\"]\n");
+    let mut supervisor = setup.option("--config").option(&file).start();
+    let workers = supervisor.workers();
+    for (options, advice) in [
+        ("listen = [\"web=127.0.0.1:0\", \"other=127.0.0.1:0\"]\n", "reload first"),
+        ("listen = [\"web=127.0.0.1:0\"]\npass = \"connection\"\n", "stop the supervisor, and start it again"),
+    ] {
+        write(options);
+        let said = supervisor.fail(&["upgrade"], 3);
+        assert!(said.contains(advice), "{said}");
+        assert_goes_on(&mut supervisor, &workers);
+    }
+    write("listen = [\"web=127.0.0.1:0\"]\n");
+    supervisor.do_it(&["upgrade"]);
+    supervisor.end();
+}
+
+#[test]
 fn what_hangs_is_no_successor() {
     let mut supervisor = Setup::new(&WEB).start();
     let workers = supervisor.workers();
