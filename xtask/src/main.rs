@@ -4,6 +4,7 @@ mod abi;
 mod dist;
 mod install;
 mod manual;
+mod promises;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -24,6 +25,8 @@ enum Task {
     Dist(dist::Options),
     /// Pack a release twice, in different folders, and compare the bytes.
     DistTwice,
+    /// Compare what the documents promise with `proof/promises.toml`, and that with the tests.
+    Promises,
 }
 
 fn main() -> Result<()> {
@@ -32,6 +35,7 @@ fn main() -> Result<()> {
         Task::Abi => abi::run(),
         Task::Dist(options) => dist::run(&options),
         Task::DistTwice => dist::twice(),
+        Task::Promises => promises::run(),
     }
 }
 

@@ -86,6 +86,20 @@ fn an_upgrade_to_other_options_is_refused() {
 }
 
 #[test]
+fn an_upgrade_is_refused_while_a_worker_has_not_read_its_connections() {
+    let options = ["--listen", "web=127.0.0.1:0", "--pass", "connection", "--via", "info", "--ready", "time=0.1"];
+    let mut supervisor = Setup::new(&options).command(&["sleep", "1000"]).start();
+    let workers = supervisor.workers();
+    let _given = supervisor.connect();
+    until("a connection that is given", || supervisor.status()["workers"][0]["handed_off"] == 1);
+    let said = supervisor.fail(&["upgrade"], 3);
+    assert!(said.contains("workers have not read what they were given"), "{said}");
+    assert_eq!(supervisor.workers(), workers);
+    supervisor.wait_for("upgrade_failed");
+    supervisor.end();
+}
+
+#[test]
 fn what_hangs_is_no_successor() {
     let mut supervisor = Setup::new(&WEB).start();
     let workers = supervisor.workers();
