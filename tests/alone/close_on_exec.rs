@@ -2,6 +2,7 @@
 //!
 //! One test in a program of its own, for it looks at all that the process has open.
 
+use crate::needs::lacks;
 use crate::peer::{Peer, Place, pair};
 use sharesock::{Direction, DuplicateOptions, Event, MessageQueue, NetworkEvents, Parcel, Socket, SpawnExt, Turn};
 use std::collections::{BTreeMap, VecDeque};
@@ -136,7 +137,8 @@ fn no_descriptor_is_made_without_it() {
     std::fs::remove_dir_all(&folder).unwrap();
     match output {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return eprintln!("skipped: strace is not installed");
+            lacks("strace", false);
+            return;
         }
         output => assert!(output.unwrap().status.success()),
     }

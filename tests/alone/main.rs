@@ -14,6 +14,8 @@ mod event_fork;
 mod event_limits;
 mod kill;
 mod left_over;
+#[path = "../needs/mod.rs"]
+mod needs;
 #[path = "../occurring/mod.rs"]
 mod occurring;
 mod out_of_descriptors;

@@ -8,6 +8,8 @@
 
 mod actor;
 mod finding;
+#[path = "../needs/mod.rs"]
+mod needs;
 #[path = "../peer/mod.rs"]
 mod peer;
 mod run;
@@ -49,8 +51,9 @@ fn whatever_call_fails_nothing_is_lost_doubled_or_left_over() {
     if std::env::var_os(VARIABLE).is_some() {
         return;
     }
-    if let Err(why) = may_trace() {
-        eprintln!("not run: strace is to watch processes, and may not or is not installed: {}", why.trim());
+    let traced = may_trace();
+    let why = traced.as_ref().err().map_or("", |why| why.trim());
+    if needs::lacks(&format!("strace, and to trace other processes: {why}"), traced.is_ok()) {
         return;
     }
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();

@@ -1,5 +1,6 @@
 //! Descriptors run out: in the table of a process, and in flight for a user.
 
+use crate::needs::lacks_root;
 use crate::peer::{Peer, Place, pair, program_for_all, wait_for_end};
 use std::os::unix::fs::chown;
 use std::process::Command;
@@ -84,8 +85,7 @@ fn a_source_without_a_free_descriptor_says_so_and_recovers() {
 
 #[test]
 fn too_many_descriptors_in_flight_of_an_ordinary_user_are_held_and_nothing_is_lost() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("not run: becoming another user needs root");
+    if lacks_root() {
         return;
     }
     let place = Place::new("in-flight");

@@ -9,6 +9,8 @@ mod limits;
 mod looping;
 mod names;
 mod namespaces;
+#[path = "../needs/mod.rs"]
+mod needs;
 #[path = "../occurring/mod.rs"]
 mod occurring;
 mod offers;

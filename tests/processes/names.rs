@@ -1,5 +1,6 @@
 //! Names in a domain: nobody sees one that is not complete, uses one before its owner, or removes one that is in use.
 
+use crate::needs::{lacks_namespaces, lacks_root};
 use crate::peer::{Peer, Place, pair, program_for_all};
 use sharesock::{Domain, Endpoint, Error, SpawnExt};
 use std::fs::{self, Permissions};
@@ -10,15 +11,6 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const GROUP: u32 = 54_322;
-
-/// Whether this test can be made here: it needs root. It says so when it cannot.
-fn is_root(test: &str) -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        eprintln!("{test} was not run: it needs root");
-    }
-    root
-}
 
 /// A peer of another user, in the group of the domain.
 fn peer_of(place: &Place, program: &str, uid: u32) -> Command {
@@ -83,7 +75,7 @@ fn a_name_is_seen_only_when_it_has_its_mode_and_before_that_nobody_else_can_ente
 
 #[test]
 fn a_name_that_another_user_has_taken_is_said_with_the_user() {
-    if !is_root("names taken by another user") {
+    if lacks_root() {
         return;
     }
     let place = Place::new("taken");
@@ -138,9 +130,8 @@ fn what_a_killed_process_was_making_is_removed_and_what_is_being_made_is_not() {
 
 #[test]
 fn two_pid_namespaces_sweep_nothing_of_each_other_that_is_being_made() {
-    let made = Command::new("unshare").args(["--pid", "--fork", "--mount-proc", "true"]).status();
-    if !made.is_ok_and(|status| status.success()) {
-        return eprintln!("sweeping from two PID namespaces was not run: `unshare --pid` is not possible here");
+    if lacks_namespaces() {
+        return;
     }
     let place = Place::new("sweep");
     let endpoint = place.endpoint();
@@ -160,7 +151,7 @@ fn two_pid_namespaces_sweep_nothing_of_each_other_that_is_being_made() {
 
 #[test]
 fn asking_ends_no_registration_of_a_process_that_cannot_be_seen() {
-    if !is_root("asking about a hidden process") {
+    if lacks_root() {
         return;
     }
     let place = Place::new("hidden");

@@ -1,18 +1,17 @@
 //! Processes where less can be seen of each other: other PID and time namespaces, other users, a `/proc` that hides them.
 
+use crate::needs::{lacks, works};
 use crate::peer::{Peer, Place, pair, program_for_all, wait_for_end};
 use sharesock::{DuplicateOptions, Error, Process, ProtocolInfo};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
 use std::time::Duration;
 
-/// Whether `program` with these arguments works here. The test says so when it does not.
-fn can(test: &str, program: &str, arguments: &[&str]) -> bool {
-    let made = Command::new(program).args(arguments).arg("true").status().is_ok_and(|status| status.success());
-    if !made {
-        eprintln!("{test} was not run: it needs root, and `{program} {}`", arguments.join(" "));
-    }
-    made
+/// Whether `unshare` with these arguments does not work here.
+#[track_caller]
+fn lacks_unshare(arguments: &[&str]) -> bool {
+    let made = works("unshare", &[arguments, &["true"]].concat());
+    lacks(&format!("root, and `unshare {}`", arguments.join(" ")), made)
 }
 
 const INSIDE: [&str; 4] = ["--pid", "--fork", "--mount-proc", "--kill-child"];
@@ -73,7 +72,7 @@ fn share(one: &mut Peer, two: &mut Peer) {
 #[test]
 fn two_users_in_two_pid_namespaces_share() {
     let unshare = [&["unshare"][..], &INSIDE].concat();
-    if !can("sharing between users and PID namespaces", "unshare", &INSIDE) {
+    if lacks_unshare(&INSIDE) {
         return;
     }
     let shared = Shared::new("users-namespaces");
@@ -100,7 +99,7 @@ fn two_users_in_two_pid_namespaces_share() {
 fn users_share_behind_a_proc_that_hides_others() {
     let mount = "mount -t proc -o hidepid=2 proc /proc && exec \"$@\"";
     let hide = ["--mount", "--propagation", "private", "sh", "-c", mount, "sh"];
-    if !can("hiding processes", "unshare", &hide) {
+    if lacks_unshare(&hide) {
         return;
     }
     let shared = Shared::new("hidden");
@@ -152,7 +151,7 @@ fn a_process_whose_first_thread_has_ended_lives() {
 #[test]
 fn identities_and_expiries_hold_across_time_namespaces() {
     let shift = ["--time", "--boottime", "100000", "--fork", "--kill-child"];
-    if !can("shifting time", "unshare", &shift) {
+    if lacks_unshare(&shift) {
         return;
     }
     let place = Place::new("time");
@@ -177,7 +176,7 @@ fn identities_and_expiries_hold_across_time_namespaces() {
 
 #[test]
 fn a_proc_that_does_not_show_this_process_is_named_as_the_cause() {
-    if !can("looking at a foreign /proc", "unshare", &INSIDE) {
+    if lacks_unshare(&INSIDE) {
         return;
     }
     let place = Place::new("foreign-proc");
@@ -193,7 +192,7 @@ fn a_proc_that_does_not_show_this_process_is_named_as_the_cause() {
 #[test]
 fn a_proc_of_an_outer_pid_namespace_is_as_good() {
     let unshare = ["--pid", "--fork", "--kill-child"];
-    if !can("sharing with the /proc of an outer PID namespace", "unshare", &unshare) {
+    if lacks_unshare(&unshare) {
         return;
     }
     let place = Place::new("outer-proc");
@@ -204,8 +203,9 @@ fn a_proc_of_an_outer_pid_namespace_is_as_good() {
 
 #[test]
 fn a_thread_of_the_kernel_is_refused_by_name() {
-    if !std::fs::read_to_string("/proc/2/comm").is_ok_and(|name| name.trim() == "kthreadd") {
-        return eprintln!("naming a thread of the kernel was not run: none is seen here");
+    let seen = std::fs::read_to_string("/proc/2/comm").is_ok_and(|name| name.trim() == "kthreadd");
+    if lacks("to see threads of the kernel", seen) {
+        return;
     }
     let place = Place::new("kernel-thread");
     let endpoint = place.endpoint();

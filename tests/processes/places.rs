@@ -1,33 +1,15 @@
 //! Where processes are: in other PID namespaces, of other users, forked, behind long paths.
 
+use crate::needs::{lacks_namespaces, lacks_root};
 use crate::peer::{Peer, Place, pair, program_for_all, wait_for_end};
 use sharesock::{Domain, Endpoint, Error, Process, SpawnExt};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
-/// Whether this test can be made here: it needs root. It says so when it cannot.
-fn is_root(test: &str) -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        eprintln!("{test} was not run: it needs root");
-    }
-    root
-}
-
-/// Whether a PID namespace can be made here, as it cannot in some containers. It says so when it cannot.
-fn has_namespaces(test: &str) -> bool {
-    let made = Command::new("unshare").args(["--pid", "--fork", "--mount-proc", "true"]).status();
-    let made = made.is_ok_and(|status| status.success());
-    if !made {
-        eprintln!("{test} was not run: `unshare --pid --mount-proc` is not possible here");
-    }
-    made
-}
-
 #[test]
 fn processes_of_different_pid_namespaces_share() {
-    if !has_namespaces("sharing across PID namespaces") {
+    if lacks_namespaces() {
         return;
     }
     let place = Place::new("namespace");
@@ -69,7 +51,7 @@ fn processes_of_different_pid_namespaces_share() {
 
 #[test]
 fn what_is_held_is_claimed_across_pid_namespaces() {
-    if !has_namespaces("claiming across PID namespaces") {
+    if lacks_namespaces() {
         return;
     }
     let place = Place::new("namespace-held");
@@ -103,7 +85,7 @@ fn peer_of(place: &Place, program: &str, uid: u32, groups: &str) -> Command {
 
 #[test]
 fn users_share_through_a_domain_of_their_group_and_others_get_nothing() {
-    if !is_root("sharing between users") {
+    if lacks_root() {
         return;
     }
     let place = Place::new("users");
@@ -142,7 +124,7 @@ fn users_share_through_a_domain_of_their_group_and_others_get_nothing() {
 
 #[test]
 fn a_user_without_permission_cannot_connect_to_an_endpoint() {
-    if !is_root("keeping users out") {
+    if lacks_root() {
         return;
     }
     let place = Place::new("closed");

@@ -1,6 +1,7 @@
 //! Processes are who the kernel says that they are: nobody poses as another, gets what is meant for another, or puts something
 //! in its place.
 
+use crate::needs::{lacks, lacks_namespaces, lacks_root};
 use crate::peer::{Peer, Place, pair, program_for_all, wait_for_end};
 use crate::stranger::{
     self, TOKEN, Victim, claim, connect, deliver, hello, is_closed, name_of, queue, receive, send, seqpacket, token,
@@ -13,23 +14,6 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_proce
 use sharesock::{Endpoint, Error, Process, ProtocolInfo};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
-
-/// Whether what follows can be done here. It says so when it cannot.
-fn can(test: &str, needs: &str, is_possible: bool) -> bool {
-    if !is_possible {
-        eprintln!("{test} was not run: it needs {needs}");
-    }
-    is_possible
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-fn has_namespaces() -> bool {
-    let made = Command::new("unshare").args(["--pid", "--fork", "--mount-proc", "true"]).status();
-    made.is_ok_and(|status| status.success())
-}
 
 /// A peer in a PID namespace of its own, and its name.
 fn inside(place: &Place) -> (Peer, Process) {
@@ -262,7 +246,7 @@ fn who_listens_under_the_name_of_a_source_is_not_asked() {
 
 #[test]
 fn a_process_outside_of_a_pid_namespace_poses_as_nobody_inside() {
-    if !can("posing from outside", "a PID namespace", has_namespaces()) {
+    if lacks_namespaces() {
         return;
     }
     let place = Place::new("poses-from-outside");
@@ -285,7 +269,7 @@ fn a_process_outside_of_a_pid_namespace_poses_as_nobody_inside() {
 
 #[test]
 fn of_a_sender_of_another_namespace_that_has_ended_nobody_says_who_it_was() {
-    if !can("ending in another namespace", "a PID namespace", has_namespaces()) {
+    if lacks_namespaces() {
         return;
     }
     let place = Place::new("hearsay");
@@ -328,7 +312,7 @@ fn a_sender_that_poses_as_another_is_not_greeted() {
 
 #[test]
 fn a_process_with_the_id_of_an_earlier_one_gets_nothing_of_its() {
-    if !can("giving out an id again", "root", is_root()) {
+    if lacks_root() {
         return;
     }
     let place = Place::new("recycled-id");
@@ -349,7 +333,7 @@ fn a_process_with_the_id_of_an_earlier_one_gets_nothing_of_its() {
             break;
         }
     }
-    if !can("giving out an id again", "that no other processes start", again.is_some()) {
+    if lacks("that few other processes start", again.is_some()) {
         return;
     }
     let (before, mut second, info) = again.unwrap();
@@ -365,7 +349,7 @@ fn a_process_with_the_id_of_an_earlier_one_gets_nothing_of_its() {
 
 #[test]
 fn a_target_of_another_namespace_that_ended_is_forgotten() {
-    if !can("ending in another PID namespace", "root", has_namespaces()) {
+    if lacks_namespaces() {
         return;
     }
     let place = Place::new("foreign-dead");
@@ -386,7 +370,7 @@ fn a_target_of_another_namespace_that_ended_is_forgotten() {
 
 #[test]
 fn a_process_whose_namespace_cannot_be_read_is_not_taken_for_one_of_this() {
-    if !can("hiding in a user namespace", "root", is_root() && has_namespaces()) {
+    if lacks_root() || lacks_namespaces() {
         return;
     }
     let place = Place::new("unreadable");

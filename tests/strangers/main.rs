@@ -4,6 +4,8 @@
 mod floods;
 mod hostile;
 mod impostors;
+#[path = "../needs/mod.rs"]
+mod needs;
 #[path = "../peer/mod.rs"]
 mod peer;
 mod quotas;

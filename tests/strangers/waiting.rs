@@ -2,6 +2,7 @@
 //!
 //! The connections here linger for a day: whoever waits for their close waits until the test gives up.
 
+use crate::needs::{lacks, works};
 use crate::peer::{Peer, Place, at_end, pair, wait_for_end};
 use crate::stranger::{SUFFIXES, Victim, hello, is_closed_in_order, load, queue, send, sticky, without_waiting};
 use rustix::fd::{AsFd, OwnedFd};
@@ -172,8 +173,8 @@ fn a_connection_that_lingers_is_handed_off_and_reclaimed_without_waiting() {
 fn a_connection_that_lingers_makes_no_sender_wait_whose_target_was_faster() {
     // Its sender stands still for a while after each message.
     let slow = ["-f", "-qq", "-o", "/dev/null", "-e", "trace=sendmsg", "-e", "inject=sendmsg:delay_exit=500000"];
-    if !std::process::Command::new("strace").args(slow).arg("true").status().is_ok_and(|status| status.success()) {
-        return eprintln!("a slow sender was not tried: it needs strace");
+    if lacks("strace, and to be traced", works("strace", &[&slow[..], &["true"]].concat())) {
+        return;
     }
     let place = Place::new("sticky-faster");
     let endpoint = place.endpoint();

@@ -1,6 +1,10 @@
 //! C programs, built against the installed library as a user's are, and run.
 #![cfg(target_os = "linux")]
 
+#[path = "../../tests/needs/mod.rs"]
+mod needs;
+
+use needs::{lacks, works};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -157,8 +161,7 @@ fn winsock_and_posix_sockets_work_in_one_process() {
 
 #[test]
 fn libcurl_fetches_from_a_winsock_server_in_the_same_process() {
-    if !Command::new("curl-config").arg("--version").output().is_ok_and(|output| output.status.success()) {
-        eprintln!("not run: it needs libcurl's headers (libcurl4-openssl-dev)");
+    if lacks("libcurl's headers (libcurl4-openssl-dev)", works("curl-config", &["--version"])) {
         return;
     }
     let domain = Domain::new("curl");
@@ -192,8 +195,8 @@ fn an_ioctl_waits_until_an_address_comes() {
         command.args(["--net", "--map-root-user"]).arg(program);
         command
     };
-    if !inside(Path::new("ip")).arg("link").output().is_ok_and(|output| output.status.success()) {
-        eprintln!("not run: it needs a network namespace of its own, and `ip` (iproute2)");
+    let made = works("unshare", &["--net", "--map-root-user", "ip", "link"]);
+    if lacks("a network namespace of its own, and `ip` (iproute2)", made) {
         return;
     }
     let domain = Domain::new("address");
@@ -209,8 +212,7 @@ fn programs_link_the_archive_too() {
         command.env("PKG_CONFIG_PATH", prefix().join("lib/pkgconfig")).args(["--static", what, "sharesock"]);
         command
     };
-    if !describe("--exists").status().is_ok_and(|status| status.success()) {
-        eprintln!("not run: it needs pkg-config");
+    if lacks("pkg-config", works("pkg-config", &["--version"])) {
         return;
     }
     let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("static");

@@ -1,5 +1,6 @@
 //! `sharesock run` as process 1, as it is in a container: it inherits orphans, and no signal has a default for it.
 
+use crate::needs::lacks;
 use crate::serving::{lives, signal_process, until};
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader};
@@ -20,9 +21,7 @@ fn unshare() -> Option<Command> {
     let works =
         |way: &&&[&str]| command(way).arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success());
     let way = WAYS.iter().find(works);
-    if way.is_none() {
-        println!("skipped: this user may not make a namespace of processes");
-    }
+    lacks("PID namespaces (`unshare --pid`)", way.is_some());
     way.map(|way| command(way))
 }
 

@@ -10,6 +10,8 @@ mod idle;
 mod inherited;
 mod listeners;
 mod manager;
+#[path = "../../../tests/needs/mod.rs"]
+mod needs;
 mod output;
 mod pass;
 mod ready;
@@ -21,5 +23,6 @@ mod serves;
 mod serving;
 mod settings;
 mod stop;
+mod trust;
 mod upgrade;
 mod upgrade_fails;

@@ -1,5 +1,6 @@
 //! Settings of workers beside their command: directory, environment, user, umask and limits.
 
+use crate::needs::lacks_root;
 use crate::running::{self, Setup, Supervisor, environment_of, text};
 use rustix::process::Signal;
 use std::fs::Permissions;
@@ -67,8 +68,8 @@ fn variables_are_the_workers_alone_and_read_anew_at_a_reload() {
 
 #[test]
 fn workers_have_the_user_the_mask_and_the_limits_that_are_named() {
-    if !rustix::process::geteuid().is_root() {
-        return println!("skipped: this user cannot become another");
+    if lacks_root() {
+        return;
     }
     let options = ["--user", "65534", "--group", "daemon", "--umask", "027", "--limit", "nofile=64,core=0"];
     let setup = Setup::new(&[&options[..], &["--ready", "time=0.01"]].concat());
@@ -101,8 +102,8 @@ fn workers_have_the_user_the_mask_and_the_limits_that_are_named() {
 
 #[test]
 fn nothing_is_done_as_root_with_what_another_user_sets() {
-    if !rustix::process::geteuid().is_root() {
-        return println!("skipped: this user cannot become another");
+    if lacks_root() {
+        return;
     }
     let setup = Setup::new(&["--user", "65534", "--group", "65534", "--ready", "time=0.01"]);
     let (file, told) = (setup.path("app.env"), setup.path("told"));
@@ -154,8 +155,8 @@ fn commands_that_check_workers_run_as_these_do() {
 
 #[test]
 fn a_worker_gets_into_no_directory_that_is_closed_to_its_user() {
-    if !rustix::process::geteuid().is_root() {
-        return println!("skipped: this user cannot become another");
+    if lacks_root() {
+        return;
     }
     let setup = Setup::new(&["--user", "65534", "--group", "65534", "--restart-limit", "1"]);
     let closed = setup.path("closed");
