@@ -177,6 +177,12 @@ fn each_socket_option_does_what_it_is_called() {
 }
 
 #[test]
+fn what_the_headers_do_not_serve_is_refused() {
+    let domain = Domain::new("refusals");
+    assert_eq!(run(&mut domain.of(&build(&["refusals.c"], &[]))), "each as the headers say\n");
+}
+
+#[test]
 fn closing_a_socket_ends_the_calls_that_wait_on_it() {
     let domain = Domain::new("closing");
     assert_eq!(run(&mut domain.of(&build(&["closing.c"], &[]))), "every call that waited was ended\n");
