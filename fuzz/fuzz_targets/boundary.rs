@@ -27,7 +27,15 @@ unsafe extern "C" {
     fn WSAAddressToStringA(address: Bytes, length: u32, info: Bytes, text: Bytes, room: *mut u32) -> i32;
     fn WSAStringToAddressA(text: Bytes, family: i32, info: Bytes, address: Bytes, room: *mut i32) -> i32;
     fn WSAIoctl(
-        s: usize, code: u32, input: Bytes, n: u32, output: Bytes, m: u32, returned: *mut u32, o: usize, c: usize,
+        s: usize,
+        code: u32,
+        input: Bytes,
+        n: u32,
+        output: Bytes,
+        m: u32,
+        returned: *mut u32,
+        o: usize,
+        c: usize,
     ) -> i32;
     fn sharesock_socket(family: i32, kind: i32, protocol: i32) -> usize;
     fn sharesock_closesocket(s: usize) -> i32;

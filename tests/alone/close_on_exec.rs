@@ -3,6 +3,7 @@
 //! One test in a program of its own, for it looks at all that the process has open.
 
 use crate::needs::lacks;
+use crate::patience::WaitInTime;
 use crate::peer::{Peer, Place, pair};
 use sharesock::{Direction, DuplicateOptions, Event, MessageQueue, NetworkEvents, Parcel, Socket, SpawnExt, Turn};
 use std::collections::{BTreeMap, VecDeque};
@@ -110,7 +111,7 @@ fn every_descriptor_closes_on_exec() {
     check("taking turns and looking around");
     let mut child = std::process::Command::new("true").spawn_with_endpoint(&endpoint).unwrap();
     check("starting a process with its endpoint");
-    assert!(child.wait().unwrap().success());
+    assert!(child.wait_in_time().success());
     let info = endpoint.duplicate(&redeemed, source.pid()).unwrap();
     assert!(source.ask(&format!("redeem {info}")).starts_with("ok"));
     assert_eq!(source.ask("event-select 1"), "ok");

@@ -19,6 +19,8 @@ mod needs;
 #[path = "../occurring/mod.rs"]
 mod occurring;
 mod out_of_descriptors;
+#[path = "../patience/mod.rs"]
+mod patience;
 #[path = "../peer/mod.rs"]
 mod peer;
 mod table;

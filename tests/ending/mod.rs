@@ -1,5 +1,6 @@
 //! Processes that end while they hand off or receive: this same test program in a role.
 
+use crate::patience::WaitInTime;
 use crate::peer::Place;
 use sharesock::{Domain, Endpoint, Parcel, Receiver, Socket};
 use std::collections::VecDeque;
@@ -67,7 +68,7 @@ impl Process {
     }
 
     pub(crate) fn wait(&mut self) {
-        self.child.wait().unwrap();
+        self.child.wait_in_time();
     }
 
     /// How many parcels it has seen accepted.

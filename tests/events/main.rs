@@ -8,6 +8,8 @@ mod messages;
 mod object;
 #[path = "../occurring/mod.rs"]
 mod occurring;
+#[path = "../patience/mod.rs"]
+mod patience;
 #[path = "../peer/mod.rs"]
 mod peer;
 mod regressions;

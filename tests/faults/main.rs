@@ -10,6 +10,8 @@ mod actor;
 mod finding;
 #[path = "../needs/mod.rs"]
 mod needs;
+#[path = "../patience/mod.rs"]
+mod patience;
 #[path = "../peer/mod.rs"]
 mod peer;
 mod run;

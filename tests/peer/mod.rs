@@ -7,6 +7,7 @@ mod obey;
 mod occurrences;
 mod ring;
 
+use crate::patience::WaitInTime;
 use obey::Obedient;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sharesock::{Domain, Endpoint, Socket};
@@ -115,13 +116,13 @@ impl Peer {
 
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
-        self.child.wait().unwrap();
+        self.child.wait_in_time();
     }
 
     /// Lets its program return from `main`.
     pub(crate) fn finish(&mut self) {
         self.tell("return");
-        self.child.wait().unwrap();
+        self.child.wait_in_time();
     }
 
     /// Sends a command without waiting for its answer.

@@ -17,6 +17,8 @@ mod offers;
 mod one_registration;
 #[path = "../outside/mod.rs"]
 mod outside;
+#[path = "../patience/mod.rs"]
+mod patience;
 #[path = "../peer/mod.rs"]
 mod peer;
 mod places;

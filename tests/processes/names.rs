@@ -1,6 +1,7 @@
 //! Names in a domain: nobody sees one that is not complete, uses one before its owner, or removes one that is in use.
 
 use crate::needs::{lacks_namespaces, lacks_root};
+use crate::patience::{OutputInTime, WaitInTime};
 use crate::peer::{Peer, Place, pair, program_for_all};
 use sharesock::{Domain, Endpoint, Error, SpawnExt};
 use std::fs::{self, Permissions};
@@ -95,7 +96,7 @@ fn a_name_that_another_user_has_taken_is_said_with_the_user() {
         let (own, mut command) = (Place::new("taken-directory"), peer_of(&place, &program, 61_011));
         chown(own.path(), Some(61_012), Some(61_012)).unwrap();
         fs::set_permissions(own.path(), Permissions::from_mode(mode)).unwrap();
-        let output = command.env("SHARESOCK_TEST_PEER_DOMAIN", own.path()).output().unwrap();
+        let output = command.env("SHARESOCK_TEST_PEER_DOMAIN", own.path()).output_in_time();
         let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         assert!(said.contains("UntrustedDomain") && said.contains("user 61012 owns it"), "{said}");
     }
@@ -144,7 +145,7 @@ fn two_pid_namespaces_sweep_nothing_of_each_other_that_is_being_made() {
         let info = endpoint.duplicate(&socket, child.id()).unwrap();
         assert!(!info.delivery().unwrap().held, "child {round} has no endpoint");
         child.kill().unwrap();
-        child.wait().unwrap();
+        child.wait_in_time();
     }
     assert_eq!(inside.answer(), "ok");
 }

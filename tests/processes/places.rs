@@ -1,6 +1,7 @@
 //! Where processes are: in other PID namespaces, of other users, forked, behind long paths.
 
 use crate::needs::{lacks_namespaces, lacks_root};
+use crate::patience::{OutputInTime, WaitInTime};
 use crate::peer::{Peer, Place, pair, program_for_all, wait_for_end};
 use sharesock::{Domain, Endpoint, Error, Process, SpawnExt};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -115,7 +116,7 @@ fn users_share_through_a_domain_of_their_group_and_others_get_nothing() {
 
     // A user outside of the group cannot even enter.
     let mut command = peer_of(&place, &program, 61_003, "");
-    let output = command.output().unwrap();
+    let output = command.output_in_time();
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("UntrustedDomain"), "{said}");
@@ -133,7 +134,7 @@ fn a_user_without_permission_cannot_connect_to_an_endpoint() {
     let program = program_for_all(&place);
     let try_as = |uid: u32| {
         let mut command = peer_of(&place, &program, uid, "");
-        let output = command.env("SHARESOCK_TEST_CONNECT", &name).output().unwrap();
+        let output = command.env("SHARESOCK_TEST_CONNECT", &name).output_in_time();
         String::from_utf8(output.stdout).unwrap()
     };
     assert!(try_as(61_003).contains("connected: Err(PermissionDenied)"), "{}", try_as(61_003));
@@ -184,7 +185,7 @@ fn a_domain_behind_a_long_path_works() {
         endpoint.sender(std::process::id()).unwrap().hand_off(socket).unwrap();
         receiver.receive().unwrap();
         let mut child = Command::new("true").spawn_with_endpoint(&endpoint).unwrap();
-        child.wait().unwrap();
+        child.wait_in_time();
     }
 }
 

@@ -3,6 +3,7 @@
 //! A peer is this same test program, run with only the test `peer`, which obeys commands from standard input.
 
 use crate::outside::{Kind, Outside};
+use crate::patience::WaitInTime;
 use crate::peer::{Peer, Place, hear, pair, sockets};
 use sharesock::{Direction, Endpoint, Error, Parcel, ProtocolInfo, Socket, Turn};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -106,7 +107,7 @@ fn r2_the_info_travels_in_the_environment() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     assert!(lines.any(|line| line.contains(&expected)), "the peer did not redeem it");
     drop(input);
-    child.wait().unwrap();
+    child.wait_in_time();
 }
 
 #[test]

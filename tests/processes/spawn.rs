@@ -1,5 +1,6 @@
 //! Children that have their endpoint from birth.
 
+use crate::patience::WaitInTime;
 use crate::peer::{Peer, Place, pair, wait_for_end};
 use sharesock::{Error, Parcel, SpawnExt};
 use std::process::{Command, Stdio};
@@ -44,7 +45,7 @@ fn a_child_that_ends_takes_its_duplicates_and_its_name_is_removed() {
     endpoint.duplicate(&socket, child.id()).unwrap();
     drop(socket);
     child.kill().unwrap();
-    child.wait().unwrap();
+    child.wait_in_time();
     wait_for_end(&mut client);
     assert!(Command::new("/nonexistent").spawn_with_endpoint(&endpoint).is_err());
     let _next = Peer::start(&place);

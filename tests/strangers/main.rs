@@ -6,6 +6,8 @@ mod hostile;
 mod impostors;
 #[path = "../needs/mod.rs"]
 mod needs;
+#[path = "../patience/mod.rs"]
+mod patience;
 #[path = "../peer/mod.rs"]
 mod peer;
 mod quotas;

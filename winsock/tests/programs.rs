@@ -3,8 +3,11 @@
 
 #[path = "../../tests/needs/mod.rs"]
 mod needs;
+#[path = "../../tests/patience/mod.rs"]
+mod patience;
 
 use needs::{lacks, works};
+use patience::{OutputInTime, WaitInTime};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -30,7 +33,7 @@ fn prefix() -> &'static Path {
 /// Runs a command that must succeed; what it prints.
 #[track_caller]
 fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = command.output_in_time();
     let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
     assert!(output.status.success(), "{command:?}: {}\n{out}\n{err}", output.status);
     out
@@ -149,7 +152,7 @@ fn the_readmes_program_compiles() {
     compiler.arg(format!("-I{}", prefix().join("include").display()));
     let mut compiler = compiler.stdin(Stdio::piped()).spawn().unwrap();
     compiler.stdin.take().unwrap().write_all(program.as_bytes()).unwrap();
-    assert!(compiler.wait().unwrap().success());
+    assert!(compiler.wait_in_time().success());
 }
 
 #[test]
@@ -251,7 +254,7 @@ fn a_source_that_ends_waits_for_a_target_that_has_not_started_winsock() {
     let mut redeemed = String::new();
     said.read_line(&mut redeemed).unwrap();
     assert_eq!(redeemed, "redeemed\n");
-    assert!(target.wait().unwrap().success() && source.wait().unwrap().success());
+    assert!(target.wait_in_time().success() && source.wait_in_time().success());
 }
 
 /// The program, built beside these tests.
@@ -294,7 +297,7 @@ fn a_worker_of_a_supervisor_is_given_connections() {
     run(domain.of(&program).arg("upgrade"));
     assert_eq!(workers(), after);
     run(domain.of(&program).arg("stop"));
-    assert!(supervisor.0.wait().unwrap().success());
+    assert!(supervisor.0.wait_in_time().success());
 }
 
 /// A process that is killed if the test fails.

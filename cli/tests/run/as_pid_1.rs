@@ -1,6 +1,7 @@
 //! `sharesock run` as process 1, as it is in a container: it inherits orphans, and no signal has a default for it.
 
 use crate::needs::lacks;
+use crate::patience::WaitInTime;
 use crate::serving::{lives, signal_process, until};
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader};
@@ -84,7 +85,7 @@ impl First {
     }
 
     fn wait(&mut self) -> ExitStatus {
-        self.unshare.wait().unwrap()
+        self.unshare.wait_in_time()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where options come from: the command line, the environment, a file.
 
+use crate::patience::OutputInTime;
 use crate::running::{self, Setup, text};
 use std::process::{Command, Output};
 
@@ -10,7 +11,7 @@ fn check(file: &str, options: &[&str], environment: &[(&str, &str)]) -> Output {
     std::fs::write(&path, file).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_sharesock"));
     command.args(["run", "--check", "--config"]).arg(&path).arg("--domain").arg(folder.path().join("domain"));
-    let output = command.args(options).envs(environment.iter().copied()).output().unwrap();
+    let output = command.args(options).envs(environment.iter().copied()).output_in_time();
     assert!(!folder.path().join("domain").exists(), "nothing was started");
     output
 }

@@ -1,6 +1,7 @@
 //! The commands that ask a supervisor, and what else may come to its control socket.
 
 use crate::needs::lacks_namespaces;
+use crate::patience::{OutputInTime, WaitInTime};
 use crate::running::{self, LONG, Setup, Supervisor, text};
 use std::io::{Read, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -61,7 +62,7 @@ fn of_several_one_must_be_named_and_of_one_name_there_is_one() {
             .env("SHARESOCK_TEST_PLAY", supervisor.path("play"));
         command
     };
-    let same = another("app").output().unwrap();
+    let same = another("app").output_in_time();
     assert_eq!(same.status.code(), Some(1));
     assert!(text(&same.stderr).contains("a supervisor named app runs in "), "{same:?}");
     assert_eq!(supervisor.status()["name"], "app", "it is not disturbed");
@@ -73,7 +74,7 @@ fn of_several_one_must_be_named_and_of_one_name_there_is_one() {
         assert!(said.contains("several supervisors run in ") && said.contains("name one of app, second"), "{said}");
     }
     supervisor.do_it(&["stop", "second"]);
-    assert!(second.wait().unwrap().success());
+    assert!(second.wait_in_time().success());
     assert_eq!(supervisor.status()["name"], "app");
     supervisor.end();
 }
@@ -147,7 +148,7 @@ fn what_a_supervisor_that_was_killed_left_is_no_obstacle() {
     std::fs::write(folder.join("out-1"), "").unwrap();
     let status = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sharesock"));
-        command.args(["status", "app", "--domain"]).arg(domain.path()).output().unwrap().status.code()
+        command.args(["status", "app", "--domain"]).arg(domain.path()).output_in_time().status.code()
     };
     assert_eq!(status(), Some(4));
     let mut run = Command::new(env!("CARGO_BIN_EXE_sharesock"));
@@ -158,7 +159,7 @@ fn what_a_supervisor_that_was_killed_left_is_no_obstacle() {
     running::until("a supervisor", || UnixStream::connect(folder.join("control")).is_ok());
     running::until("a worker", || status() == Some(0));
     running::signal(child.id(), rustix::process::Signal::TERM);
-    assert!(child.wait().unwrap().success());
+    assert!(child.wait_in_time().success());
     assert!(!folder.exists());
 }
 
@@ -262,7 +263,7 @@ fn a_reload_that_is_under_way_can_be_waited_for_and_given_up() {
     let hung = hangs.wait_with_output().unwrap();
     assert_eq!(hung.status.code(), Some(3));
     assert!(text(&hung.stderr).contains("the old workers go on: it was cancelled"), "{hung:?}");
-    assert!(waits.wait().unwrap().success());
+    assert!(waits.wait_in_time().success());
     supervisor.wait_for("reloaded");
     assert_eq!(supervisor.ask("who")["generation"], 3);
     supervisor.end();
@@ -278,7 +279,7 @@ fn a_supervisor_of_another_namespace_of_processes_is_asked() {
     let ask = |words: &[&str], code: i32| {
         let mut command = Command::new("unshare");
         command.args(apart).arg(running::PROGRAM).args(words).arg("--domain").arg(supervisor.path("domain"));
-        let output = command.output().unwrap();
+        let output = command.output_in_time();
         let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
         assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
         said

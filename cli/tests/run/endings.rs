@@ -1,5 +1,6 @@
 //! However a supervisor ends, nothing of it is left; and what workers leave is not left, either.
 
+use crate::patience::WaitInTime;
 use crate::running::{self, Setup, Supervisor, children, guard_of, kill, lives, number, signal, until};
 use rustix::process::Signal;
 use std::process::Stdio;
@@ -76,7 +77,7 @@ fn one_that_is_killed_when_it_upgrades_leaves_nothing() {
         std::thread::sleep(Duration::from_millis(round * 2));
         kill(supervisor.pid());
         supervisor.wait();
-        upgrade.wait().unwrap();
+        upgrade.wait_in_time();
         // It may have been the successor that was killed: then its candidate goes on, perhaps with workers that are just starting.
         supervisor.settle_after_the_end();
         supervisor.call(&["stop"]);

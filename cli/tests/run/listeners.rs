@@ -1,5 +1,6 @@
 //! Listeners: where they are, and what becomes of them when a worker, or somebody else, spoils them.
 
+use crate::patience::OutputInTime;
 use crate::running::{PROGRAM, Setup, Supervisor, ask, ask_udp, kill, number, text, until};
 use serde_json::Value;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -292,7 +293,7 @@ fn a_path_that_is_in_use_is_refused_at_once_and_only_a_stale_one_is_replaced() {
         let me = format!("is in use by process {}", std::process::id());
         let is_socket = std::fs::symlink_metadata(&path).unwrap().file_type().is_socket();
         supervisor.wait_for_error(if is_socket { &me } else { ", not a socket: remove it" });
-        let output = Command::new(PROGRAM).args(["listen", &listen[4..], "--", "true"]).output().unwrap();
+        let output = Command::new(PROGRAM).args(["listen", &listen[4..], "--", "true"]).output_in_time();
         assert_eq!(output.status.code(), Some(1), "{kind}: {}", text(&output.stderr));
         supervisor.assert_nothing_left();
         assert_eq!(inode(), before, "{kind}");

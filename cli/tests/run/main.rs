@@ -14,6 +14,8 @@ mod manager;
 mod needs;
 mod output;
 mod pass;
+#[path = "../../../tests/patience/mod.rs"]
+mod patience;
 mod ready;
 mod reload;
 #[path = "../running/mod.rs"]

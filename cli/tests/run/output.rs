@@ -1,5 +1,6 @@
 //! What workers print, and how the supervisor prints it.
 
+use crate::patience::OutputInTime;
 use crate::running::{PROGRAM, until};
 use serde_json::Value;
 use std::path::Path;
@@ -40,7 +41,7 @@ fn printed(options: &[&str]) -> Printed {
 
 fn stop(folder: &Path) {
     let stop = ["stop", "app", "--domain", "domain"];
-    assert!(Command::new(PROGRAM).args(stop).current_dir(folder).output().unwrap().status.success());
+    assert!(Command::new(PROGRAM).args(stop).current_dir(folder).output_in_time().status.success());
 }
 
 fn text(bytes: &[u8]) -> &str {

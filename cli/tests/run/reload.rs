@@ -1,5 +1,6 @@
 //! Replacing a generation of workers by the next.
 
+use crate::patience::WaitInTime;
 use crate::running::{self, Connection, Setup, Supervisor, lives, number, signal, stop_process, until};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -131,7 +132,7 @@ fn a_reload_during_a_reload_is_refused_or_follows() {
     new.iter().for_each(|pid| signal(*pid, Signal::KILL));
     assert_eq!(supervisor.wait_for("reload_failed")["event"], "reload_failed");
     assert_eq!(supervisor.wait_for("reloaded")["generation"], 3);
-    assert_eq!(first.wait().unwrap().code(), Some(3));
+    assert_eq!(first.wait_in_time().code(), Some(3));
     supervisor.end();
 }
 

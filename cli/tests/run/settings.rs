@@ -1,6 +1,7 @@
 //! Settings of workers beside their command: directory, environment, user, umask and limits.
 
 use crate::needs::lacks_root;
+use crate::patience::OutputInTime;
 use crate::running::{self, Setup, Supervisor, environment_of, text};
 use rustix::process::Signal;
 use std::fs::Permissions;
@@ -186,7 +187,7 @@ fn what_there_is_not_is_refused_by_name() {
         (&["--user", "54321", "--group", "54321", "--ready", "notify"], "--user"),
     ] {
         let mut command = Command::new(running::PROGRAM);
-        let output = command.args(["run", "--check"]).args(options).args(["--", "true"]).output().unwrap();
+        let output = command.args(["run", "--check"]).args(options).args(["--", "true"]).output_in_time();
         assert_eq!(output.status.code(), Some(2), "{options:?}: {output:?}");
         assert!(text(&output.stderr).contains(reason), "{options:?}: {output:?}");
     }

@@ -1,5 +1,6 @@
 //! How `sharesock run` is asked to end, and other signals.
 
+use crate::patience::WaitInTime;
 use crate::running::{self, Setup, lives};
 use rustix::process::Signal;
 use std::os::unix::process::ExitStatusExt;
@@ -107,8 +108,8 @@ fn stop_waits_for_the_end() {
     running::until("both waiting", || supervisor.status()["state"] == "stopping");
     assert!(stop.try_wait().unwrap().is_none());
     held.let_go();
-    assert_eq!(stop.wait().unwrap().code(), Some(0));
-    let second = second.wait().unwrap();
+    assert_eq!(stop.wait_in_time().code(), Some(0));
+    let second = second.wait_in_time();
     assert!(second.signal().is_none());
     assert_eq!(supervisor.wait().code(), Some(0));
     assert!(supervisor.fail(&["stop"], 4).contains("no supervisor runs in"));

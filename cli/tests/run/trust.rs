@@ -1,6 +1,7 @@
 //! Who is at a control socket: whom a supervisor hears, and whom the commands believe.
 
 use crate::needs::lacks_root;
+use crate::patience::OutputInTime;
 use crate::running::{self, LONG, Setup, text};
 use rustix::process::Uid;
 use rustix::thread::set_thread_res_uid;
@@ -33,7 +34,7 @@ fn who_may_not_ask_is_told_so() {
     copy_program(&program);
     let mut command = Command::new(program);
     let command = command.args(["status", "app", "--domain"]).arg(supervisor.path("domain"));
-    let output = std::os::unix::process::CommandExt::uid(command, 65_534).output().unwrap();
+    let output = std::os::unix::process::CommandExt::uid(command, 65_534).output_in_time();
     assert_eq!(output.status.code(), Some(6), "{output:?}");
     supervisor.end();
 }
@@ -55,6 +56,10 @@ fn root_may_ask_the_supervisor_of_any_user() {
     let mut theirs = setup.command(&["sleep", "1000"]).start();
     theirs.do_it(&["status"]);
     theirs.do_it(&["reload", "app"]);
+    // A domain that everybody may enter is nobody's.
+    open_to_all(&theirs.path("domain"), 0o701);
+    assert!(theirs.fail(&["status"], 6).contains("domain"));
+    open_to_all(&theirs.path("domain"), 0o700);
     // It is not led elsewhere.
     let own = Setup::new(&WEB).start();
     let (folder, control) = (theirs.path("domain/run-other"), own.path("domain/run-app/control"));
@@ -133,7 +138,7 @@ fn an_answer_of_another_user_is_refused() {
     as_user(OTHER, || socket.listen(8).unwrap());
     let mut command = Command::new(program);
     let command = command.args(["status", "app", "--timeout", "30", "--domain"]).arg(&domain);
-    let output = std::os::unix::process::CommandExt::uid(command, ONE).output().unwrap();
+    let output = std::os::unix::process::CommandExt::uid(command, ONE).output_in_time();
     let said = text(&output.stderr);
     assert!(output.status.code() == Some(6) && said.contains("user 65533 answers: refused"), "{said}");
 }

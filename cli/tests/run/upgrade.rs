@@ -1,5 +1,6 @@
 //! A supervisor that replaces itself, and its workers that do not notice.
 
+use crate::patience::WaitInTime;
 use crate::running::{self, Connection, Setup, count_of_descriptors, lives, number, signal, stop_process, until};
 use rustix::process::Signal;
 use std::collections::HashSet;
@@ -98,7 +99,7 @@ fn a_worker_may_end_while_it_happens() {
         let mut upgrade = supervisor.command(&["upgrade"]).stdout(std::process::Stdio::null()).spawn().unwrap();
         supervisor.wait_for("upgrading");
         signal(workers[0], Signal::KILL);
-        assert!(upgrade.wait().unwrap().success());
+        assert!(upgrade.wait_in_time().success());
         supervisor.wait_for("worker_ended");
         supervisor.wait_for("worker_ready");
         let after = supervisor.workers();
@@ -162,7 +163,7 @@ fn signals_for_the_workers_may_come_while_it_happens() {
         while upgrade.try_wait().unwrap().is_none() {
             signal(pid, Signal::USR1);
         }
-        assert!(upgrade.wait().unwrap().success());
+        assert!(upgrade.wait_in_time().success());
         assert!(!supervisor.has_ended(), "{}", supervisor.story());
     }
     assert_eq!(supervisor.status()["upgrades"], 5);
@@ -182,7 +183,7 @@ fn a_reload_may_be_asked_for_while_it_happens() {
         signal(pid, Signal::HUP);
     }
     // Either it came in time to be obeyed first, or the successor obeys it.
-    assert!([Some(0), Some(3)].contains(&upgrade.wait().unwrap().code()));
+    assert!([Some(0), Some(3)].contains(&upgrade.wait_in_time().code()));
     supervisor.wait_for("reloaded");
     assert_eq!(supervisor.status()["pid"], pid);
     supervisor.end();
@@ -199,7 +200,7 @@ fn its_end_may_be_asked_for_while_it_happens() {
         std::thread::sleep(std::time::Duration::from_millis(round * 3));
         supervisor.signal(Signal::TERM);
         assert_eq!(supervisor.wait().code(), Some(0), "{}", supervisor.story());
-        upgrade.wait().unwrap();
+        upgrade.wait_in_time();
         supervisor.assert_nothing_left();
     }
 }

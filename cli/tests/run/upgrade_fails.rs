@@ -1,5 +1,6 @@
 //! Upgrades to what is no successor: what was there before goes on.
 
+use crate::patience::WaitInTime;
 use crate::running::{self, Setup, Supervisor, number, signal, until};
 use rustix::process::Signal;
 use std::os::unix::fs::PermissionsExt;
@@ -123,7 +124,7 @@ fn a_candidate_that_is_killed_is_no_successor() {
         found.is_some()
     });
     signal(found.unwrap(), Signal::KILL);
-    assert_eq!(upgrade.wait().unwrap().code(), Some(3));
+    assert_eq!(upgrade.wait_in_time().code(), Some(3));
     supervisor.wait_for("upgrade_failed");
     assert_goes_on(&mut supervisor, &workers);
     supervisor.end();
@@ -145,7 +146,7 @@ fn a_candidate_that_is_killed_at_any_moment_does_no_harm() {
         // Each round a little later; when does not matter to what is asserted.
         std::thread::sleep(std::time::Duration::from_millis(round * 2));
         found.into_iter().for_each(running::kill);
-        let code = upgrade.wait().unwrap().code();
+        let code = upgrade.wait_in_time().code();
         assert!([Some(0), Some(3)].contains(&code), "{code:?}\n{}", supervisor.story());
         assert_eq!(
             (supervisor.workers(), supervisor.status()["pid"].clone()),
@@ -266,6 +267,6 @@ fn a_worker_that_ends_while_another_program_is_tried_is_replaced() {
     assert_eq!(number(&ended["pid"]), workers[0]);
     supervisor.wait_for("worker_ready");
     signal(candidate(&supervisor).unwrap(), Signal::KILL);
-    assert_eq!(upgrade.wait().unwrap().code(), Some(3));
+    assert_eq!(upgrade.wait_in_time().code(), Some(3));
     supervisor.end();
 }

@@ -19,6 +19,7 @@ pub(crate) use server::{PLAY, arguments};
 #[allow(unused_imports)] // The same.
 pub(crate) use setup::Setup;
 
+use crate::patience::OutputInTime;
 use lines::Lines;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -124,7 +125,7 @@ impl Supervisor {
     }
 
     pub(crate) fn call(&self, words: &[&str]) -> Output {
-        self.command(words).output().unwrap()
+        self.command(words).output_in_time()
     }
 
     /// The same, and it must succeed; what it prints, save how it goes, which it tells on standard error if it takes long.

@@ -1,6 +1,7 @@
 //! The server that is supervised: this very test program, started anew to run one test that is ignored otherwise.
 
 use super::styles;
+use crate::patience::OutputInTime;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use serde_json::{Value, json};
@@ -292,7 +293,7 @@ fn serve_one(mut stream: UnixStream) {
         // Its parent ends at once.
         "orphan" => {
             let script = "sleep 1000 < /dev/null > /dev/null 2>&1 & echo $!";
-            let output = Command::new("sh").args(["-c", script]).output().unwrap();
+            let output = Command::new("sh").args(["-c", script]).output_in_time();
             serde_json::from_slice(&output.stdout).unwrap()
         }
         "say" => {

@@ -1,5 +1,6 @@
 //! `sharesock serve`, run as people run it.
 
+use crate::patience::OutputInTime;
 use crate::serving::{Client, Server, lives, signal_process, until};
 use rustix::process::Signal;
 use std::collections::HashSet;
@@ -322,7 +323,7 @@ fn workers_end_when_the_front_is_killed() {
 #[test]
 fn mistakes_on_the_command_line_are_explained() {
     let run = |options: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_sharesock")).args(options).output().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_sharesock")).args(options).output_in_time();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     for (options, code, says) in [
@@ -343,7 +344,7 @@ fn mistakes_on_the_command_line_are_explained() {
     for name in ["MAX_CONNECTIONS", "MAX_CONNECTIONS_PER_ADDRESS", "CLIENT_TIMEOUT", "ACCESS_LOG_FORMAT", "STATUS_PAGE"]
     {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sharesock"));
-        let output = command.args(["serve", ".", "--check"]).env(format!("SHARESOCK_{name}"), "?").output().unwrap();
+        let output = command.args(["serve", ".", "--check"]).env(format!("SHARESOCK_{name}"), "?").output_in_time();
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(2) && text.contains("'?'"), "{name}: {text}");
     }

@@ -1,5 +1,6 @@
 //! `sharesock serve` with few descriptors and many clients.
 
+use crate::patience::OutputInTime;
 use crate::serving::{self, Client, Response, Server, lives, signal_process, until};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use std::process::Command;
@@ -96,7 +97,7 @@ fn descriptors(server: &Server) -> usize {
 /// How many connections were given to workers, and how many wait for one.
 fn given_and_waiting(server: &Server) -> (u64, u64) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sharesock"));
-    let output = command.args(["status", "serve", "--json", "--domain"]).arg(server.path("domain")).output().unwrap();
+    let output = command.args(["status", "serve", "--json", "--domain"]).arg(server.path("domain")).output_in_time();
     let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let number = |name: &str| status["hand_offs"][name].as_u64().unwrap();
     (number("total"), number("waiting"))

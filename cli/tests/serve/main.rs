@@ -5,6 +5,8 @@ mod basic;
 mod full;
 mod http;
 mod load;
+#[path = "../../../tests/patience/mod.rs"]
+mod patience;
 #[path = "../serving/mod.rs"]
 mod serving;
 mod supervised;

@@ -1,5 +1,6 @@
 //! `sharesock serve` as a supervisor: the commands that talk to it, and connections that outlive it.
 
+use crate::patience::OutputInTime;
 use crate::serving::{Client, Server, lives, signal_process, until};
 use rustix::process::Signal;
 use std::collections::HashSet;
@@ -22,7 +23,7 @@ fn with_big_file(options: &[&str]) -> Server {
 /// Another command of the program, about this server.
 fn tell(server: &Server, words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sharesock"));
-    command.args(words).arg("--domain").arg(server.path("domain")).output().unwrap()
+    command.args(words).arg("--domain").arg(server.path("domain")).output_in_time()
 }
 
 fn do_it(server: &Server, words: &[&str]) {
@@ -294,7 +295,7 @@ fn listeners_may_have_names_and_options_may_stand_in_a_file() {
         std::fs::write(&config, text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_sharesock"));
         command.args(["serve", "--check", "--config"]).arg(&config).args(["--files", "."]).args(options);
-        let output = command.output().unwrap();
+        let output = command.output_in_time();
         (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
     };
     let path = format!("unix:{}/x=y", folder.path().display());

@@ -1,6 +1,7 @@
 //! A running `sharesock serve` for the tests, and a client that speaks HTTP/1.1 by hand.
 #![allow(dead_code)] // Each test program uses its part.
 
+use crate::patience::WaitInTime;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -84,7 +85,7 @@ impl Server {
 
     /// Waits for its end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        self.child.wait().unwrap()
+        self.child.wait_in_time()
     }
 
     pub(crate) fn client(&self) -> Client {

@@ -3,6 +3,7 @@
 use super::redaction::Redaction;
 use super::stage::Stage;
 use super::transcript::{Transcript, texts};
+use crate::patience::OutputInTime;
 use std::collections::BTreeSet;
 
 /// The width at which help is shown where no terminal says another.
@@ -62,7 +63,7 @@ fn every_example_is_a_command_line() {
             let ours = example.split(['|', '<', '>', '&', '#']).map(str::trim);
             // The first is all that is needed of `sharesock listen … -- sharesock give`, and the rest has a line of its own.
             for part in ours.flat_map(|part| part.split(" -- ")).filter(|part| part.starts_with("sharesock ")) {
-                let ended = stage.shell(&format!("{} --help", part.replace("$!", "$$"))).output().unwrap();
+                let ended = stage.shell(&format!("{} --help", part.replace("$!", "$$"))).output_in_time();
                 let printed = String::from_utf8_lossy(&ended.stdout);
                 assert!(ended.status.success() && printed.contains("Usage: "), "{part}, of {example}: {ended:?}");
             }

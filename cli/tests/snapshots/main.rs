@@ -11,6 +11,8 @@
 
 mod help;
 mod measures;
+#[path = "../../../tests/patience/mod.rs"]
+mod patience;
 mod redaction;
 mod scripts;
 mod serving;

@@ -1,6 +1,7 @@
 //! Where commands are run.
 
 use super::transcript::Transcript;
+use crate::patience::OutputInTime;
 use sharesock::{CatalogEntry, ProtocolInfo};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -70,7 +71,7 @@ impl Stage {
 
     /// Runs a line of the shell, and writes down what it prints.
     pub(crate) fn play(&self, transcript: &mut Transcript, line: &str) {
-        let ended = self.shell(line).output().unwrap();
+        let ended = self.shell(line).output_in_time();
         transcript.command(line);
         transcript.ended(
             &String::from_utf8_lossy(&ended.stdout),
@@ -81,7 +82,7 @@ impl Stage {
 
     /// Until a line of the shell succeeds.
     pub(crate) fn until(&self, line: &str) {
-        let ended = self.shell(&format!("until {line}; do sleep 0.01; done")).output().unwrap();
+        let ended = self.shell(&format!("until {line}; do sleep 0.01; done")).output_in_time();
         assert!(ended.status.success(), "{line}: {ended:?}");
     }
 
@@ -89,7 +90,7 @@ impl Stage {
     pub(crate) fn help(&self, line: &str, width: usize) -> String {
         let mut command = self.command(PROGRAM);
         command.args(line.split_whitespace()).env_remove("SHARESOCK_DOMAIN").env("COLUMNS", width.to_string());
-        let ended = command.output().unwrap();
+        let ended = command.output_in_time();
         assert!(ended.status.success(), "{ended:?}");
         String::from_utf8(ended.stdout).unwrap()
     }

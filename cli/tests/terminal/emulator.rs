@@ -1,5 +1,6 @@
 //! A program in a terminal that is emulated: what it shows, what it leaves.
 
+use crate::patience::WaitInTime;
 use pty_process::blocking::{Command, Pty};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{Termios, tcgetattr};
@@ -79,7 +80,7 @@ impl Terminal {
         while self.read() {
             assert!(started.elapsed() < LONG, "it goes on; the screen shows:\n{}", self.text());
         }
-        self.child.wait().unwrap()
+        self.child.wait_in_time()
     }
 
     /// Has the terminal go away, as when its window is closed, and tells how the program ended.

@@ -3,6 +3,7 @@
 use super::emulator::Terminal;
 use super::player::ANSWERS;
 use super::samples::busy;
+use crate::patience::OutputInTime;
 use crate::status::{State, Status};
 use pty_process::blocking::Command;
 use rustix::process::{Pid, Signal, kill_process};
@@ -181,8 +182,7 @@ fn where_there_is_no_terminal_it_says_what_to_do() {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
         .args(PLAY)
         .env(ANSWERS, answers.0.path())
-        .output()
-        .unwrap();
+        .output_in_time();
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("terminal") && error.contains("status --json"), "{error}");

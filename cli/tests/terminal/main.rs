@@ -5,6 +5,8 @@ mod drawing;
 mod emulator;
 mod live;
 mod pages;
+#[path = "../../../tests/patience/mod.rs"]
+mod patience;
 mod player;
 mod rates;
 #[path = "../running/mod.rs"]

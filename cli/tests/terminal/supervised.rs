@@ -1,6 +1,7 @@
 //! The real `sharesock top`, of a real supervisor, in a terminal emulator.
 
 use crate::emulator::Terminal;
+use crate::patience::OutputInTime;
 use crate::running::{self, PROGRAM, Setup};
 use rustix::process::Signal;
 
@@ -33,7 +34,7 @@ fn it_shows_what_a_supervisor_has_and_what_becomes_of_it() {
 fn without_a_supervisor_there_is_nothing_to_show() {
     let folder = tempfile::tempdir().unwrap();
     let mut top = std::process::Command::new(PROGRAM);
-    let top = top.args(["top", "nobody", "--domain"]).arg(folder.path().join("domain")).output().unwrap();
+    let top = top.args(["top", "nobody", "--domain"]).arg(folder.path().join("domain")).output_in_time();
     assert_eq!(top.status.code(), Some(4));
     assert!(running::text(&top.stderr).contains("no supervisor named nobody"));
 }

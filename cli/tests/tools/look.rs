@@ -1,5 +1,6 @@
 //! `sharesock inspect`, `sharesock holders` and `sharesock doctor`.
 
+use crate::patience::OutputInTime;
 use crate::stage::{Place, connection, start, text, until};
 use serde_json::Value;
 use sharesock::{CatalogEntry, Endpoint, Event, NetworkEvents, ProtocolInfo, Socket};
@@ -214,7 +215,7 @@ fn the_doctor_finds_what_works() {
     let found = place.run(&["doctor", "--domain", text(&open)], "");
     assert_eq!(found.code, Some(1));
     assert!(found.output.contains("FAIL domain") && found.output.contains("chmod o-rwx"), "{}", found.output);
-    let few = place.command("sh").args(["-c", "ulimit -n 100; exec sharesock doctor"]).output().unwrap();
+    let few = place.command("sh").args(["-c", "ulimit -n 100; exec sharesock doctor"]).output_in_time();
     let few = String::from_utf8(few.stdout).unwrap();
     assert!(few.contains("warn open files") && few.contains("ulimit"), "{few}");
 }

@@ -4,6 +4,8 @@
 mod give;
 mod look;
 mod offers;
+#[path = "../../../tests/patience/mod.rs"]
+mod patience;
 mod program;
 mod revoke;
 mod sockets;

@@ -1,9 +1,10 @@
 //! The rest of the program: the tour, the benchmark, completions, manual pages. What they print is compared in `snapshots`.
 
+use crate::patience::OutputInTime;
 use std::process::{Command, Output};
 
 fn run(options: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sharesock")).args(options).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_sharesock")).args(options).output_in_time()
 }
 
 fn text(output: &Output) -> String {

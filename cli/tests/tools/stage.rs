@@ -1,6 +1,7 @@
 //! Running the shell tools in a domain of the test's own.
 #![allow(dead_code)] // Each test program uses its part.
 
+use crate::patience::WaitInTime;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -139,12 +140,12 @@ impl Running {
         let (mut output, mut errors) = (String::new(), String::new());
         self.output.read_to_string(&mut output).unwrap();
         self.errors.read_to_string(&mut errors).unwrap();
-        Ended { code: self.child.wait().unwrap().code(), output, errors }
+        Ended { code: self.child.wait_in_time().code(), output, errors }
     }
 
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.child.wait_in_time();
     }
 }
 
