@@ -4,6 +4,7 @@
 use crate::error::Error;
 use crate::error::Result;
 use crate::provider::Place;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -64,5 +65,12 @@ impl Domain {
     #[must_use]
     pub fn digest(&self) -> u32 {
         self.0.digest()
+    }
+}
+
+/// Its directory, as it was named.
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path().display().fmt(f)
     }
 }

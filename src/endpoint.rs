@@ -8,6 +8,7 @@ use crate::process::{Process, Target};
 use crate::protocol_info::{Delivery, ProtocolInfo};
 use crate::provider::Mailbox;
 use crate::socket::{Socket, SocketRef};
+use crate::trace::tell;
 use crate::wait::Wait;
 
 /// A process's endpoint in a domain.
@@ -35,7 +36,9 @@ impl Endpoint {
     /// [`Error::EndpointOpen`] when this process has one there already; [`Error::System`] when the name cannot be made;
     /// [`Error::NameTaken`] when another user has taken it.
     pub fn open(domain: &Domain) -> Result<Self> {
-        Mailbox::open(domain).map(Endpoint)
+        let opened = Mailbox::open(domain).map(Endpoint)?;
+        tell!(debug, %domain, "endpoint opened");
+        Ok(opened)
     }
 
     /// In a forked child, closes what the child inherited of the endpoint, without opening one of its own; does nothing in the
@@ -83,7 +86,9 @@ impl Endpoint {
         target: impl Target,
         options: &DuplicateOptions,
     ) -> Result<ProtocolInfo> {
-        self.0.duplicate(&socket.into(), &target, options)
+        let info = self.0.duplicate(&socket.into(), &target, options)?;
+        tell!(debug, ?info, "duplicated");
+        Ok(info)
     }
 
     /// As [`duplicate_with`](Endpoint::duplicate_with), with the means to revoke it.
@@ -97,6 +102,7 @@ impl Endpoint {
         options: &DuplicateOptions,
     ) -> Result<(ProtocolInfo, Revocation)> {
         let (info, revoker) = self.0.duplicate_revocable(&socket.into(), &target, options)?;
+        tell!(debug, ?info, "duplicated, revocably");
         Ok((info, Revocation(revoker)))
     }
 
@@ -112,7 +118,7 @@ impl Endpoint {
     #[doc(alias = "WSPSocket")]
     #[doc(alias = "fromshare")]
     pub fn redeem(&self, info: &ProtocolInfo) -> Result<Socket> {
-        self.0.redeem(delivery(info)?, None)
+        told(info, self.0.redeem(delivery(info)?, None))
     }
 
     /// As [`redeem`](Endpoint::redeem), waiting for the source of a duplicate that is held for as long as `wait` says, and
@@ -122,7 +128,7 @@ impl Endpoint {
     /// As [`redeem`](Endpoint::redeem); [`Error::SourceSilent`] when the time is over; [`Error::Interrupted`]. After both
     /// the same info can be redeemed later.
     pub fn redeem_within(&self, info: &ProtocolInfo, wait: impl Into<Wait>) -> Result<Socket> {
-        self.0.redeem(delivery(info)?, Some(wait.into()))
+        told(info, self.0.redeem(delivery(info)?, Some(wait.into())))
     }
 
     /// As [`redeem`](Endpoint::redeem), without waiting: nothing when the source holds the duplicate and has not answered
@@ -218,4 +224,18 @@ impl Endpoint {
 
 fn delivery(info: &ProtocolInfo) -> Result<&Delivery> {
     info.delivery().ok_or(Error::NothingToRedeem)
+}
+
+/// Tells the log what became of a redemption.
+#[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
+fn told(info: &ProtocolInfo, redeemed: Result<Socket>) -> Result<Socket> {
+    match &redeemed {
+        Ok(_) => {
+            tell!(debug, ?info, "redeemed");
+        }
+        Err(error) => {
+            tell!(debug, ?info, %error, "not redeemed");
+        }
+    }
+    redeemed
 }

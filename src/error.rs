@@ -227,6 +227,16 @@ pub enum Error {
         /// The user that has it.
         uid: u32,
     },
+    /// The system refused something about the domain's directory.
+    #[error("{doing} {path} failed: {}", std::io::Error::from_raw_os_error(*os_code))]
+    Directory {
+        /// What was being done.
+        doing: &'static str,
+        /// The directory.
+        path: PathBuf,
+        /// Its code.
+        os_code: i32,
+    },
     /// A signal handler ran while the call waited, and the caller had asked to be told
     /// ([`Wait::interruptible`](crate::Wait::interruptible), `EINTR`).
     #[error("a signal interrupted the wait: make the same call again to go on waiting")]
@@ -306,7 +316,7 @@ impl Error {
             Error::TooManyBytes { .. } => codes::TOO_LONG,
             Error::TooManyInFlight => codes::TOO_MANY_IN_FLIGHT,
             Error::Interrupted => codes::INTERRUPTED,
-            Error::System { os_code, .. } => *os_code,
+            Error::System { os_code, .. } | Error::Directory { os_code, .. } => *os_code,
             _ => return None,
         };
         Some(code)
@@ -334,7 +344,7 @@ impl Error {
             Error::EndpointOpen { .. } | Error::ReceiverOpen { .. } => 10048,
             Error::NoEndpoint { .. } | Error::UntrustedDomain { .. } | Error::BadTable { .. } => 10050,
             Error::Impostor { .. } | Error::NameTaken { .. } => 10013,
-            Error::System { os_code, .. } => winsock_code(*os_code),
+            Error::System { os_code, .. } | Error::Directory { os_code, .. } => winsock_code(*os_code),
             _ => 10022,
         }
     }

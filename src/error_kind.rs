@@ -97,6 +97,7 @@ kinds! {
     EndpointOpen = 39, "ENDPOINT_OPEN", "this process has an endpoint in the domain already";
     ReceiverOpen = 40, "RECEIVER_OPEN", "this process has a receiver of that name already";
     BadName = 41, "BAD_NAME", "the name of a receiver is not allowed";
+    Directory = 42, "DIRECTORY", "the domain's directory cannot be made or used";
     System = 1000, "SYSTEM", "the operating system refused a call";
 }
 

@@ -38,9 +38,20 @@
 //! [`Socket::event_select`] and [`Socket::async_select`]. To take turns on a socket, see [`Turn`]; to see who holds it,
 //! [`Socket::holders`].
 //!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! - `tokio`: conversions from and to tokio's sockets, [`AsyncSender`], `ReceiverStream`, `AsyncEvent`, `AsyncMessageQueue`,
+//!   [`Endpoint::redeem_async`] and [`Endpoint::flush_async`], and [`SpawnExt`] for tokio's `Command`.
+//! - `serde`: [`ProtocolInfo`] and [`Process`] are serialized as their texts.
+//! - `tracing`: what becomes of endpoints and sockets is told to the program's log, under the target `sharesock` and at the levels
+//!   *debug* and *trace*.
+//!
 //! Platforms: Linux 5.10 or later with `/proc` mounted; Windows, over the real Winsock, run so far under Wine alone.
 
 // Nothing that a peer, a file or the environment can supply may make us panic.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod catalog;
@@ -61,10 +72,15 @@ mod pending;
 mod process;
 mod protocol_info;
 mod provider;
+#[cfg(feature = "tokio")]
+mod runtime;
 #[cfg(unix)]
 mod seat;
+#[cfg(feature = "serde")]
+mod serialized;
 mod socket;
 mod spawn;
+mod trace;
 mod turn;
 #[cfg(test)]
 mod vectors;
@@ -103,12 +119,14 @@ pub use endpoint::Endpoint;
 pub use error::{Error, InfoError, Result, winsock_code};
 pub use error_kind::ErrorKind;
 #[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use hand_off::ReceiverStream;
 pub use hand_off::{Iter, Parcel, Progress, Receiver, Refused, Sender};
 pub use holders::{Holder, Holders};
 pub use members::Member;
 pub use network_events::{NetworkEvents, Occurred};
 #[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use notify::{AsyncEvent, AsyncMessageQueue};
 pub use notify::{Event, Message, MessageQueue, Registration};
 pub use offer::{Keeper, OfferOptions};
@@ -116,9 +134,14 @@ pub use pending::{PendingFlush, PendingRedeem, Redeeming};
 pub use process::{Process, Target};
 pub use protocol_info::{Delivery, ProtocolInfo};
 pub use provider::RawDescriptor;
+#[cfg(all(feature = "tokio", unix))]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+pub use runtime::AsyncSender;
 #[cfg(unix)]
 pub use seat::{ExecExt, InheritedEndpoint, Seat};
 pub use socket::{Socket, SocketId, SocketRef};
+/// The crate behind [`Socket::as_socket`] and [`Socket::new`]: its `Domain` is a family of addresses, not a [`Domain`].
+pub use socket2;
 pub use spawn::SpawnExt;
 pub use turn::{Direction, Turn};
 pub use wait::Wait;

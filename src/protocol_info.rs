@@ -8,6 +8,7 @@ use crate::catalog::CatalogEntry;
 use crate::digest::checksum32;
 use crate::error::InfoError;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 /// Size of `WSAPROTOCOL_INFOW` in bytes.
@@ -65,6 +66,8 @@ const MEMBERS: [&str; 25] = [
 /// assert_eq!(info.to_string().parse::<ProtocolInfo>()?, info);
 /// # Ok::<(), sharesock::InfoError>(())
 /// ```
+#[doc(alias = "WSAPROTOCOL_INFO")]
+#[doc(alias = "WSAPROTOCOL_INFOW")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ProtocolInfo {
     entry: &'static CatalogEntry,
@@ -89,6 +92,36 @@ pub struct Delivery {
     pub domain: u32,
     /// Whether the source holds it until it is claimed; else it lies with the target.
     pub held: bool,
+}
+
+impl Hash for ProtocolInfo {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.entry.id, self.delivery).hash(state);
+    }
+}
+
+/// As [`ProtocolInfo::from_bytes`].
+impl TryFrom<[u8; WIDE]> for ProtocolInfo {
+    type Error = InfoError;
+
+    fn try_from(bytes: [u8; WIDE]) -> Result<Self, InfoError> {
+        Self::from_bytes(&bytes)
+    }
+}
+
+/// As [`ProtocolInfo::from_bytes`].
+impl TryFrom<&[u8]> for ProtocolInfo {
+    type Error = InfoError;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, InfoError> {
+        Self::from_bytes(bytes)
+    }
+}
+
+impl From<ProtocolInfo> for [u8; WIDE] {
+    fn from(info: ProtocolInfo) -> Self {
+        info.to_wide_bytes()
+    }
 }
 
 impl Delivery {
@@ -317,6 +350,10 @@ impl fmt::Debug for ProtocolInfo {
 
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_offer() {
+            // It would be a secret in a log.
+            return write!(f, "offer (a bearer token, not shown), held by process {}", self.source_pid);
+        }
         let token = u128::from_be_bytes(self.token);
         let way = if self.held { "held" } else { "delivered" };
         write!(f, "duplicate {token:032x}, {way}, from process {} for process {}", self.source_pid, self.target_pid)
@@ -327,6 +364,15 @@ impl fmt::Debug for Delivery {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn an_offer_does_not_show_its_token() {
+        let (target_pid, target_tag) = Delivery::ANYBODY;
+        let delivery =
+            Delivery { token: [0xab; 16], target_pid, target_tag, source_pid: 7, source_tag: 8, domain: 9, held: true };
+        let shown = format!("{:?}", ProtocolInfo::new(&CatalogEntry::all()[0], delivery));
+        assert!(shown.contains("bearer token") && !shown.contains("abab"), "{shown}");
+    }
 
     fn any_info() -> impl Strategy<Value = ProtocolInfo> {
         let entries = CatalogEntry::all();

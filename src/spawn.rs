@@ -8,7 +8,12 @@ use crate::provider;
 use std::process::{Child, Command};
 
 /// Spawning a child process with an endpoint.
+///
+/// It is there for the `Command` of the standard library, and for that of tokio with the feature `tokio`.
 pub trait SpawnExt {
+    /// What spawning gives.
+    type Child;
+
     /// As [`Command::spawn`], and gives the child its endpoint in the domain of `endpoint`.
     ///
     /// From the moment this returns, duplicates for the child are delivered, and stay when this process ends. The
@@ -37,11 +42,90 @@ pub trait SpawnExt {
     /// # std::fs::remove_dir_all(&folder)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn spawn_with_endpoint(&mut self, endpoint: &Endpoint) -> Result<Child>;
+    fn spawn_with_endpoint(&mut self, endpoint: &Endpoint) -> Result<Self::Child>;
 }
 
 impl SpawnExt for Command {
+    type Child = Child;
+
     fn spawn_with_endpoint(&mut self, endpoint: &Endpoint) -> Result<Child> {
         provider::spawn_with_endpoint(self, &endpoint.0)
+    }
+}
+
+#[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+impl SpawnExt for tokio::process::Command {
+    type Child = tokio::process::Child;
+
+    fn spawn_with_endpoint(&mut self, endpoint: &Endpoint) -> Result<tokio::process::Child> {
+        provider::spawn_with_endpoint(self, &endpoint.0)
+    }
+}
+
+/// A command that the provider prepares and spawns, and its child.
+pub(crate) trait Spawn {
+    type Child: Spawned;
+
+    #[cfg_attr(windows, allow(dead_code))]
+    fn command(&mut self) -> &mut Command;
+
+    fn start(&mut self) -> std::io::Result<Self::Child>;
+}
+
+#[cfg_attr(windows, allow(dead_code))]
+pub(crate) trait Spawned {
+    /// Its id; nothing when it has been waited for.
+    fn pid(&self) -> Option<u32>;
+
+    /// Ends a child that nobody could reach.
+    fn end(&mut self);
+}
+
+impl Spawn for Command {
+    type Child = Child;
+
+    fn command(&mut self) -> &mut Command {
+        self
+    }
+
+    fn start(&mut self) -> std::io::Result<Child> {
+        self.spawn()
+    }
+}
+
+impl Spawned for Child {
+    fn pid(&self) -> Option<u32> {
+        Some(self.id())
+    }
+
+    fn end(&mut self) {
+        let _ = self.kill();
+        let _ = self.wait();
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Spawn for tokio::process::Command {
+    type Child = tokio::process::Child;
+
+    fn command(&mut self) -> &mut Command {
+        self.as_std_mut()
+    }
+
+    fn start(&mut self) -> std::io::Result<tokio::process::Child> {
+        self.spawn()
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Spawned for tokio::process::Child {
+    fn pid(&self) -> Option<u32> {
+        self.id()
+    }
+
+    fn end(&mut self) {
+        // The runtime waits for it.
+        let _ = self.start_kill();
     }
 }

@@ -6,6 +6,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::error::Result;
 use crate::provider::Intake;
+use crate::trace::tell;
 use crate::wait::Wait;
 
 /// Receives what other processes hand off to this one, from each in its order.
@@ -15,6 +16,8 @@ use crate::wait::Wait;
 ///
 /// It may be shared by reference between threads; each parcel goes to one of them. Dropping it closes its links:
 /// their senders get back what was not taken.
+#[doc(alias = "SCM_RIGHTS")]
+#[doc(alias = "recvmsg")]
 #[derive(Debug)]
 pub struct Receiver(pub(crate) Intake);
 
@@ -24,7 +27,7 @@ impl Endpoint {
     /// # Errors
     /// [`Error::ReceiverOpen`] when this process has one in this domain already; [`Error::System`] when it cannot be made.
     pub fn receiver(&self) -> Result<Receiver> {
-        self.0.intake(&ReceiverName::default()).map(Receiver)
+        self.open_receiver(&ReceiverName::default())
     }
 
     /// A receiver with a name, beside the unnamed one and others: so that parts of a program that know nothing of each
@@ -47,7 +50,13 @@ impl Endpoint {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn receiver_named(&self, name: &str) -> Result<Receiver> {
-        self.0.intake(&ReceiverName::new(name)?).map(Receiver)
+        self.open_receiver(&ReceiverName::new(name)?)
+    }
+
+    fn open_receiver(&self, name: &ReceiverName) -> Result<Receiver> {
+        let receiver = self.0.intake(name).map(Receiver)?;
+        tell!(debug, name = name.as_str(), "receiver opened");
+        Ok(receiver)
     }
 }
 
@@ -59,7 +68,7 @@ impl Receiver {
     /// its sender has ended; close a descriptor, and call again. On Windows its sender has it still. [`Error::Forked`].
     pub fn receive(&self) -> Result<Parcel> {
         loop {
-            if let Some(parcel) = self.0.receive(Wait::forever())? {
+            if let Some(parcel) = self.receive_within(Wait::forever())? {
                 return Ok(parcel);
             }
         }
@@ -70,7 +79,11 @@ impl Receiver {
     /// # Errors
     /// As [`receive`](Receiver::receive); [`Error::Interrupted`] if the wait is to be.
     pub fn receive_within(&self, wait: impl Into<Wait>) -> Result<Option<Parcel>> {
-        self.0.receive(wait.into())
+        let parcel = self.0.receive(wait.into())?;
+        if let Some(_parcel) = &parcel {
+            tell!(trace, source = ?_parcel.source(), "received");
+        }
+        Ok(parcel)
     }
 
     /// Takes one parcel if there is one now.

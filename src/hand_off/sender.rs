@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::process::{Process, Target};
 use crate::provider::{self, Outlet};
 use crate::socket::SocketRef;
+use crate::trace::tell;
 use crate::wait::Wait;
 use std::collections::VecDeque;
 
@@ -39,6 +40,8 @@ use std::collections::VecDeque;
 /// # std::fs::remove_dir_all(&folder)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[doc(alias = "SCM_RIGHTS")]
+#[doc(alias = "sendmsg")]
 #[derive(Debug)]
 pub struct Sender(pub(crate) Outlet);
 
@@ -51,7 +54,7 @@ impl Endpoint {
     /// [`Error::Impostor`]; [`Error::System`]; in a forked child, those of [`Endpoint::open`].
     pub fn sender(&self, target: impl Target) -> Result<Sender> {
         let target = self.0.find(&target)?;
-        self.0.outlet(target, &ReceiverName::default()).map(Sender)
+        self.open_sender(target, &ReceiverName::default())
     }
 
     /// A sender that hands sockets off to the receiver `name` of the process `target`
@@ -62,7 +65,13 @@ impl Endpoint {
     pub fn sender_named(&self, target: impl Target, name: &str) -> Result<Sender> {
         let name = ReceiverName::new(name)?;
         let target = self.0.find(&target)?;
-        self.0.outlet(target, &name).map(Sender)
+        self.open_sender(target, &name)
+    }
+
+    fn open_sender(&self, target: Process, name: &ReceiverName) -> Result<Sender> {
+        let sender = self.0.outlet(target, name).map(Sender)?;
+        tell!(debug, %target, receiver = name.as_str(), "sender opened");
+        Ok(sender)
     }
 }
 
@@ -82,7 +91,7 @@ impl Sender {
     /// The parcel comes back with [`Error::TargetGone`], [`Error::TurnedAway`], [`Error::TooManyBytes`],
     /// [`Error::Forked`] or [`Error::System`]; on Windows also with [`Error::TargetOutOfDescriptors`].
     pub fn hand_off(&self, parcel: impl Into<Parcel>) -> Result<(), Box<Refused>> {
-        self.0.hand_off(parcel.into(), Wait::forever())
+        self.hand_off_within(parcel, Wait::forever())
     }
 
     /// As [`hand_off`](Sender::hand_off), waiting for room for as long as `wait` says, and until a signal handler has run if
@@ -91,7 +100,9 @@ impl Sender {
     /// # Errors
     /// As [`hand_off`](Sender::hand_off); [`Error::HandOffFull`] when the time is over; [`Error::Interrupted`].
     pub fn hand_off_within(&self, parcel: impl Into<Parcel>, wait: impl Into<Wait>) -> Result<(), Box<Refused>> {
-        self.0.hand_off(parcel.into(), wait.into())
+        self.0.hand_off(parcel.into(), wait.into())?;
+        tell!(trace, target = %self.target(), "handed off");
+        Ok(())
     }
 
     /// Hands off one more descriptor of a socket with `bytes`, and leaves the caller its own.
@@ -129,7 +140,7 @@ impl Sender {
     /// As [`hand_off`](Sender::hand_off); and [`Error::HandOffFull`] when 4,096 parcels are not taken yet, when the
     /// kernel's queue is full, or when too many descriptors are in flight.
     pub fn try_hand_off(&self, parcel: impl Into<Parcel>) -> Result<(), Box<Refused>> {
-        self.0.hand_off(parcel.into(), Wait::none())
+        self.hand_off_within(parcel, Wait::none())
     }
 
     /// Hands parcels off from the front of `parcels`, as many in one message as the target's program takes at a time, until
@@ -228,6 +239,13 @@ impl Progress {
     /// has ended.
     pub fn clear(&self) {
         self.0.clear();
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsRawFd for Progress {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        std::os::fd::AsFd::as_fd(self).as_raw_fd()
     }
 }
 

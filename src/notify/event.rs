@@ -37,6 +37,8 @@ use std::time::Duration;
 /// # std::fs::remove_dir_all(&folder)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[doc(alias = "WSAEVENT")]
+#[doc(alias = "WSACreateEvent")]
 #[derive(Debug, Clone)]
 pub struct Event(pub(crate) Arc<EventObject>);
 

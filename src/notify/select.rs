@@ -40,6 +40,7 @@ impl Socket {
     /// [`Error::UnsupportedEvents`] for a change of addresses or routes; [`Error::OtherDomain`] when the socket shares
     /// its events in another domain than the event object's; [`Error::Forked`]; [`Error::TableFull`];
     /// [`Error::BadTable`]; [`Error::System`] when the system refuses.
+    #[doc(alias = "WSAEventSelect")]
     pub fn event_select(&self, event: &Event, events: NetworkEvents) -> Result<()> {
         provider::event_select(self, &event.0, events)
     }
@@ -53,6 +54,7 @@ impl Socket {
     ///
     /// # Errors
     /// As [`event_select`](Socket::event_select).
+    #[doc(alias = "WSAAsyncSelect")]
     pub fn async_select(&self, queue: &MessageQueue, id: u32, events: NetworkEvents) -> Result<()> {
         provider::async_select(self, &queue.0, id, events)
     }
@@ -87,6 +89,7 @@ impl Socket {
     /// # std::fs::remove_dir_all(&folder)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[doc(alias = "WSAEnumNetworkEvents")]
     pub fn enum_network_events(&self, event: Option<&Event>) -> Result<Occurred> {
         provider::enum_network_events(self, event.map(|event| &*event.0))
     }

@@ -11,6 +11,7 @@ use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::provider::{self, Shared};
 use std::fmt;
+use std::net::SocketAddr;
 
 /// Identity of an underlying socket: equal for all its descriptors in all processes, and never used again.
 ///
@@ -88,6 +89,30 @@ impl Socket {
         &self.socket
     }
 
+    /// The address to which the socket is bound (`getsockname`).
+    ///
+    /// # Errors
+    /// The system's own; `InvalidInput` for a socket of another family than the Internet's: ask
+    /// [`as_socket`](Socket::as_socket) for that.
+    ///
+    /// ```
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let address = listener.local_addr()?;
+    /// assert_eq!(sharesock::Socket::from(listener).local_addr()?, address);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        internet(&self.socket.local_addr()?)
+    }
+
+    /// The address of the other side (`getpeername`).
+    ///
+    /// # Errors
+    /// As [`local_addr`](Socket::local_addr); `NotConnected` without another side.
+    pub fn peer_addr(&self) -> std::io::Result<SocketAddr> {
+        internet(&self.socket.peer_addr()?)
+    }
+
     /// How the TCP connection of this socket stands; nothing for a socket of another protocol.
     ///
     /// ```
@@ -123,6 +148,16 @@ impl Socket {
     pub fn join(&self, domain: &Domain) -> Result<()> {
         provider::join(self, domain)
     }
+}
+
+fn internet(address: &socket2::SockAddr) -> std::io::Result<SocketAddr> {
+    let other = || {
+        std::io::Error::new(
+            std::io::ErrorKind::InvalidInput,
+            "the socket has no Internet address: it is of another family",
+        )
+    };
+    address.as_socket().ok_or_else(other)
 }
 
 impl fmt::Debug for Socket {

@@ -23,6 +23,8 @@ mod patience;
 mod peer;
 mod places;
 mod rules;
+#[cfg(feature = "tokio")]
+mod runtime;
 mod spawn;
 #[path = "../stranger/mod.rs"]
 mod stranger;

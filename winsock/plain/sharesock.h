@@ -263,6 +263,7 @@ size_t sharesock_error_text(int error, char *text, size_t size);
 #define SHARESOCK_E_ENDPOINT_OPEN (-1039)           /* this process has an endpoint in the domain already */
 #define SHARESOCK_E_RECEIVER_OPEN (-1040)           /* this process has a receiver of that name already */
 #define SHARESOCK_E_BAD_NAME (-1041)                /* the name of a receiver is not allowed */
+#define SHARESOCK_E_DIRECTORY (-1042)               /* the domain's directory cannot be made or used */
 
 #ifdef __cplusplus
 }

@@ -20,9 +20,12 @@ pub(super) struct Trusted {
 
 /// Opens the directory `path`, which is made for this user alone when it does not exist.
 pub(super) fn open(path: &Path) -> Result<Trusted> {
+    let refused = |doing: &'static str| {
+        move |errno: Errno| Error::Directory { doing, path: path.to_owned(), os_code: errno.raw_os_error() }
+    };
     match fs::mkdir(path, Mode::RWXU) {
         Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(Error::system("creating the domain's directory")(errno)),
+        Err(errno) => return Err(refused("creating the domain")(errno)),
     }
     let untrusted = |why: Cow<'static, str>| Error::UntrustedDomain { path: path.to_owned(), why };
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
@@ -31,9 +34,9 @@ pub(super) fn open(path: &Path) -> Result<Trusted> {
             untrusted(format!("{}it is not a real directory: {REPLACE}", owned(path)).into())
         }
         Errno::ACCESS => untrusted(format!("{}this user may not enter it: {REPLACE}", owned(path)).into()),
-        errno => Error::system("opening the domain's directory")(errno),
+        errno => refused("opening the domain")(errno),
     })?;
-    let stat = fs::fstat(&folder).map_err(Error::system("looking at the domain's directory"))?;
+    let stat = fs::fstat(&folder).map_err(refused("looking at the domain"))?;
     let group = Gid::from_raw(stat.st_gid);
     let in_group = getegid() == group || getgroups().is_ok_and(|groups| groups.contains(&group));
     let me = Me { uid: geteuid().as_raw(), in_group };

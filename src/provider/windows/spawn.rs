@@ -2,9 +2,9 @@
 
 use super::mailbox::Mailbox;
 use crate::error::{Error, Result};
-use std::process::{Child, Command};
+use crate::spawn::Spawn;
 
 /// Every process that lives can be given handles, whether it has an endpoint yet or not.
-pub(crate) fn spawn_with_endpoint(command: &mut Command, _: &Mailbox) -> Result<Child> {
-    command.spawn().map_err(Error::io("spawning a child"))
+pub(crate) fn spawn_with_endpoint<C: Spawn>(command: &mut C, _: &Mailbox) -> Result<C::Child> {
+    command.start().map_err(Error::io("spawning a child"))
 }

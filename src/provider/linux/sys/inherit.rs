@@ -2,12 +2,12 @@
 #![allow(unsafe_code)]
 
 use super::peer::peer_credentials;
+use crate::spawn::Spawn;
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
 use rustix::net::sockopt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -17,7 +17,7 @@ pub(crate) fn beyond_standard(socket: impl AsFd) -> rustix::io::Result<OwnedFd> 
 }
 
 /// Spawns a child that inherits `sockets` and listens on them, so that the kernel names the child as the listener.
-pub(crate) fn spawn_listening(command: &mut Command, sockets: [&OwnedFd; 2], backlog: i32) -> io::Result<Child> {
+pub(crate) fn spawn_listening<C: Spawn>(command: &mut C, sockets: [&OwnedFd; 2], backlog: i32) -> io::Result<C::Child> {
     // A command keeps what is to run in its children: in later ones there is nothing to do.
     let numbers = Arc::new(sockets.map(|socket| AtomicI32::new(socket.as_raw_fd())));
     let in_child = numbers.clone();
@@ -31,8 +31,8 @@ pub(crate) fn spawn_listening(command: &mut Command, sockets: [&OwnedFd; 2], bac
         Ok(())
     };
     // SAFETY: it makes system calls that may be made after `fork`, and neither allocates nor locks.
-    unsafe { command.pre_exec(listen) };
-    let child = command.spawn();
+    unsafe { command.command().pre_exec(listen) };
+    let child = command.start();
     numbers.iter().for_each(|number| number.store(-1, Ordering::SeqCst));
     child
 }
