@@ -37,6 +37,7 @@ fn a_planned_end_is_followed_at_once_however_often() {
 
 #[test]
 fn replaced_workers_have_their_own_time_and_so_many_generations() {
+    assert_eq!(MOST_DRAINING, 8, "what docs/supervisor.md says");
     let mut world = World::new(Rules { drain_timeout: Duration::MAX, ..rules(1) });
     world.serve_all();
     let told = |world: &World| {
