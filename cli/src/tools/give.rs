@@ -1,7 +1,8 @@
 //! `sharesock give`: duplicates a socket for another process, and stays as long as that needs it.
 
-use super::revocation::{self, Answer, Asking, Desk};
-use super::{inherited, misuse, reader};
+use super::meeting::{self, Meeting};
+use super::revocation::{Answer, Asking, Desk};
+use super::{inherited, misuse, published, reader};
 use crate::domain::open_domain;
 use crate::seconds::{self, Wrong};
 use crate::system::{Signals, is_now};
@@ -25,8 +26,10 @@ const TARGET_POLL: Duration = Duration::from_millis(50);
 #[command(after_help = "Examples:\n  \
     sharesock listen 127.0.0.1:7000 --accept --as 0 -- sharesock give | sharesock take -- tr a-z A-Z\n  \
     sharesock listen 127.0.0.1:7000 --accept --as 3 -- sharesock give --fd 3 --to 4711 > info\n  \
-    sharesock give --fd 3 --to 4711 --revocable | { read -r info; sharesock revoke \"$info\"; }\n\n\
-    It prints the protocol info, one line, at once. When the target has its endpoint, the socket lies with it then, and \
+    sharesock give --fd 3 --to 4711 --revocable | { read -r info; sharesock revoke \"$info\"; }\n  \
+    sharesock listen 127.0.0.1:7000 --as 0 -- sharesock give --as door      # in one terminal\n  \
+    sharesock take door --as 3 -- my-server                                 # in another\n\n\
+    It prints the protocol info, one line, at once; with --as it tells `sharesock take NAME` instead. When the target has its endpoint, the socket lies with it then, and \
     this ends. Until then this holds it, and stays until it was claimed or delivered. With --revocable it stays until it \
     was redeemed, has expired or was revoked. It does not stay when the target has ended.\n\
     Signals: SIGTERM, SIGINT and SIGHUP end it; what was not redeemed and is held here, or can be revoked, is lost then.\n\
@@ -40,6 +43,9 @@ pub(crate) struct Options {
     /// standard output, a pipe, as soon as it has its endpoint.
     #[arg(long, value_name = "PID|PROCESS")]
     to: Option<To>,
+    /// Name under which a `sharesock take NAME` of the same user meets this one, in whichever terminal, whoever is first.
+    #[arg(long = "as", value_name = "NAME", value_parser = meeting::name, conflicts_with = "to")]
+    name: Option<String>,
     /// Let it be revoked until it is redeemed.
     #[arg(long)]
     revocable: bool,
@@ -94,20 +100,35 @@ enum Fate {
 
 /// Gives.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    if options.to.is_none() && !reader::is_pipe() {
-        return Ok(misuse("name the target with --to PID, or pipe the output into `sharesock take`"));
+    if options.to.is_none() && options.name.is_none() && !reader::is_pipe() {
+        return Ok(misuse(
+            "name the target with --to PID, pipe the output into `sharesock take`, or meet it by name with --as NAME",
+        ));
     }
     let socket = inherited::socket(options.fd)?;
     let domain = open_domain(options.domain.as_ref())?;
-    revocation::sweep(&domain);
+    published::sweep(&domain);
     let endpoint = Endpoint::open(&domain)?;
     let started = Instant::now();
-    let to = match options.to {
-        Some(to) => to,
-        None => match reader::wait(&domain, options.timeout)? {
+    // The name is free again when there is a taker.
+    let taker = match &options.name {
+        Some(name) => match Meeting::open(&domain, name)?.wait(options.timeout)? {
+            Some(taker) => Some(taker),
+            None => return Ok(Fate::TimeOver.report()),
+        },
+        None => None,
+    };
+    let to = match (options.to, &taker) {
+        (Some(to), _) => to,
+        (None, Some(taker)) => To::Id(taker.pid),
+        (None, None) => match reader::wait(&domain, options.timeout)? {
             Some(pid) => To::Id(pid),
             None => return Ok(Fate::TimeOver.report()),
         },
+    };
+    let mut output: Box<dyn Write> = match taker {
+        Some(taker) => Box::new(taker.line),
+        None => Box::new(std::io::stdout()),
     };
     let (target, watch) = to.find()?;
     let mut wanted = DuplicateOptions::new();
@@ -120,7 +141,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     drop(socket);
     let held = info.delivery().is_some_and(|delivery| delivery.held);
     if !held && !options.revocable {
-        print(&info)?;
+        print(&info, &mut output)?;
         return Ok(ExitCode::SUCCESS);
     }
     let wait = Wait {
@@ -139,7 +160,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             _ => None,
         };
         let signals = Signals::watch()?;
-        print(&info)?;
+        print(&info, &mut output)?;
         wait.run(desk, signals).await
     })?;
     Ok(fate.report())
@@ -163,8 +184,7 @@ impl To {
     }
 }
 
-fn print(info: &ProtocolInfo) -> Result<()> {
-    let mut output = std::io::stdout().lock();
+fn print(info: &ProtocolInfo, output: &mut dyn Write) -> Result<()> {
     writeln!(output, "{info}").and_then(|()| output.flush()).context("printing the protocol info")
 }
 

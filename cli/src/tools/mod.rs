@@ -21,6 +21,10 @@ pub(crate) mod keep;
 #[cfg(target_os = "linux")]
 pub(crate) mod listen;
 #[cfg(target_os = "linux")]
+mod meeting;
+#[cfg(target_os = "linux")]
+mod published;
+#[cfg(target_os = "linux")]
 mod reader;
 #[cfg(target_os = "linux")]
 mod revocation;

@@ -1,5 +1,6 @@
 //! `sharesock revoke`: asks a `give --revocable` to take its duplicate back.
 
+use super::published;
 use super::revocation::{self, Answer};
 use super::{info, say};
 use crate::domain::open_domain;
@@ -32,7 +33,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if delivery.domain != domain.digest() {
         bail!(sharesock::Error::WrongDomain { here: domain.path().to_owned() });
     }
-    revocation::sweep(&domain);
+    published::sweep(&domain);
     Ok(match revocation::ask(&domain, delivery)? {
         Some(Answer::Revoked) => {
             say("revoked")?;

@@ -197,7 +197,7 @@ fn mistakes_are_explained() {
         (&["take", "--", "true"], "\n", 1, "an empty line came"),
         (&["take", "--", "true"], "error: no\n", 1, "it has 10 bytes"),
         (&["take", "--", "true"], "sharesock1:00\n", 1, "232 hexadecimal digits"),
-        (&["take", "noise", "--", "true"], "", 1, "not a usable protocol info"),
+        (&["take", "no:ise", "--", "true"], "", 1, "not a usable protocol info"),
         (&["take", &entry, "--", "true"], "", 1, "names no duplicate"),
         (&["revoke"], "", 2, "<INFO>"),
         (&["revoke", "noise"], "", 1, "not a usable protocol info"),
@@ -211,4 +211,52 @@ fn mistakes_are_explained() {
     until("its end", || !nobody.lives());
     place.tool_with(&["give", "--to", &nobody.pid().to_string()], theirs).end().expect(1, "there is no process");
     assert!(place.names().is_empty(), "{:?}", place.names());
+}
+
+#[test]
+fn two_meet_by_name_whoever_is_first() {
+    for giver_first in [true, false] {
+        let place = Place::new();
+        let (client, theirs) = connection();
+        let take = |place: &Place| place.tool(&["take", "door", "--", "tr", "a-z", "A-Z"]);
+        let give = |place: &Place| place.tool_with(&["give", "--as", "door"], theirs);
+        let (giver, taker) = match giver_first {
+            true => {
+                let giver = give(&place);
+                until("the name", || place.names().contains(&"give-as-door".to_owned()));
+                (giver, take(&place))
+            }
+            false => {
+                let mut taker = take(&place);
+                let said = taker.error_line();
+                assert!(said.starts_with("sharesock: waiting for `sharesock give --as door` in "), "{said}");
+                (give(&place), taker)
+            }
+        };
+        let given = giver.end();
+        given.expect(0, "");
+        assert_eq!(given.output, "", "the info went to the taker alone");
+        assert_eq!(exchange_tcp(&client, "hello"), "HELLO");
+        taker.end().expect(0, "");
+        assert!(place.names().is_empty(), "{:?}", place.names());
+    }
+}
+
+#[test]
+fn a_name_is_one_givers_until_it_has_a_taker() {
+    let place = Place::new();
+    let (_client, theirs) = connection();
+    let mut first = place.tool_with(&["give", "--as", "door"], theirs.try_clone().unwrap());
+    until("the name", || place.names().contains(&"give-as-door".to_owned()));
+    let second = place.tool_with(&["give", "--as", "door"], theirs.try_clone().unwrap()).end();
+    second.expect(1, "another `sharesock give` has the name door");
+    assert!(first.lives());
+    // Its name is stale then, and the next has it.
+    first.kill();
+    let late = place.tool_with(&["give", "--as", "door", "--timeout", "0.2"], theirs).end();
+    late.expect(4, "it was not redeemed in time");
+    assert!(place.names().is_empty(), "{:?}", place.names());
+    place
+        .run(&["take", "door", "--timeout", "0.2", "--", "true"], "")
+        .expect(1, "nobody gave under the name door within ");
 }

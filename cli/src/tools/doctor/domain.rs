@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::domain::open_domain;
-use crate::tools::revocation;
+use crate::tools::published;
 use nix::unistd::{Uid, User};
 use rustix::fs::{StatFs, statfs, statvfs};
 use sharesock::Domain;
@@ -116,7 +116,7 @@ fn path_length(domain: &Domain) -> Check {
 fn stale_names(domain: &Domain) -> Check {
     let name = "stale names";
     let members = domain.members().unwrap_or_default();
-    let left = members.iter().filter(|member| member.stale).count() + revocation::stale(domain);
+    let left = members.iter().filter(|member| member.stale).count() + published::stale(domain);
     match left {
         0 => Check::ok(name, "none"),
         left => Check::warn(
