@@ -37,6 +37,17 @@ pub(crate) struct Status {
     pub(crate) workers: Vec<WorkerStatus>,
     /// There if connections are handed off, rather than listeners passed.
     pub(crate) hand_offs: Option<HandOffs>,
+    /// What the supervisor said last, the oldest first; since an upgrade, if there was one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) events: Vec<PastEvent>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PastEvent {
+    /// As RFC 3339 has it, in UTC.
+    pub(crate) time: String,
+    pub(crate) text: String,
 }
 
 impl Status {

@@ -6,8 +6,8 @@ use super::control::metrics;
 use super::listener::Listener;
 use super::machine::Machine;
 use super::options::Options;
-use super::report::Reporter;
 use super::report::printer::Printer;
+use super::report::{Past, Reporter};
 use super::signals;
 use super::signals::SignalStream;
 use super::supervisor::dispatch::Dispatcher;
@@ -42,7 +42,11 @@ pub(crate) async fn begin(options: Options, start: Start) -> Result<ExitCode> {
     let stream = SignalStream::open()?;
     // A successor was started with them held.
     signals::unblock();
-    let reporter = Reporter { format: options.format(), printer: signals::with_signals_blocked(Printer::start) };
+    let reporter = Reporter {
+        format: options.format(),
+        printer: signals::with_signals_blocked(Printer::start),
+        past: Past::default(),
+    };
     match start {
         Start::Anew => begin_anew(options, reporter, stream)?.go().await,
         Start::Successor(legacy) => {

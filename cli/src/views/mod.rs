@@ -5,6 +5,7 @@ mod prometheus;
 pub(crate) mod rates;
 mod text;
 pub(crate) mod top;
+pub(crate) mod trends;
 pub(crate) mod units;
 
 pub(crate) use prometheus::prometheus;

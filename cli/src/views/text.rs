@@ -10,7 +10,8 @@ use std::fmt::Write;
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
-const CHANGING: Style = AnsiColor::Yellow.on_default();
+/// Not yellow, which cannot be read on white.
+const CHANGING: Style = AnsiColor::Magenta.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
 
 /// A supervisor, for people; with colours if asked.

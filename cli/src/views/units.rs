@@ -132,6 +132,25 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     kept
 }
 
+/// The end of it in so many columns, marked if its beginning is cut off: the reason stands last.
+pub(crate) fn cut_front(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let mut left = columns.saturating_sub(1);
+    let mut from = text.len();
+    for (at, letter) in text.char_indices().rev() {
+        let takes = letter.width().unwrap_or(0);
+        if takes > left {
+            break;
+        }
+        left -= takes;
+        from = at;
+    }
+    let mark = if columns > 0 { "…" } else { "" };
+    format!("{mark}{}", text.get(from..).unwrap_or_default())
+}
+
 /// Filled up with spaces to so many columns.
 pub(crate) fn pad(text: &str, columns: usize, right: bool) -> String {
     let spaces = " ".repeat(columns.saturating_sub(width(text)));

@@ -120,7 +120,7 @@ fn the_manager_is_told_what_happens() {
     let setup = Setup::new(&["--listen", "web=127.0.0.1:0", "--listen", "names=udp:127.0.0.1:0", "--name", "app"]);
     let (manager, setup) = Manager::of(setup);
     let mut supervisor = setup.start();
-    assert!(manager.wait_for("READY=1").0.contains("STATUS=generation 1, 1 workers"));
+    assert!(manager.wait_for("READY=1").0.contains("STATUS=generation 1, 1 worker"));
     for name in ["web", "names"] {
         let (said, stored) = manager.wait_for("FDSTORE=1");
         assert!(said.contains(&format!("FDNAME={name}")) && stored.len() == 1, "{said}");

@@ -54,7 +54,7 @@ fn text(view: &View, width: u16, height: u16) -> String {
 fn look(cell: &Cell) -> &str {
     match cell.fg {
         Color::Green => "g",
-        Color::Yellow => "y",
+        Color::Magenta => "m",
         Color::Red => "r",
         _ if cell.modifier.contains(Modifier::DIM) => "d",
         _ if cell.modifier.contains(Modifier::BOLD) => "B",

@@ -1,6 +1,6 @@
 //! Supervisors to show, and screens to compare with.
 
-use crate::status::{HandOffs, ListenerStatus, State, Status, WorkerState, WorkerStatus};
+use crate::status::{HandOffs, ListenerStatus, PastEvent, State, Status, WorkerState, WorkerStatus};
 use std::path::PathBuf;
 
 /// A busy one, in the middle of a reload; `second` seconds later there is more of everything.
@@ -42,7 +42,16 @@ pub(crate) fn busy(second: u64) -> Status {
             median_us: Some(45),
             slowest_percent_us: Some(1_230),
         }),
+        events: vec![
+            event("08:59:30", "starting generation 3"),
+            event("08:59:31", "worker 4790 exited with code 1; another starts in 100 ms"),
+            event("09:00:02", "generation 3 has taken over, workers 4730 4731 4732; the one before drains"),
+        ],
     }
+}
+
+fn event(time: &str, text: &str) -> PastEvent {
+    PastEvent { time: format!("2026-01-31T{time}.000Z"), text: text.to_owned() }
 }
 
 /// How many are handed off in that second.
@@ -103,6 +112,7 @@ pub(crate) fn new() -> Status {
         listeners: Vec::new(),
         workers: Vec::new(),
         hand_offs: None,
+        events: Vec::new(),
     }
 }
 
@@ -135,6 +145,7 @@ pub(crate) fn hostile() -> Status {
     status.listeners[0].address = evil.repeat(9);
     status.workers[0].says = Some(evil.repeat(9));
     status.workers[0].output = vec![evil.to_owned()];
+    status.events[0] = PastEvent { time: evil.to_owned(), text: evil.to_owned() };
     status
 }
 

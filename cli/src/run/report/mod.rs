@@ -1,9 +1,11 @@
 //! Reports to the person who started the supervisor.
 
+mod past;
 pub(super) mod printer;
 
 use super::worker::lines::readable;
 use crate::views::units::of;
+pub(crate) use past::Past;
 use printer::{Printer, Stream};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -131,6 +133,8 @@ struct Line<'a> {
 pub(crate) struct Reporter {
     pub(crate) format: Format,
     pub(crate) printer: Printer,
+    /// What was said last.
+    pub(crate) past: Past,
 }
 
 impl Reporter {
@@ -140,9 +144,13 @@ impl Reporter {
     }
 
     pub(crate) fn say(&self, report: &Report) {
+        let text = text(report);
+        if let Some(text) = &text {
+            self.past.add(text);
+        }
         if self.format.json {
             self.event(report);
-        } else if let Some(text) = text(report) {
+        } else if let Some(text) = text {
             self.text(Stream::Error, &format!("sharesock: {text}"));
         }
     }

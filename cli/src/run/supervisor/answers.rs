@@ -12,6 +12,7 @@ use crate::run::report::Report;
 use crate::run::systemd::Manager;
 use crate::run::worker::Worker;
 use crate::status::{ListenerStatus, Status, WorkerState, WorkerStatus};
+use crate::views::units::of;
 use anyhow::{Result, anyhow};
 use rustix::process::Pid;
 use serde_json::json;
@@ -25,6 +26,7 @@ impl Supervisor {
     pub(in crate::run) fn tell_status(&self, lines: usize, client: Client) {
         let mut status = self.status(lines);
         let inodes: Vec<_> = self.plan().listeners.iter().map(|listener| listener.inode()).collect();
+        status.events = self.reporter.past.events();
         let known = status.clone();
         let look = background::start(move || {
             complete(&mut status, &inodes);
@@ -97,13 +99,14 @@ impl Supervisor {
             listeners: listeners.iter().map(listener).collect(),
             workers: self.workers.iter().filter_map(worker).collect(),
             hand_offs: self.dispatcher.as_ref().map(Dispatcher::figures),
+            events: Vec::new(),
         }
     }
 
     /// Tells whoever waits for it that the workers are ready.
     pub(in crate::run) fn say_ready(&mut self) {
         let generation = self.machine.serving().number;
-        let status = format!("generation {generation}, {} workers", self.machine.pids(generation).len());
+        let status = format!("generation {generation}, {}", of(self.machine.pids(generation).len() as u64, "worker"));
         self.tell_manager(|manager| manager.ready(&status));
         self.store_listeners();
         if let Err(error) = self.write_ready_file() {

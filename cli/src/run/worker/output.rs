@@ -195,7 +195,7 @@ async fn read(reader: Rc<Reader>) {
 mod tests {
     use super::*;
     use crate::run::report::printer::Printer;
-    use crate::run::report::{Format, Reporter, Source};
+    use crate::run::report::{Format, Past, Reporter, Source};
     use std::io::Write;
 
     #[tokio::test]
@@ -206,6 +206,7 @@ mod tests {
         let reporter = Reporter {
             format: Format { json: true, output: OutputFormat::Json, time: false },
             printer: Printer::start(),
+            past: Past::default(),
         };
         let echo = Echo { source: Source { prefix: String::new(), pid: 1, place: 0 }, reporter };
         let local = tokio::task::LocalSet::new();

@@ -11,10 +11,10 @@ use std::time::Instant;
 
 pub(crate) const DIM: Style = Style::new().add_modifier(Modifier::DIM);
 pub(crate) const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
-/// Of bars.
-pub(crate) const AMOUNT: Style = Style::new().fg(Color::Cyan);
+/// Of bars: the terminal's own colour, which can be seen on light and on dark.
+pub(crate) const AMOUNT: Style = Style::new();
 pub(crate) const GOOD: Style = Style::new().fg(Color::Green);
-pub(crate) const CHANGING: Style = Style::new().fg(Color::Yellow);
+pub(crate) const CHANGING: Style = Style::new().fg(Color::Magenta);
 pub(crate) const BAD: Style = Style::new().fg(Color::Red);
 
 /// The lines of the screen that are left to give away.
@@ -66,6 +66,9 @@ pub(crate) fn draw(frame: &mut Frame<'_>, view: &View, now: Instant) {
     let wanted = if few_workers > 0 { 1 + status.workers.len() - few_workers } else { 0 };
     let table = few_workers + budget.take_some(1, wanted);
     let bars = few_bars + if few_bars > 0 { budget.take_some(1, 2) } else { 0 };
+    let trends = sections::trends(view, width);
+    let trends_lines = budget.take(trends.len());
+    let events = budget.take_some(2, if status.events.is_empty() { 0 } else { 1 + status.events.len() });
 
     let mut page = Page { frame, left: area };
     page.lines(head, [sections::head(view, status, width)]);
@@ -76,9 +79,11 @@ pub(crate) fn draw(frame: &mut Frame<'_>, view: &View, now: Instant) {
     page.lines(hand_offs, sections::hand_offs(view, status, width));
     let place = page.take(bars);
     sections::bars(page.frame, place, view);
+    page.lines(trends_lines, trends);
     page.lines(rule, [sections::rule(&workers::title(status), width)]);
     page.lines(table, workers::table(view, table, width));
     page.lines(details_lines, details);
+    page.lines(events, sections::events(status, events, width));
     if foot > 0 {
         let last = Rect { y: area.bottom() - 1, height: 1, ..area };
         page.frame.render_widget(sections::foot(view, width), last);

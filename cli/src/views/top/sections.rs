@@ -3,10 +3,11 @@
 use super::super::fields::Field;
 use super::super::rates::HISTORY;
 use super::super::text;
-use super::super::units::{self, UNKNOWN, count, cut, of, pad, plain};
+use super::super::trends::{Trend, blocks};
+use super::super::units::{self, UNKNOWN, count, cut, cut_front, of, pad, plain};
 use super::draw::{AMOUNT, BAD, BOLD, CHANGING, DIM, GOOD};
 use super::view::{Trouble, View};
-use crate::status::{ListenerStatus, State, Status};
+use crate::status::{ListenerStatus, PastEvent, State, Status};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -34,13 +35,78 @@ pub(crate) fn head(view: &View, status: &Status, width: usize) -> Line<'static> 
 /// What happened so far.
 pub(crate) fn facts(status: &Status, width: usize) -> Line<'static> {
     let facts = vec![
-        format!("generation {}", status.generation),
+        generations(status),
         of(status.reloads, "reload"),
         of(status.upgrades, "upgrade"),
         of(status.restarts, "restart"),
     ];
     let facts = facts.into_iter().map(|fact| Span::styled(fact, DIM)).collect();
     joined(facts, width)
+}
+
+/// The one that is in charge, and those before and after it that still have workers.
+fn generations(status: &Status) -> String {
+    let of_generation = |generation: u32| {
+        let workers = status.workers.iter().filter(|worker| worker.generation == generation).count();
+        of(workers as u64, "worker")
+    };
+    let mut others: Vec<_> = status.workers.iter().map(|worker| worker.generation).collect();
+    others.sort_unstable();
+    others.dedup();
+    others.retain(|generation| *generation != status.generation);
+    let others = others.into_iter().map(|other| {
+        let does = if other < status.generation { "drains" } else { "starts" };
+        format!("{other} {does} ({})", of_generation(other))
+    });
+    let current = format!("generation {}", status.generation);
+    std::iter::once(current).chain(others).collect::<Vec<_>>().join(", ")
+}
+
+/// Amounts of the last minutes, a row each.
+pub(crate) fn trends(view: &View, width: usize) -> Vec<Line<'static>> {
+    /// Of a title, and of an amount.
+    const TITLE: usize = 11;
+    const AMOUNT_WIDTH: usize = 9;
+    let beside = TITLE + 2 * AMOUNT_WIDTH + 11;
+    // A second each, as far as there is room.
+    let bars = width.saturating_sub(beside).min(4 * HISTORY);
+    if bars < 10 {
+        return Vec::new();
+    }
+    let row = |trend: &Trend| {
+        let heights = view.trends.bars(*trend, bars, 1.0);
+        let now = heights.iter().rev().flatten().next()?;
+        let most = heights.iter().flatten().copied().fold(0.0, f64::max);
+        Some(Line::from(vec![
+            Span::styled(pad(trend.title(), TITLE, false) + "  ", DIM),
+            Span::styled(blocks(&heights) + "  ", AMOUNT),
+            Span::raw(pad(&trend.show(*now), AMOUNT_WIDTH, true)),
+            Span::styled(format!("  most {}", trend.show(most)), DIM),
+        ]))
+    };
+    let rows: Vec<_> = Trend::ALL.iter().filter_map(row).collect();
+    match rows.is_empty() {
+        true => rows,
+        false => {
+            let title = format!("last {bars} s");
+            std::iter::once(rule(&title, width)).chain(rows).collect()
+        }
+    }
+}
+
+/// A rule and the last events, the newest first.
+pub(crate) fn events(status: &Status, lines: usize, width: usize) -> Vec<Line<'static>> {
+    if status.events.is_empty() || lines < 2 {
+        return Vec::new();
+    }
+    let line = |event: &PastEvent| {
+        // The time of day of `2026-01-31T12:00:00.000Z`.
+        let time = plain(event.time.get(11..19).unwrap_or(&event.time));
+        let text = cut(&plain(&event.text), width.saturating_sub(units::width(&time) + 2));
+        Line::from(vec![Span::styled(time + "  ", DIM), Span::raw(text)])
+    };
+    let shown = status.events.iter().rev().take(lines - 1).map(line);
+    std::iter::once(rule("events (UTC)", width)).chain(shown).collect()
 }
 
 pub(crate) fn trouble(trouble: &Trouble, now: Instant, width: usize) -> Line<'static> {
@@ -50,7 +116,8 @@ pub(crate) fn trouble(trouble: &Trouble, now: Instant, width: usize) -> Line<'st
 
 pub(crate) fn failure(status: &Status, failure: &str, width: usize) -> Line<'static> {
     let title = super::super::fields::failure(status);
-    let failure = cut(&plain(failure), width.saturating_sub(title.len()));
+    // What went wrong at last stands at the end.
+    let failure = cut_front(&plain(failure), width.saturating_sub(title.len()));
     Line::from(vec![Span::styled(title, DIM), Span::styled(failure, BAD)])
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::fields::Field;
 use super::super::rates::{Rates, WorkerKey};
+use super::super::trends::Trends;
 use crate::status::{Status, WorkerStatus};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ const PAGE: usize = 10;
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) rates: Rates,
+    pub(crate) trends: Trends,
     pub(crate) interval: Duration,
     pub(crate) sort: Field,
     pub(crate) reversed: bool,
@@ -56,6 +58,7 @@ impl View {
     pub(crate) fn new(interval: Duration) -> Self {
         View {
             rates: Rates::default(),
+            trends: Trends::default(),
             interval,
             sort: Field::Place,
             reversed: false,
@@ -72,6 +75,7 @@ impl View {
             Ok(status) => {
                 self.trouble = None;
                 self.rates.take(status);
+                self.trends.take(&self.rates);
                 self.keep_selected();
             }
             Err(error) => {
