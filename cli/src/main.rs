@@ -101,6 +101,13 @@ enum Command {
         #[arg(value_name = "DIR")]
         folder: PathBuf,
     },
+    /// The names of supervisors, for completions.
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Names {
+        #[arg(long)]
+        domain: Option<PathBuf>,
+    },
     /// A worker of `serve`.
     #[command(hide = true)]
     ServeWorker(serve::WorkerOptions),
@@ -128,7 +135,7 @@ fn explain(mut error: clap::Error) -> Command {
         Some(ContextValue::String(word)) => words.iter().position(|known| known == word),
         _ => None,
     };
-    if let (ErrorKind::UnknownArgument, Some("run"), Some(at)) =
+    if let (ErrorKind::UnknownArgument, Some("connect" | "listen" | "run" | "take"), Some(at)) =
         (error.kind(), words.get(1).map(String::as_str), unknown)
     {
         let (options, command) = words.split_at(at);
@@ -186,6 +193,8 @@ fn main() -> ExitCode {
         Command::Inspect(options) => tools::inspect::run(&options),
         Command::Completions { shell } => documents::completions::<Command>(shell),
         Command::Man { folder } => documents::manual::<Command>(&folder),
+        #[cfg(target_os = "linux")]
+        Command::Names { domain } => run::names(domain.as_ref()),
         Command::ServeWorker(options) => serve::work(options),
         Command::TourActor { domain } => tour::act(&domain).map(|()| ExitCode::SUCCESS),
         Command::BenchRole { role, count, folder } => bench::play(role, count, &folder).map(|()| ExitCode::SUCCESS),

@@ -22,7 +22,7 @@ mod upgrade;
 mod worker;
 
 pub(crate) use control::client::{
-    Reload, StatusOf, Stop, Top, Upgrade, brief_status, reload, status as show_status, stop, top, upgrade,
+    Reload, StatusOf, Stop, Top, Upgrade, brief_status, names, reload, status as show_status, stop, top, upgrade,
 };
 pub(crate) use options::{Load, Options, Pass, Ready, Via, read};
 pub(crate) use spec::{Spec, check_name};

@@ -6,7 +6,7 @@ use super::readiness::Check;
 use super::report::{Format, OutputFormat};
 use super::settings::{SettingOptions, Settings};
 use super::signals;
-use super::spec::{Spec, check_name};
+use super::spec::{Spec, check_name, with_names};
 use crate::address::{Address, resolve};
 use crate::seconds;
 use anyhow::{Context, Result, anyhow, ensure};
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const EXAMPLES: &str = "Examples:
-  sharesock run --listen web=127.0.0.1:8000 -- gunicorn app:app
+  sharesock run --listen 8000 -- gunicorn app:app
   sharesock run --listen web=127.0.0.1:3000 -- node -r ./contrib/node/sharesock.cjs server.js
   sharesock run --listen web=0.0.0.0:80 --listen admin=unix:/run/app.sock,mode=660 -- ./app {fd:admin}
   sharesock run --listen echo=127.0.0.1:7007 --pass connection --via stdio --workers 100 -- cat
@@ -42,11 +42,11 @@ pub(crate) struct Options {
     /// Name that `reload`, `status` and `stop` use [default: file name of COMMAND]
     #[arg(long, env = "SHARESOCK_NAME", value_parser = name)]
     pub(crate) name: Option<String>,
-    /// A listener: NAME=HOST:PORT (port 0 picks one; no host, or `*`, means all addresses), NAME=udp:HOST:PORT,
-    /// NAME=unix:PATH, NAME=unix:@ABSTRACT or NAME=inherited; options follow after commas: backlog=N, reuseport, v6only,
-    /// nonblock, mode=OCTAL, owner=USER, group=GROUP; may be given several times. SHARESOCK_LISTEN takes one listener a
-    /// line, or a single line of several with spaces between them.
-    #[arg(long, value_name = "NAME=ADDRESS")]
+    /// A listener: PORT (at 127.0.0.1), HOST:PORT (port 0 picks one; no host, or `*`, means all addresses),
+    /// udp:HOST:PORT, unix:PATH, unix:@ABSTRACT or inherited. NAME= before it names it [default: web, web-2, ...]; options
+    /// follow after commas: backlog=N, reuseport, v6only, nonblock, mode=OCTAL, owner=USER, group=GROUP; may be given
+    /// several times. SHARESOCK_LISTEN takes one listener a line, or a single line of several with spaces between them.
+    #[arg(long, value_name = "[NAME=]ADDRESS")]
     pub(crate) listen: Vec<Spec>,
     /// The number of worker processes; with `--via stdio`, of connections at a time.
     #[arg(long, default_value_t = 1, env = "SHARESOCK_WORKERS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -80,7 +80,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TIMES", default_value_t = 3, env = "SHARESOCK_LIVE_FAILURES", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) live_failures: u32,
     /// Signal that asks a worker to shut down gracefully.
-    #[arg(long, value_name = "SIGNAL", default_value = "TERM", env = "SHARESOCK_STOP_SIGNAL", value_parser = signals::parse)]
+    #[arg(long, value_name = "SIGNAL", default_value = "TERM", env = "SHARESOCK_STOP_SIGNAL", value_parser = signals::SignalParser, hide_possible_values = true)]
     pub(crate) stop_signal: Signal,
     /// Grace period between the stop signal and SIGKILL, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "30", env = "SHARESOCK_STOP_TIMEOUT", value_parser = seconds)]
@@ -278,6 +278,7 @@ impl Options {
     /// The same, if they go together.
     pub(crate) fn checked(mut self) -> Result<Self> {
         self.settings = Arc::new(self.setting.resolve()?);
+        self.listen = with_names(self.listen);
         self.validate()?;
         Ok(self)
     }

@@ -2,8 +2,11 @@
 
 use super::machine::End;
 use anyhow::{Context as _, Result};
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Command};
 use nix::sys::signal::SigSet;
 use rustix::process::{Signal, WaitStatus};
+use std::ffi::OsStr;
 use std::task::{Context, Poll};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
@@ -26,6 +29,23 @@ pub(crate) fn parse(text: &str) -> Result<Signal, String> {
     let named = NAMES.iter().find(|(known, _)| *known == name).map(|(_, signal)| *signal);
     let numbered = || text.parse().ok().and_then(Signal::from_named_raw);
     named.or_else(numbered).ok_or_else(|| "give a signal's name, such as TERM, QUIT, INT or USR1".to_owned())
+}
+
+/// Reads a signal of an option; completions offer the names.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SignalParser;
+
+impl TypedValueParser for SignalParser {
+    type Value = Signal;
+
+    fn parse_ref(&self, command: &Command, argument: Option<&Arg>, value: &OsStr) -> Result<Signal, clap::Error> {
+        let by_text: fn(&str) -> Result<Signal, String> = parse;
+        by_text.parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(NAMES.iter().map(|(name, _)| PossibleValue::new(*name))))
+    }
 }
 
 /// The name of a signal, or its number.

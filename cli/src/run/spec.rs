@@ -1,4 +1,4 @@
-//! Values of `--listen`: `NAME=ADDRESS[,OPTION…]`.
+//! Values of `--listen`: `[NAME=]ADDRESS[,OPTION…]`.
 
 use crate::address::{Address, FORMS};
 use crate::system::is_abstract;
@@ -8,10 +8,13 @@ use std::str::FromStr;
 
 /// Word in the place of an address.
 pub(crate) const INHERITED: &str = "inherited";
+/// Host of a port that stands alone: who wants others to connect says so.
+const LOOPBACK: &str = "127.0.0.1";
 
 /// A listener that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Spec {
+    /// Empty until `with_names`, if none was given.
     pub(crate) name: String,
     /// Nothing: the service manager, or whoever started this program, must have passed it, under the same name.
     pub(crate) place: Option<Address>,
@@ -34,14 +37,27 @@ impl FromStr for Spec {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let Some((name, rest)) = text.split_once('=') else {
-            let like = if text.contains(':') { text } else { "127.0.0.1:8080" };
-            return Err(format!("`{text}` names no listener: give NAME=ADDRESS, such as web={like}"));
+        // An address has a colon before an equals sign that is its own, as in `unix:/run/a=b` or `h:1,backlog=5`.
+        let (name, rest) = match text.split_once('=').filter(|(name, _)| !name.contains(':')) {
+            Some((name, rest)) => (name, rest),
+            None => ("", text),
         };
-        check_name(name)?;
         let mut parts = rest.split(',');
-        let place = match parts.next().unwrap_or_default() {
+        let address = parts.next().unwrap_or_default();
+        match (name, address) {
+            ("", _) if text.starts_with('=') => check_name(name)?,
+            ("", INHERITED) => return Err("an inherited listener needs its name: give NAME=inherited".to_owned()),
+            ("", address) if address.contains('=') && !address.starts_with("unix:") => {
+                return Err(format!("`{address}` is no address: give {FORMS}, or NAME= before it"));
+            }
+            ("", _) => {}
+            _ => check_name(name)?,
+        }
+        let place = match address {
             INHERITED => None,
+            port if !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit()) => {
+                Some(format!("{LOOPBACK}:{port}").parse()?)
+            }
             address => Some(address.parse().map_err(|why: String| match why.ends_with(FORMS) {
                 true => format!("{why}, or {INHERITED}"),
                 false => why,
@@ -140,6 +156,17 @@ fn options(place: Option<&Address>) -> &'static str {
     }
 }
 
+/// Names the listeners that have no name: `web`, `web-2` and so on.
+pub(crate) fn with_names(mut listeners: Vec<Spec>) -> Vec<Spec> {
+    let taken: Vec<_> = listeners.iter().map(|spec| spec.name.clone()).collect();
+    let names = (1..).map(|number| if number == 1 { "web".to_owned() } else { format!("web-{number}") });
+    let mut free = names.filter(|name| !taken.contains(name));
+    for spec in listeners.iter_mut().filter(|spec| spec.name.is_empty()) {
+        spec.name = free.next().unwrap_or_default();
+    }
+    listeners
+}
+
 /// Names of listeners go into `LISTEN_FDNAMES`, between colons; those of supervisors into the names of folders.
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
@@ -171,6 +198,18 @@ mod tests {
     }
 
     #[test]
+    fn a_name_and_a_host_may_be_left_out() {
+        let named = |texts: &[&str]| {
+            let specs = with_names(texts.iter().map(|text| text.parse().unwrap()).collect());
+            specs.iter().map(|spec| format!("{}={}", spec.name, spec.place())).collect::<Vec<_>>()
+        };
+        assert_eq!(named(&["8080"]), ["web=127.0.0.1:8080"]);
+        assert_eq!(named(&[":80", "web=h:1", "unix:/run/a=b"]), ["web-2=:80", "web=h:1", "web-3=unix:/run/a=b"]);
+        assert_eq!(named(&["admin=9000"]), ["admin=127.0.0.1:9000"]);
+        assert_eq!("h:1,backlog=5".parse::<Spec>().map(|spec| (spec.name, spec.backlog)), Ok((String::new(), Some(5))));
+    }
+
+    #[test]
     fn an_abstract_name_is_no_path() {
         let path = |text: &str| text.parse::<Address>().unwrap().path().map(Path::to_owned);
         assert_eq!((path("unix:@a"), path("unix:./@a"), path("unix:a")), (None, Some("./@a".into()), Some("a".into())));
@@ -196,8 +235,8 @@ mod tests {
     fn what_is_wrong_is_refused_when_it_is_given() {
         for wrong in [
             "",
-            "8080",
-            "127.0.0.1:80",
+            "99999",
+            "inherited",
             "=a:1",
             "a b=c:1",
             "a:b=c:1",

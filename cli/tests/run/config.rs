@@ -61,7 +61,7 @@ fn what_is_wrong_is_said_with_its_line() {
         ("workers = \"many\"", "many"),
         ("workers = [1, 2]", "one value"),
         ("wrokers = 2", "did you mean `workers`?"),
-        ("listen = [\"web=127.0.0.1:0\", \"web\"]", "NAME=ADDRESS"),
+        ("listen = [\"web=127.0.0.1:0\", \"web\"]", "`web` has no port"),
         ("listen = \"web=127.0.0.1:99999\"", "`99999` is no port"),
         ("listen = \"web=unix:/x,mode=9\"", "octal"),
         ("ready = \"soon\"", "time=SECONDS"),

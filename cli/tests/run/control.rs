@@ -53,7 +53,7 @@ fn where_there_is_no_supervisor_the_code_is_4() {
 }
 
 #[test]
-fn of_several_one_must_be_named_and_of_one_name_there_is_one() {
+fn of_several_status_shows_all_and_other_commands_need_a_name() {
     let supervisor = Setup::new(&WEB).start();
     let another = |name: &str| {
         let mut command = supervisor.command(&["run", "--name", name, "--listen", "web=127.0.0.1:0"]);
@@ -69,8 +69,15 @@ fn of_several_one_must_be_named_and_of_one_name_there_is_one() {
 
     let mut second = another("second").stdout(std::process::Stdio::null()).spawn().unwrap();
     running::until("the second", || supervisor.call(&["status", "second"]).status.success());
-    for command in ["status", "reload", "upgrade", "stop"] {
-        let said = supervisor.fail(&[command], 1);
+    let all = supervisor.do_it(&["status"]);
+    assert!(all.contains("app: running") && all.contains("\nsecond: running"), "{all}");
+    let all = supervisor.do_it(&["status", "--json"]);
+    let all: Vec<serde_json::Value> =
+        serde_json::Deserializer::from_str(&all).into_iter().map(Result::unwrap).collect();
+    assert_eq!(all.iter().map(|one| &one["name"]).collect::<Vec<_>>(), ["app", "second"]);
+    assert_eq!(supervisor.do_it(&["names"]), "app\nsecond\n");
+    for command in [&["status", "--prometheus"][..], &["reload"], &["upgrade"], &["stop"]] {
+        let said = supervisor.fail(command, 1);
         assert!(said.contains("several supervisors run in ") && said.contains("name one of app, second"), "{said}");
     }
     supervisor.do_it(&["stop", "second"]);

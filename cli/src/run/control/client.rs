@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use rustix::io::Errno;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ const TOP_LINES: usize = 3;
 /// Which supervisor.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Which {
-    /// Its name; not needed if there is one only.
+    /// Name of the supervisor; not needed if only one runs. (`status` shows all without it.)
     name: Option<String>,
     /// The domain in which it runs; by default $SHARESOCK_DOMAIN, else the user's own.
     #[arg(long, value_name = "DIR")]
@@ -96,10 +96,13 @@ pub(crate) struct Stop {
 
 /// Options of `sharesock status`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  sharesock status\n  sharesock status app --json | jq .workers\n  \
+#[command(
+    after_help = "Examples:\n  sharesock status             # all supervisors\n  sharesock status app --json | jq .workers\n  \
     sharesock status app --prometheus\n  sharesock status app --lines 20\n\n\
+    Without NAME, every supervisor of the domain is shown; with --json, one object after another.\n\
     Exit codes: 0 a worker serves, 1 something failed, 2 the command line is wrong, 3 no worker serves, 4 there is no such \
-    supervisor, 6 not allowed, 7 the supervisor does not answer.")]
+    supervisor, 6 not allowed, 7 the supervisor does not answer. Of several, the highest."
+)]
 pub(crate) struct StatusOf {
     #[command(flatten)]
     which: Which,
@@ -166,25 +169,57 @@ pub(crate) fn stop(options: &Stop) -> Result<ExitCode> {
 }
 
 pub(crate) fn status(options: &StatusOf) -> Result<ExitCode> {
+    let request = Request::Status { lines: options.lines, brief: false };
+    let one = |call: Result<UnixStream>| show(&fetch(call?, &request, options.which.timeout)?, options);
     coded(|| {
-        let status = fetch(
-            call(&options.which)?,
-            &Request::Status { lines: options.lines, brief: false },
-            options.which.timeout,
-        )?;
-        let text = if options.json {
-            serde_json::to_string_pretty(&status)? + "\n"
-        } else if options.prometheus {
-            crate::views::prometheus(&status)
-        } else {
-            crate::views::text(&status, std::io::stdout().is_terminal())
-        };
-        match std::io::stdout().write_all(text.as_bytes()) {
-            // A reader of the first lines alone, such as `head`, has them.
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("printing"),
-            _ => Ok(ExitCode::from(if status.serves() { 0 } else { OLD_GOES_ON })),
+        // One page of metrics is one supervisor's.
+        if options.which.name.is_some() || options.prometheus {
+            return Ok(ExitCode::from(one(call(&options.which))?));
         }
+        let mut worst = 0;
+        for (number, call) in call_all(&options.which)?.into_iter().enumerate() {
+            if number > 0 && !options.json {
+                print("\n")?;
+            }
+            // What one does not answer keeps nobody from seeing the others.
+            let code = one(call).or_else(|error| {
+                eprintln!("sharesock: {error:#}");
+                code(&error).ok_or(error)
+            })?;
+            worst = code.max(worst);
+        }
+        Ok(ExitCode::from(worst))
     })
+}
+
+/// Prints a status; the exit code that it means.
+fn show(status: &Status, options: &StatusOf) -> Result<u8> {
+    let text = if options.json {
+        serde_json::to_string_pretty(&status)? + "\n"
+    } else if options.prometheus {
+        crate::views::prometheus(status)
+    } else {
+        crate::views::text(status, std::io::stdout().is_terminal())
+    };
+    print(&text)?;
+    Ok(if status.serves() { 0 } else { OLD_GOES_ON })
+}
+
+fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // A reader of the first lines alone, such as `head`, has them.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("printing"),
+        _ => Ok(()),
+    }
+}
+
+/// Prints the names of supervisors, one a line, for the completions of a shell.
+pub(crate) fn names(domain: Option<&PathBuf>) -> Result<ExitCode> {
+    let Ok(domain) = folder::domain_to_ask(domain) else { return Ok(ExitCode::SUCCESS) };
+    for name in folder::names(&domain).unwrap_or_default() {
+        print(&format!("{name}\n"))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Brief status of the supervisor of this name, for one of its workers. Waits without holding up other tasks.
@@ -235,18 +270,34 @@ fn tell(which: &Which, request: &Request, failed: u8) -> Result<ExitCode> {
 
 /// A line to the supervisor.
 fn call(which: &Which) -> Result<UnixStream> {
-    // A command that only asks makes no domain.
-    let (stream, place) = match &which.domain {
-        Some(path) if !path.exists() => (None, path.clone()),
-        path => {
-            let domain = folder::domain_to_ask(path.as_ref())?;
-            (folder::call(&domain, which.name.as_deref(), which.timeout)?, domain)
-        }
+    let (stream, place) = match domain(which)? {
+        Ok(domain) => (folder::call(&domain, which.name.as_deref(), which.timeout)?, domain),
+        Err(missing) => (None, missing),
     };
+    stream.ok_or_else(|| nobody(which, &place).into())
+}
+
+/// A line to each supervisor, or why there is none.
+fn call_all(which: &Which) -> Result<Vec<Result<UnixStream>>> {
+    let (calls, place) = match domain(which)? {
+        Ok(domain) => (folder::call_all(&domain, which.timeout)?, domain),
+        Err(missing) => (Vec::new(), missing),
+    };
+    if calls.is_empty() { Err(nobody(which, &place).into()) } else { Ok(calls) }
+}
+
+/// The domain to ask in, or the path where there is none: a command that only asks makes none.
+fn domain(which: &Which) -> Result<Result<PathBuf, PathBuf>> {
+    match &which.domain {
+        Some(path) if !path.exists() => Ok(Err(path.clone())),
+        path => folder::domain_to_ask(path.as_ref()).map(Ok),
+    }
+}
+
+fn nobody(which: &Which, place: &Path) -> Failure {
     let name = which.name.as_ref().map(|name| format!(" named {name}")).unwrap_or_default();
     let place = place.display();
-    let nobody = format!("no supervisor{name} runs in {place}: start one by `sharesock run`, or name its --domain");
-    stream.ok_or(Failure::Nobody(nobody).into())
+    Failure::Nobody(format!("no supervisor{name} runs in {place}: start one by `sharesock run`, or name its --domain"))
 }
 
 /// The exit code that tells this failure from others.

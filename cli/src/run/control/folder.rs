@@ -199,14 +199,10 @@ pub(crate) fn call(domain: &Path, name: Option<&str>, patience: Duration) -> Res
     };
     let (mut answered, mut refused) = (Vec::new(), None);
     for name in names {
-        match connect(domain, &name, patience) {
-            Ok(stream) => answered.push((stream, name)),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                let why = format!("the supervisor {name} accepts no requests: it may be stopped or wedged");
-                refused = Some(Failure::NoAnswer(why).into());
-            }
-            Err(error) => refused = Some(anyhow::Error::from(error).context(format!("calling the supervisor {name}"))),
+        match call_one(domain, &name, patience) {
+            Ok(Some(stream)) => answered.push((stream, name)),
+            Ok(None) => {}
+            Err(why) => refused = Some(why),
         }
     }
     match (answered.len(), refused) {
@@ -216,6 +212,25 @@ pub(crate) fn call(domain: &Path, name: Option<&str>, patience: Duration) -> Res
             let names: Vec<_> = answered.into_iter().map(|(_, name)| name).collect();
             bail!("several supervisors run in {}: name one of {}", domain.display(), names.join(", "))
         }
+    }
+}
+
+/// Calls each supervisor of a domain: its line, or why there is none.
+pub(crate) fn call_all(domain: &Path, patience: Duration) -> Result<Vec<Result<UnixStream>>> {
+    let calls = names(domain)?.into_iter().map(|name| call_one(domain, &name, patience));
+    Ok(calls.filter_map(Result::transpose).collect())
+}
+
+/// Nothing if no supervisor has this name.
+fn call_one(domain: &Path, name: &str, patience: Duration) -> Result<Option<UnixStream>> {
+    match connect(domain, name, patience) {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            let why = format!("the supervisor {name} accepts no requests: it may be stopped or wedged");
+            Err(Failure::NoAnswer(why).into())
+        }
+        Err(error) => Err(anyhow::Error::from(error).context(format!("calling the supervisor {name}"))),
     }
 }
 
@@ -235,7 +250,7 @@ fn connect(domain: &Path, name: &str, patience: Duration) -> std::io::Result<Uni
 }
 
 /// The supervisors that have a folder in the domain.
-fn names(domain: &Path) -> Result<Vec<String>> {
+pub(crate) fn names(domain: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(domain).context("reading the domain")? {
         let name = entry.context("reading the domain")?.file_name();

@@ -81,28 +81,13 @@ fn fit(argument: Arg) -> Arg {
     }
 }
 
-/// A listener; one without a name has an empty one.
+/// A listener.
 fn listener(text: &str) -> Result<Spec, String> {
-    let is_named = text.split_once('=').is_some_and(|(name, _)| run::check_name(name).is_ok());
-    let spec = match is_named {
-        true => text.parse()?,
-        false => Spec { name: String::new(), ..format!("unnamed={text}").parse()? },
-    };
+    let spec: Spec = text.parse()?;
     match spec.place {
         Some(Address::Udp(_)) => Err("files are not served over UDP: give HOST:PORT or unix:PATH".to_owned()),
         _ => Ok(spec),
     }
-}
-
-/// Names the listeners that have no name: `web`, `web-2` and so on.
-fn with_names(mut listeners: Vec<Spec>) -> Vec<Spec> {
-    let taken: Vec<_> = listeners.iter().map(|spec| spec.name.clone()).collect();
-    let names = (1..).map(|number| if number == 1 { "web".to_owned() } else { format!("web-{number}") });
-    let mut free = names.filter(|name| !taken.contains(name));
-    for spec in listeners.iter_mut().filter(|spec| spec.name.is_empty()) {
-        spec.name = free.next().unwrap_or_default();
-    }
-    listeners
 }
 
 /// The options of `run` that a command line of `serve` stands for.
@@ -118,7 +103,6 @@ fn load(line: &[OsString]) -> Result<run::Options> {
     let Options { site, max_connections, mut run } = options;
     run.max_connections = max_connections;
     let name = run.name.get_or_insert_with(|| "serve".to_owned()).clone();
-    run.listen = with_names(run.listen);
     (run.pass, run.ready, run.load, run.is_web) = (Pass::Connection, Ready::Notify, load, true);
     // The running program itself, also when its file was replaced.
     run.command = vec![run::MYSELF.into()];

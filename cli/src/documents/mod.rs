@@ -1,15 +1,18 @@
 //! Completions and manual pages, made from the command line's own definition.
 
+mod completions;
+mod manual;
+
 use anyhow::{Context, Result};
 use clap::CommandFactory;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 /// Prints completions.
 pub(crate) fn completions<C: CommandFactory>(shell: clap_complete::Shell) -> Result<ExitCode> {
-    let mut text = Vec::new();
-    clap_complete::generate(shell, &mut visible(&C::command()), "sharesock", &mut text);
-    std::io::Write::write_all(&mut std::io::stdout(), &text).context("printing completions")?;
+    let text = completions::script(shell, &mut visible(&C::command()));
+    std::io::stdout().write_all(text.as_bytes()).context("printing completions")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -21,6 +24,11 @@ fn visible(whole: &clap::Command) -> clap::Command {
 
 /// Writes a page for the program and one for each command.
 pub(crate) fn manual<C: CommandFactory>(folder: &Path) -> Result<ExitCode> {
-    clap_mangen::generate_to(C::command(), folder).with_context(|| format!("writing into {}", folder.display()))?;
+    let mut whole = C::command().disable_help_subcommand(true);
+    whole.build();
+    let shown = whole.get_subcommands().filter(|command| !command.is_hide_set());
+    for command in std::iter::once(&whole).chain(shown) {
+        manual::write(command, folder).with_context(|| format!("writing into {}", folder.display()))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
