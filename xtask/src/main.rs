@@ -2,6 +2,7 @@
 
 mod abi;
 mod dist;
+mod docs;
 mod install;
 mod manual;
 mod promises;
@@ -27,6 +28,10 @@ enum Task {
     DistTwice,
     /// Compare what the documents promise with `proof/promises.toml`, and that with the tests.
     Promises,
+    /// Make the pages of `docs/reference` from the code.
+    Reference(docs::Options),
+    /// Make the site from `docs/`, in target/book; needs mdbook.
+    Book,
 }
 
 fn main() -> Result<()> {
@@ -36,6 +41,8 @@ fn main() -> Result<()> {
         Task::Dist(options) => dist::run(&options),
         Task::DistTwice => dist::twice(),
         Task::Promises => promises::run(),
+        Task::Reference(options) => docs::reference(&options),
+        Task::Book => docs::book(),
     }
 }
 
