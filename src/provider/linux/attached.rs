@@ -6,7 +6,7 @@
 
 use crate::domain::Domain;
 use crate::error::{Error, Result};
-use crate::provider::linux::commons::HEADER;
+use crate::provider::linux::shared_segment::HEADER;
 use crate::provider::linux::sys::{Segment, locked_by_others, try_share_range, unlock_range};
 use std::os::fd::OwnedFd;
 use std::os::linux::fs::MetadataExt;

@@ -4,7 +4,6 @@
 mod attached;
 mod closer;
 pub(crate) mod codes;
-mod commons;
 mod hand_off;
 mod holders;
 mod lock_file;
@@ -24,6 +23,7 @@ mod redeeming;
 mod revoker;
 mod seat;
 mod shared_file;
+mod shared_segment;
 mod socket;
 mod spawn;
 mod sys;

@@ -1,8 +1,8 @@
 //! The directory of a domain, and what lies in it.
 
 use super::closer::{Closer, Link};
-use super::commons::{Commons, Wait};
 use super::private::PrivateDirectory;
+use super::shared_segment::{SharedSegment, Wait};
 use super::trust;
 use crate::digest::digest32;
 use crate::domain::Domain;
@@ -38,7 +38,7 @@ pub(crate) struct Place {
     group: Option<rustix::process::Gid>,
     /// The memory that its processes have in common, once it was needed; and when to ask again if it could
     /// not be had, in milliseconds.
-    commons: OnceLock<Commons>,
+    shared_segment: OnceLock<SharedSegment>,
     ask_again: AtomicU64,
     /// Sends datagrams to names of the domain.
     sender: OnceLock<OwnedFd>,
@@ -89,7 +89,7 @@ impl Place {
             digest,
             name_mode,
             group,
-            commons: OnceLock::new(),
+            shared_segment: OnceLock::new(),
             ask_again: AtomicU64::new(0),
             sender: OnceLock::new(),
             closer: Closer::new()?,
@@ -193,32 +193,32 @@ impl Domain {
     }
 
     /// The memory that the processes of the domain have in common, made if nobody has it.
-    pub(crate) fn commons(&self, words: usize) -> Result<&Commons> {
-        self.commons_within(words, Wait::Patient)
+    pub(crate) fn shared_segment(&self, words: usize) -> Result<&SharedSegment> {
+        self.shared_segment_within(words, Wait::Patient)
     }
 
-    fn commons_within(&self, words: usize, wait: Wait) -> Result<&Commons> {
-        if let Some(commons) = self.0.commons.get() {
-            return Ok(commons);
+    fn shared_segment_within(&self, words: usize, wait: Wait) -> Result<&SharedSegment> {
+        if let Some(shared_segment) = self.0.shared_segment.get() {
+            return Ok(shared_segment);
         }
-        let opened = Commons::open(self, words, wait)?;
-        Ok(self.0.commons.get_or_init(|| opened))
+        let opened = SharedSegment::open(self, words, wait)?;
+        Ok(self.0.shared_segment.get_or_init(|| opened))
     }
 
     /// The same, if somebody has it.
-    pub(crate) fn commons_if_made(&self, words: usize) -> Result<Option<&Commons>> {
-        if let Some(commons) = self.0.commons.get() {
-            return Ok(Some(commons));
+    pub(crate) fn shared_segment_if_made(&self, words: usize) -> Result<Option<&SharedSegment>> {
+        if let Some(shared_segment) = self.0.shared_segment.get() {
+            return Ok(Some(shared_segment));
         }
-        let existing = Commons::existing(self, words)?;
-        Ok(existing.map(|commons| self.0.commons.get_or_init(|| commons)))
+        let existing = SharedSegment::existing(self, words)?;
+        Ok(existing.map(|shared_segment| self.0.shared_segment.get_or_init(|| shared_segment)))
     }
 
-    /// The same as [`commons`](Domain::commons), for those who do well without: they do not wait, and do not ask
+    /// The same as [`shared_segment`](Domain::shared_segment), for those who do well without: they do not wait, and do not ask
     /// again at once when it cannot be used.
-    pub(crate) fn commons_if_any(&self, words: usize) -> Option<&Commons> {
-        if let Some(commons) = self.0.commons.get() {
-            return Some(commons);
+    pub(crate) fn shared_segment_if_any(&self, words: usize) -> Option<&SharedSegment> {
+        if let Some(shared_segment) = self.0.shared_segment.get() {
+            return Some(shared_segment);
         }
         let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
         let now =
@@ -226,7 +226,7 @@ impl Domain {
         if now < self.0.ask_again.load(Ordering::Relaxed) {
             return None;
         }
-        let opened = self.commons_within(words, Wait::No);
+        let opened = self.shared_segment_within(words, Wait::No);
         // What the system refuses now it may grant at once.
         if matches!(opened, Err(Error::BadTable { .. })) {
             self.0.ask_again.store(now + ASK_AGAIN, Ordering::Relaxed);

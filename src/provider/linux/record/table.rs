@@ -8,7 +8,7 @@ use super::word::{Record, Seen};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::network_events::NetworkEvents;
-use crate::provider::linux::commons::{Commons, HEADER, Watcher};
+use crate::provider::linux::shared_segment::{HEADER, SharedSegment, Watcher};
 use rustix::io::Errno;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ const URGENT: usize = 4;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Table<'a> {
     pub(super) domain: &'a Domain,
-    commons: &'a Commons,
+    shared_segment: &'a SharedSegment,
 }
 
 /// The record of one underlying socket.
@@ -48,21 +48,21 @@ pub(crate) struct Slot<'a> {
 
 impl<'a> Table<'a> {
     pub(crate) fn of(domain: &'a Domain) -> Result<Self> {
-        Ok(Table { domain, commons: domain.commons(WORDS)? })
+        Ok(Table { domain, shared_segment: domain.shared_segment(WORDS)? })
     }
 
     /// The same if somebody has made it.
     pub(crate) fn if_made(domain: &'a Domain) -> Result<Option<Self>> {
-        Ok(domain.commons_if_made(WORDS)?.map(|commons| Table { domain, commons }))
+        Ok(domain.shared_segment_if_made(WORDS)?.map(|shared_segment| Table { domain, shared_segment }))
     }
 
     /// The same for those who do well without.
     pub(crate) fn if_any(domain: &'a Domain) -> Option<Self> {
-        Some(Table { domain, commons: domain.commons_if_any(WORDS)? })
+        Some(Table { domain, shared_segment: domain.shared_segment_if_any(WORDS)? })
     }
 
     pub(super) fn word(&self, at: usize) -> &'a AtomicU64 {
-        self.commons.segment().word(at)
+        self.shared_segment.segment().word(at)
     }
 
     /// Counts the slots that were ever taken: while it is the same, nothing new is to be found.
@@ -95,16 +95,16 @@ impl<'a> Table<'a> {
 
     /// From now on `watcher` is found in this process as `owner`.
     pub(crate) fn enlist(&self, owner: u16, watcher: std::sync::Weak<dyn Watcher>) -> Result<()> {
-        self.commons.watch(owner, watcher)
+        self.shared_segment.watch(owner, watcher)
     }
 
     pub(crate) fn strike(&self, owner: u16) {
-        self.commons.unwatch(owner);
+        self.shared_segment.unwatch(owner);
     }
 
     /// Who in this process is `owner`.
     pub(crate) fn watcher(&self, owner: u16) -> Option<Arc<dyn Watcher>> {
-        self.commons.watcher(owner)
+        self.shared_segment.watcher(owner)
     }
 }
 

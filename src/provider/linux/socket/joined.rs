@@ -3,8 +3,8 @@
 use super::Shared;
 use crate::domain::Domain;
 use crate::error::{Error, Result};
-use crate::provider::linux::commons::Watcher;
 use crate::provider::linux::record::{Slot, Table};
+use crate::provider::linux::shared_segment::Watcher;
 use crate::socket::Socket;
 use rustix::net::{ipproto, sockopt};
 use std::collections::VecDeque;

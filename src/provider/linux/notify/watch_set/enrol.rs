@@ -3,8 +3,8 @@
 use super::{Entry, Place, Sink, WatchSet, adjust, flags_for};
 use crate::error::{Error, Result};
 use crate::network_events::NetworkEvents;
-use crate::provider::linux::commons::Watcher;
 use crate::provider::linux::record::{Record, Slot, Table, UNKNOWN, arrivals, is_datagram, look};
+use crate::provider::linux::shared_segment::Watcher;
 use crate::provider::linux::socket::Watch;
 use crate::provider::linux::sys::Interest;
 use crate::socket::Socket;

@@ -34,7 +34,7 @@ pub(crate) trait Watcher: Debug + Send + Sync {
 
 /// The attached memory.
 #[derive(Debug)]
-pub(crate) struct Commons {
+pub(crate) struct SharedSegment {
     // Detached first: whoever shows that it is attached has it attached.
     segment: Segment,
     _shown: Locks,
@@ -79,7 +79,7 @@ impl Watchers {
     }
 }
 
-impl Commons {
+impl SharedSegment {
     /// Attaches the memory of `domain`, if somebody has it attached.
     pub(crate) fn existing(domain: &Domain, words: usize) -> Result<Option<Self>> {
         let mut pauses = Pauses::new(Wait::Patient);
@@ -131,7 +131,7 @@ impl Commons {
     }
 
     fn attached(segment: Segment, locks: Locks) -> Result<Self> {
-        Ok(Commons { segment, _shown: locks, watchers: Watchers::new()? })
+        Ok(SharedSegment { segment, _shown: locks, watchers: Watchers::new()? })
     }
 
     /// The memory.
