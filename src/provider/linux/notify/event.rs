@@ -1,6 +1,6 @@
 //! Event objects.
 
-use super::desk::{Content, Open};
+use super::notifier::{Content, Open};
 use super::watch_set::{Due, Lost, Sink, WatchSet};
 use crate::domain::Domain;
 use crate::error::{Error, Result};

@@ -1,10 +1,10 @@
 //! Event objects, message queues, and registering sockets with them.
 //!
 //! `select` has what is done to a socket, `event` and `queue` what is waited for, `watch_set` what both have below, and
-//! `desk` how waiting threads wake each other.
+//! `notifier` how waiting threads wake each other.
 
-mod desk;
 mod event;
+mod notifier;
 mod queue;
 mod select;
 mod watch_set;

@@ -1,6 +1,6 @@
 //! Message queues.
 
-use super::desk::Content;
+use super::notifier::Content;
 use super::watch_set::{Due, Lost, Sink, WatchSet};
 use crate::domain::Domain;
 use crate::error::{Result, winsock_code};

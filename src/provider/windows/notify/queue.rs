@@ -14,17 +14,17 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Queue {
     window: Window,
-    desk: Arc<Desk>,
+    shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Desk {
+struct Shared {
     roll: Mutex<Roll>,
     /// Set when there may be a message.
     bell: OwnedHandle,
 }
 
-impl Desk {
+impl Shared {
     fn open(&self) -> MutexGuard<'_, Roll> {
         self.roll.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -34,7 +34,7 @@ impl Desk {
         let silent = roll.is_empty();
         roll.hear(posted);
         if silent && !roll.is_empty() {
-            // It cannot fail: the handle is this desk's own.
+            // It cannot fail: the handle is this shared's own.
             let _ = event::set(self.bell.as_handle());
         }
     }
@@ -59,23 +59,23 @@ impl Listing {
 
     /// It is in force, and no earlier one of the same socket is.
     pub(super) fn confirm(&self) {
-        self.queue.desk.open().confirm(self.serial);
+        self.queue.shared.open().confirm(self.serial);
     }
 }
 
 impl Drop for Listing {
     fn drop(&mut self) {
-        self.queue.desk.open().strike(self.serial);
+        self.queue.shared.open().strike(self.serial);
     }
 }
 
 impl Queue {
     pub(crate) fn new(_: &Domain) -> Result<Arc<Self>> {
         let bell = event::create(true).map_err(Error::io("creating a message queue"))?;
-        let desk = Arc::new(Desk { roll: Mutex::default(), bell });
-        let heard = Arc::clone(&desk);
+        let shared = Arc::new(Shared { roll: Mutex::default(), bell });
+        let heard = Arc::clone(&shared);
         let window = Window::open(move |posted| heard.hear(posted)).map_err(Error::io("creating a message queue"))?;
-        Ok(Arc::new(Queue { window, desk }))
+        Ok(Arc::new(Queue { window, shared }))
     }
 
     pub(super) fn window(&self) -> &Window {
@@ -83,7 +83,7 @@ impl Queue {
     }
 
     pub(super) fn list(self: &Arc<Self>, entry: Entry) -> Result<Listing> {
-        let serial = self.desk.open().enter(entry);
+        let serial = self.shared.open().enter(entry);
         let serial = serial.ok_or(Error::TableFull { what: "sockets registered with this message queue" })?;
         Ok(Listing { queue: Arc::clone(self), serial })
     }
@@ -91,7 +91,7 @@ impl Queue {
     pub(crate) fn post(&self, id: u32, first: usize, second: usize) -> Result<()> {
         loop {
             // Both under one lock, so that they have the same order.
-            let mut roll = self.desk.open();
+            let mut roll = self.shared.open();
             roll.post(Message::Posted { id, first, second });
             let Err(error) = self.window.post(Posted { number: POST, first: 0, second: 0 }) else { return Ok(()) };
             roll.take_back();
@@ -107,7 +107,7 @@ impl Queue {
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> Result<Option<Message>> {
         let until = event::end_of(timeout);
         loop {
-            let mut roll = self.desk.open();
+            let mut roll = self.shared.open();
             if let Some(message) = roll.pop() {
                 return Ok(Some(message));
             }
@@ -120,7 +120,7 @@ impl Queue {
     }
 
     pub(crate) fn handle(&self) -> BorrowedHandle<'_> {
-        self.desk.bell.as_handle()
+        self.shared.bell.as_handle()
     }
 
     /// Waits until there may be a message, or `stop` is set.

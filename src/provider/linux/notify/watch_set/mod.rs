@@ -4,7 +4,7 @@
 
 mod enrol;
 
-use super::desk::{Content, Desk, Open};
+use super::notifier::{Content, Notifier, Open};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::network_events::NetworkEvents;
@@ -63,7 +63,7 @@ pub(crate) struct WatchSet<S: Sink> {
     domain: Domain,
     mark: ForkMark,
     epoll: OwnedFd,
-    desk: Desk<S>,
+    notifier: Notifier<S>,
     /// What others know it by: made with the first registration.
     place: OnceLock<Place>,
     opening: Mutex<bool>,
@@ -117,14 +117,14 @@ impl<S: Sink> WatchSet<S> {
     pub(crate) fn with(domain: &Domain, sink: S) -> Result<Arc<Self>> {
         let refused = Error::system("making an event object");
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(&refused)?;
-        let desk = Desk::new(sink)?;
-        epoll::add(&epoll, desk.lamp(), EventData::new_u64(LAMP), EventFlags::IN).map_err(&refused)?;
+        let notifier = Notifier::new(sink)?;
+        epoll::add(&epoll, notifier.lamp(), EventData::new_u64(LAMP), EventFlags::IN).map_err(&refused)?;
         let mark = ForkMark::new().map_err(&refused)?;
         Ok(Arc::new_cyclic(|me| WatchSet {
             domain: domain.clone(),
             mark,
             epoll,
-            desk,
+            notifier,
             place: OnceLock::new(),
             opening: Mutex::new(false),
             watched: Mutex::default(),
@@ -138,7 +138,7 @@ impl<S: Sink> WatchSet<S> {
 
     /// What is due, for this thread alone.
     pub(crate) fn open(&self) -> Open<'_, S> {
-        self.desk.open()
+        self.notifier.open()
     }
 
     /// What a foreign poll loop waits for.

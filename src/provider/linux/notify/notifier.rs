@@ -16,7 +16,7 @@ pub(crate) trait Content: std::fmt::Debug + Send + 'static {
 /// The thread that finds the content on does not need the lamp; so a program with one waiting thread pays no system
 /// call for it.
 #[derive(Debug)]
-pub(crate) struct Desk<T> {
+pub(crate) struct Notifier<T> {
     lamp: OwnedFd,
     state: Mutex<State<T>>,
 }
@@ -31,11 +31,11 @@ struct State<T> {
     shown: bool,
 }
 
-impl<T: Content> Desk<T> {
+impl<T: Content> Notifier<T> {
     pub(crate) fn new(content: T) -> Result<Self> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let lamp = eventfd(0, flags).map_err(Error::system("making an event object"))?;
-        Ok(Desk { lamp, state: Mutex::new(State { content, lit: false, waiting: 0, shown: false }) })
+        Ok(Notifier { lamp, state: Mutex::new(State { content, lit: false, waiting: 0, shown: false }) })
     }
 
     pub(crate) fn lamp(&self) -> &OwnedFd {
