@@ -1,4 +1,4 @@
-//! What a waiting thread waits for, with the lamp that others see who wait in the kernel.
+//! What a waiting thread waits for, with the eventfd that is readable for those who wait in the kernel.
 
 use crate::error::{Error, Result};
 use rustix::event::{EventfdFlags, eventfd};
@@ -11,47 +11,47 @@ pub(crate) trait Content: std::fmt::Debug + Send + 'static {
     fn is_on(&self) -> bool;
 }
 
-/// Some content and its lamp: readable while the content is on and somebody would see it.
+/// Some content and its eventfd: readable while the content is on and somebody would see it.
 ///
-/// The thread that finds the content on does not need the lamp; so a program with one waiting thread pays no system
+/// The thread that finds the content on does not need the ready eventfd; so a program with one waiting thread pays no system
 /// call for it.
 #[derive(Debug)]
 pub(crate) struct Notifier<T> {
-    lamp: OwnedFd,
+    ready: OwnedFd,
     state: Mutex<State<T>>,
 }
 
 #[derive(Debug)]
 struct State<T> {
     content: T,
-    lit: bool,
+    signalled: bool,
     /// Threads that wait in the kernel.
     waiting: u32,
-    /// Somebody else may wait for the lamp.
+    /// Somebody else may wait for the ready eventfd.
     shown: bool,
 }
 
 impl<T: Content> Notifier<T> {
     pub(crate) fn new(content: T) -> Result<Self> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-        let lamp = eventfd(0, flags).map_err(Error::system("making an event object"))?;
-        Ok(Notifier { lamp, state: Mutex::new(State { content, lit: false, waiting: 0, shown: false }) })
+        let ready = eventfd(0, flags).map_err(Error::system("making an event object"))?;
+        Ok(Notifier { ready, state: Mutex::new(State { content, signalled: false, waiting: 0, shown: false }) })
     }
 
-    pub(crate) fn lamp(&self) -> &OwnedFd {
-        &self.lamp
+    pub(crate) fn ready(&self) -> &OwnedFd {
+        &self.ready
     }
 
-    /// The content; the lamp is right when the guard is dropped.
+    /// The content; the ready eventfd is right when the guard is dropped.
     pub(crate) fn open(&self) -> Open<'_, T> {
-        Open { lamp: &self.lamp, state: self.state.lock().unwrap_or_else(PoisonError::into_inner) }
+        Open { ready: &self.ready, state: self.state.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 }
 
 /// The content, for one thread.
 #[derive(Debug)]
 pub(crate) struct Open<'a, T: Content> {
-    lamp: &'a OwnedFd,
+    ready: &'a OwnedFd,
     state: MutexGuard<'a, State<T>>,
 }
 
@@ -65,7 +65,7 @@ impl<T: Content> Open<'_, T> {
         self.state.waiting = self.state.waiting.saturating_sub(1);
     }
 
-    /// From now on somebody may look at the lamp.
+    /// From now on somebody may look at the ready eventfd.
     pub(crate) fn show(&mut self) {
         self.state.shown = true;
     }
@@ -87,13 +87,13 @@ impl<T: Content> DerefMut for Open<'_, T> {
 
 impl<T: Content> Drop for Open<'_, T> {
     fn drop(&mut self) {
-        let State { content, lit, waiting, shown } = &mut *self.state;
+        let State { content, signalled, waiting, shown } = &mut *self.state;
         let on = content.is_on();
-        if on && !*lit && (*waiting > 0 || *shown) {
-            *lit = rustix::io::write(self.lamp, &1_u64.to_ne_bytes()).is_ok();
-        } else if !on && *lit {
-            let _ = rustix::io::read(self.lamp, &mut [0_u8; 8]);
-            *lit = false;
+        if on && !*signalled && (*waiting > 0 || *shown) {
+            *signalled = rustix::io::write(self.ready, &1_u64.to_ne_bytes()).is_ok();
+        } else if !on && *signalled {
+            let _ = rustix::io::read(self.ready, &mut [0_u8; 8]);
+            *signalled = false;
         }
     }
 }

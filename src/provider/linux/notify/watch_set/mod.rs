@@ -26,8 +26,8 @@ use std::time::{Duration, Instant};
 const REPORTS: usize = 64;
 /// So many rings of the bell are heard before sockets get their turn.
 const RINGS: usize = 256;
-/// What the kernel says of the lamp and of the bell; sockets have a slot below and a number above.
-const LAMP: u64 = u64::MAX;
+/// What the kernel says of the ready eventfd and of the bell; sockets have a slot below and a number above.
+const READY: u64 = u64::MAX;
 const BELL: u64 = u64::MAX - 1;
 
 /// What an event object and a message queue do with what is due.
@@ -118,7 +118,7 @@ impl<S: Sink> WatchSet<S> {
         let refused = Error::system("making an event object");
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(&refused)?;
         let notifier = Notifier::new(sink)?;
-        epoll::add(&epoll, notifier.lamp(), EventData::new_u64(LAMP), EventFlags::IN).map_err(&refused)?;
+        epoll::add(&epoll, notifier.ready(), EventData::new_u64(READY), EventFlags::IN).map_err(&refused)?;
         let mark = ForkMark::new().map_err(&refused)?;
         Ok(Arc::new_cyclic(|me| WatchSet {
             domain: domain.clone(),
@@ -237,7 +237,7 @@ impl<S: Sink> WatchSet<S> {
             let mut reports = [const { MaybeUninit::uninit() }; REPORTS];
             let Ok(reports) = wait_for_reports(&self.epoll, &mut reports, Some(Duration::ZERO)) else { return };
             self.record(reports);
-            // The lamp and the bell are no reason to ask again.
+            // The ready eventfd and the bell are no reason to ask again.
             if reports.len() < REPORTS {
                 return;
             }
@@ -252,7 +252,7 @@ impl<S: Sink> WatchSet<S> {
         for report in reports {
             let (flags, data) = (report.flags, report.data.u64());
             match data {
-                LAMP => {}
+                READY => {}
                 BELL => self.answer(&mut watched, table, place),
                 _ => {
                     let [slot, number] = [data, data >> 32].map(|part| u32::try_from(part & 0xffff_ffff).unwrap_or(0));
