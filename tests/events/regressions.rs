@@ -265,7 +265,7 @@ fn an_accepted_socket_is_registered_though_the_listener_joined_by_another_value_
 
 #[test]
 fn a_live_event_object_keeps_its_bell_while_others_come_and_go() {
-    let (place, domain, _) = stage("er-bell");
+    let (place, domain, _) = stage("er-waker");
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -285,6 +285,6 @@ fn a_live_event_object_keeps_its_bell_while_others_come_and_go() {
             })
         });
         stop.store(true, Ordering::Relaxed);
-        assert!(all, "an event object has no bell");
+        assert!(all, "an event object has no waker");
     });
 }

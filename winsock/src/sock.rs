@@ -1,6 +1,6 @@
 //! A socket as a C program has it: one descriptor of an underlying socket, and what its handle remembers.
 
-use crate::waiting::Bell;
+use crate::waiting::Waker;
 use sharesock::Socket;
 use socket2::SockAddr;
 use std::collections::VecDeque;
@@ -29,7 +29,7 @@ pub(crate) struct Memory {
     /// The handle is closed.
     pub(crate) closed: bool,
     /// By which threads that wait are woken.
-    pub(crate) waiting: Vec<Bell>,
+    pub(crate) waiting: Vec<Waker>,
     /// The other side of a stream, which the system forgets when both have ended.
     pub(crate) peer: Option<SockAddr>,
     /// The window and message of a registration that was made by this handle.
@@ -60,12 +60,12 @@ impl Sock {
     pub(crate) fn close(&self) {
         let mut memory = self.memory();
         memory.closed = true;
-        memory.waiting.drain(..).for_each(|bell| bell.ring());
+        memory.waiting.drain(..).for_each(|waker| waker.wake());
     }
 
     /// Has the threads that wait look again: something has changed that the system does not tell them.
     pub(crate) fn wake(&self) {
-        self.memory().waiting.iter().for_each(Bell::ring);
+        self.memory().waiting.iter().for_each(Waker::wake);
     }
 
     /// Notes what `shutdown` ends.

@@ -1,4 +1,4 @@
-//! Calls that wait for sockets. They wait in `poll`, beside a bell that is rung when a handle is closed.
+//! Calls that wait for sockets. They wait in `poll`, beside an eventfd that wakes it when a handle is closed.
 
 use crate::code::{Code, Result};
 use crate::sock::Sock;
@@ -12,36 +12,36 @@ use std::time::{Duration, Instant};
 
 /// By which a thread that waits is woken.
 #[derive(Debug, Clone)]
-pub(crate) struct Bell(Arc<OwnedFd>);
+pub(crate) struct Waker(Arc<OwnedFd>);
 
 thread_local! {
     /// The thread's own, and of which process it is: a forked child must not hear its parent's.
-    static BELL: RefCell<Option<(u32, Bell)>> = const { RefCell::new(None) };
+    static WAKER: RefCell<Option<(u32, Waker)>> = const { RefCell::new(None) };
 }
 
-impl Bell {
+impl Waker {
     fn new() -> Result<Self> {
-        Ok(Bell(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
+        Ok(Waker(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
     }
 
     fn of_this_thread() -> Result<Self> {
-        let kept = BELL.try_with(|bell| {
-            let mut bell = bell.try_borrow_mut().map_err(|_| Code::SYSCALLFAILURE)?;
+        let kept = WAKER.try_with(|waker| {
+            let mut waker = waker.try_borrow_mut().map_err(|_| Code::SYSCALLFAILURE)?;
             let me = std::process::id();
-            match &*bell {
-                Some((process, bell)) if *process == me => Ok(bell.clone()),
-                _ => Ok(bell.insert((me, Bell::new()?)).1.clone()),
+            match &*waker {
+                Some((process, waker)) if *process == me => Ok(waker.clone()),
+                _ => Ok(waker.insert((me, Waker::new()?)).1.clone()),
             }
         });
         // A thread that is ending has none of its own any more.
-        kept.unwrap_or_else(|_| Bell::new())
+        kept.unwrap_or_else(|_| Waker::new())
     }
 
-    pub(crate) fn ring(&self) {
+    pub(crate) fn wake(&self) {
         let _ = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());
     }
 
-    fn is(&self, other: &Bell) -> bool {
+    fn is(&self, other: &Waker) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
@@ -49,30 +49,30 @@ impl Bell {
 /// What is waited for: a descriptor to become ready for something.
 pub(crate) type Wanted<'a> = (BorrowedFd<'a>, PollFlags);
 
-/// Waits until something wanted is ready, or until the bell is rung for one of `socks`, to say that there is a reason to
+/// Waits until something wanted is ready, or until the waker is woken for one of `socks`, to say that there is a reason to
 /// look again. What is ready of each; nothing when the time is over.
 pub(crate) fn wait_on(
     socks: &[&Sock],
     wanted: &[Wanted<'_>],
     until: Option<Instant>,
 ) -> Result<Option<Vec<PollFlags>>> {
-    let bell = Bell::of_this_thread()?;
+    let waker = Waker::of_this_thread()?;
     let mut polled: Vec<PollFd<'_>> =
         wanted.iter().map(|(descriptor, flags)| PollFd::from_borrowed_fd(*descriptor, *flags)).collect();
-    polled.push(PollFd::from_borrowed_fd(bell.0.as_fd(), PollFlags::IN));
+    polled.push(PollFd::from_borrowed_fd(waker.0.as_fd(), PollFlags::IN));
     for sock in socks {
         let mut memory = sock.memory();
         if memory.closed {
-            bell.ring();
+            waker.wake();
         }
-        memory.waiting.push(bell.clone());
+        memory.waiting.push(waker.clone());
     }
     let waited = poll_until(&mut polled, until);
     for sock in socks {
-        sock.memory().waiting.retain(|other| !other.is(&bell));
+        sock.memory().waiting.retain(|other| !other.is(&waker));
     }
-    // What was rung until here is heard.
-    let _ = rustix::io::read(&*bell.0, &mut [0_u8; 8]);
+    // What was woken until here is heard.
+    let _ = rustix::io::read(&*waker.0, &mut [0_u8; 8]);
     Ok(waited?.then(|| polled.iter().take(wanted.len()).map(PollFd::revents).collect()))
 }
 

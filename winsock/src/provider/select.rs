@@ -129,7 +129,7 @@ fn wait(members: &[(Asked, usize, Arc<Sock>)], timeout: Option<Duration>) -> Res
     }
 }
 
-/// Each socket once: a thread waits for each with one bell.
+/// Each socket once: a thread waits for each with one waker.
 fn unique<'a>(socks: impl Iterator<Item = &'a Arc<Sock>>) -> Vec<&'a Sock> {
     let mut all: Vec<&Sock> = socks.map(|sock| &**sock).collect();
     all.sort_by_key(|sock| std::ptr::from_ref(*sock).addr());

@@ -36,7 +36,7 @@ pub(crate) struct Held {
     clock_shift: i128,
     links: Arc<Links>,
     mark: ForkMark,
-    bell: OwnedFd,
+    waker: OwnedFd,
     state: Mutex<State>,
 }
 
@@ -89,7 +89,7 @@ impl Held {
             clock_shift,
             links: links.clone(),
             mark: ForkMark::new().map_err(&refused)?,
-            bell: new_bell().map_err(&refused)?,
+            waker: new_bell().map_err(&refused)?,
             state: Mutex::new(state),
         })
     }
@@ -128,7 +128,7 @@ impl Held {
                 }
             }
         }
-        self.ring();
+        self.wake();
         Ok(())
     }
 
@@ -140,7 +140,7 @@ impl Held {
         }
         self.lock().holding.end(token, Refusal::Revoked, Instant::now());
         // The thread tells those who flush.
-        self.ring();
+        self.wake();
     }
 
     /// How many duplicates are held.
@@ -157,7 +157,7 @@ impl Held {
         state.stopping = true;
         let thread = state.thread.take();
         drop(state);
-        self.ring();
+        self.wake();
         // The last handle of an endpoint may be dropped by the thread: it does not wait for itself.
         if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
             let _ = thread.join();
@@ -180,8 +180,8 @@ impl Held {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ring(&self) {
-        ring(&self.bell);
+    fn wake(&self) {
+        wake(&self.waker);
     }
 
     /// What tells the end of `target`; nothing when it has no id here.
@@ -200,10 +200,10 @@ impl Held {
 
     fn run(&self) {
         loop {
-            // First the bell, then what it was rung for: rung in between, it rings on.
-            let _ = rustix::io::read(&self.bell, &mut [0_u8; 8]);
+            // First the waker, then what it was written for: written in between, it stays readable.
+            let _ = rustix::io::read(&self.waker, &mut [0_u8; 8]);
             let Some(wait) = self.tend() else { return };
-            wait.sleep(&self.bell);
+            wait.sleep(&self.waker);
         }
     }
 
@@ -235,14 +235,14 @@ impl Held {
             wait.at_most(PAUSE);
         }
         if state.holding.len() == 0 {
-            state.flushes.iter().for_each(|flush| ring(flush));
+            state.flushes.iter().for_each(|flush| wake(flush));
         }
         if state.stopping || (state.holding.is_done() && state.claimants.is_empty()) {
             state.running = false;
             // Whoever comes now finds nobody listening.
             state.listener = None;
             state.claimants.clear();
-            state.flushes.iter().for_each(|flush| ring(flush));
+            state.flushes.iter().for_each(|flush| wake(flush));
             return None;
         }
         Some(wait)
@@ -296,9 +296,9 @@ impl Held {
     }
 }
 
-fn ring(bell: &OwnedFd) {
+fn wake(waker: &OwnedFd) {
     // Who is not woken waits in vain.
-    let _ = retry_on_intr(|| rustix::io::write(bell, &1_u64.to_ne_bytes()));
+    let _ = retry_on_intr(|| rustix::io::write(waker, &1_u64.to_ne_bytes()));
 }
 
 fn new_bell() -> rustix::io::Result<OwnedFd> {
@@ -320,9 +320,9 @@ impl Flushing {
         match &held {
             Some(held) => {
                 held.lock().flushes.push(done.clone());
-                held.ring();
+                held.wake();
             }
-            None => ring(&done),
+            None => wake(&done),
         }
         let mut flushing = Flushing { held, done };
         flushing.left();
@@ -335,7 +335,7 @@ impl Flushing {
         let Some(held) = self.held.as_ref().filter(|held| held.mark.is_mine()) else { return 0 };
         let state = held.lock();
         match state.holding.len() {
-            0 => ring(&self.done),
+            0 => wake(&self.done),
             // It was told of an earlier time.
             _ => _ = rustix::io::read(&self.done, &mut [0_u8; 8]),
         }
@@ -371,10 +371,10 @@ impl Wait {
         self.at_most = Some(self.at_most.map_or(time, |least| least.min(time)));
     }
 
-    fn sleep(&self, bell: &OwnedFd) {
+    fn sleep(&self, waker: &OwnedFd) {
         let inputs = self.inputs.iter().filter_map(Input::descriptor);
         let mut inputs: Vec<_> = inputs.map(|input| PollFd::from_borrowed_fd(input, PollFlags::IN)).collect();
-        inputs.push(PollFd::new(bell, PollFlags::IN));
+        inputs.push(PollFd::new(waker, PollFlags::IN));
         let timeout = self.at_most.and_then(|left| Timespec::try_from(left).ok());
         match poll(&mut inputs, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR | Errno::AGAIN) => {}

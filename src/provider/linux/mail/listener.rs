@@ -60,12 +60,12 @@ impl Listener {
     }
 
     /// A socket for datagrams by which others wake owner `number` of registrations in this process.
-    pub(crate) fn bell(domain: &Domain, me: &Process, number: u32) -> Result<Self> {
+    pub(crate) fn waker(domain: &Domain, me: &Process, number: u32) -> Result<Self> {
         let refused = Error::system("making a place to be woken at");
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).map_err(&refused)?;
         refuse_descriptors(&socket);
-        let name = endpoint_name(me.who(), &bell_suffix(number));
+        let name = endpoint_name(me.who(), &waker_suffix(number));
         let private = PrivateDirectory::new(domain)?;
         bind(domain, &private, &socket, &name)?;
         domain.publish(&private, &name, &name)?;
@@ -127,7 +127,7 @@ pub(super) fn bind(domain: &Domain, private: &PrivateDirectory, socket: &OwnedFd
 }
 
 /// What the name of such a place ends with.
-pub(crate) fn bell_suffix(number: u32) -> String {
+pub(crate) fn waker_suffix(number: u32) -> String {
     format!("-events-{number}")
 }
 

@@ -22,7 +22,7 @@ pub(crate) use held::{Flushing, Held};
 pub(crate) use holding::Heir;
 pub(crate) use inbox::{Backlog, Found, Inbox};
 pub(crate) use link::{Addressee, Links, QUEUE_NAME, at_end, connect, hung_up, listens, make_link, make_queue};
-pub(crate) use listener::{Listener, bell_suffix, living, refuses};
+pub(crate) use listener::{Listener, living, refuses, waker_suffix};
 pub(crate) use quota::{MOST_LINKS, Quota};
 pub(crate) use token::{Token, Tokens};
 

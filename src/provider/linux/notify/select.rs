@@ -49,7 +49,7 @@ pub(crate) fn cancel_select(socket: &Socket) -> Result<()> {
     drop(watch);
     drop(left);
     if let Some(former) = former.filter(|former| table.hears(*former) && !exact) {
-        slot.ring(former);
+        slot.wake(former);
     }
     Ok(())
 }

@@ -36,8 +36,8 @@ struct Kernel {
     watch_in: Vec<u16>,
     watch_out: Vec<u16>,
     reports: Vec<u16>,
-    /// Rings that an owner has not answered.
-    rings: Vec<u16>,
+    /// Wake-ups that an owner has not answered.
+    wake_ups: Vec<u16>,
 }
 
 struct World {
@@ -72,8 +72,8 @@ impl World {
         kernel.reports.extend(watchers);
     }
 
-    fn ring(&self, owner: u16) {
-        self.kernel().rings.push(owner);
+    fn wake(&self, owner: u16) {
+        self.kernel().wake_ups.push(owner);
     }
 
     /// Receives through any descriptor, in any process.
@@ -94,7 +94,7 @@ impl World {
             let taken = update(&self.word, |record| record.take(READ, &looked, remains).map(|due| (due, record.owner)));
             if let Some((due, owner)) = taken {
                 if !due.is_empty() {
-                    self.ring(owner);
+                    self.wake(owner);
                 }
                 return;
             }
@@ -122,10 +122,10 @@ impl World {
             record.block();
             Some(record.owner)
         });
-        self.ring(owner.unwrap());
+        self.wake(owner.unwrap());
     }
 
-    /// The owner reads its reports and rings, as a wait does.
+    /// The owner reads its reports and wake-ups, as a wait does.
     fn gather(&self, owner: u16) {
         let (reported, seen) = {
             let mut kernel = self.kernel();
@@ -139,14 +139,14 @@ impl World {
         if reported {
             update(&self.word, |record| (record.owner == owner).then(|| record.see(&seen, true)));
         }
-        let rung = {
+        let woken = {
             let mut kernel = self.kernel();
-            let before = kernel.rings.len();
-            kernel.rings.retain(|whose| *whose != owner);
-            kernel.rings.len() < before
+            let before = kernel.wake_ups.len();
+            kernel.wake_ups.retain(|whose| *whose != owner);
+            kernel.wake_ups.len() < before
         };
         // It has the kernel watch for room, if that is to be told.
-        if rung && !self.record().recorded.contains(WRITE) {
+        if woken && !self.record().recorded.contains(WRITE) {
             let mut kernel = self.kernel();
             kernel.watch_out.push(owner);
             if kernel.room {

@@ -278,7 +278,7 @@ fn whoever_is_killed_before_ringing_keeps_the_next_arrival_from_nobody() {
 }
 
 #[test]
-fn a_full_bell_that_is_emptied_at_once_loses_no_ring() {
+fn a_full_waker_that_is_emptied_at_once_loses_no_wake_up() {
     let place = Place::new("unheard");
     let event = Event::manual(&place.0).unwrap();
     let (socket, _) = udp();
@@ -290,8 +290,8 @@ fn a_full_bell_that_is_emptied_at_once_loses_no_ring() {
     for _ in 0..10_000 {
         table.wake(owner, u32::MAX);
     }
-    assert!(table.missed_rings(owner), "the bell is not full");
-    // Whoever rings now finds it full, and says so; the owner empties it, and looks at everything.
+    assert!(table.missed_wake_ups(owner), "the waker is not full");
+    // Whoever wakes it now finds it full, and says so; the owner empties it, and looks at everything.
     slot.change(|record| {
         record.recorded |= READ;
         record.pending |= READ;

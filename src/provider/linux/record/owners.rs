@@ -4,7 +4,7 @@ use super::table::{EACH, Slot, Table};
 use super::word::OWNERS;
 use crate::error::{Error, Result};
 use crate::process::Process;
-use crate::provider::linux::mail::bell_suffix;
+use crate::provider::linux::mail::waker_suffix;
 use crate::provider::linux::place::{Presence, endpoint_name};
 use crate::provider::linux::process::may_live;
 use crate::provider::linux::shared_segment::HEADER;
@@ -53,7 +53,7 @@ impl<'a> Table<'a> {
         hears: bool,
         prepare: impl FnMut(u32) -> Result<T>,
     ) -> Result<(u16, T)> {
-        let (number, prepared) = name_bell(prepare)?;
+        let (number, prepared) = name_waker(prepare)?;
         let owner = self.claim_owner()?;
         for (at, value) in (NAME..).zip(to_words(process, number)) {
             self.owner_word(owner, at).store(value, Ordering::SeqCst);
@@ -168,7 +168,7 @@ impl<'a> Table<'a> {
     /// Whether an owner is gone, by the kernel's word. What this process cannot see or ask is no proof.
     pub(crate) fn is_gone(&self, owner: u16) -> bool {
         let Some(Owner { process, number }) = self.owner(owner) else { return true };
-        match self.domain.presence(&bell_of(&process, number)) {
+        match self.domain.presence(&waker_of(&process, number)) {
             Presence::There | Presence::Unknown => false,
             Presence::Refuses => true,
             // It was removed by its owner, or when it refused; unless somebody removes what is in use.
@@ -185,8 +185,8 @@ impl<'a> Table<'a> {
         self.owner_word(owner, WISHES).store(hears.into(), Ordering::Release);
     }
 
-    /// Whether rings did not reach the owner since it asked last: then it must look at all its registrations.
-    pub(crate) fn missed_rings(&self, owner: u16) -> bool {
+    /// Whether wake-ups did not reach the owner since it asked last: then it must look at all its registrations.
+    pub(crate) fn missed_wake_ups(&self, owner: u16) -> bool {
         let unheard = self.owner_word(owner, UNHEARD);
         unheard.load(Ordering::SeqCst) != 0 && unheard.swap(0, Ordering::SeqCst) != 0
     }
@@ -194,13 +194,13 @@ impl<'a> Table<'a> {
     /// Wakes an owner to look at a slot. Whether it is gone.
     pub(super) fn wake(&self, owner: u16, slot: u32) -> bool {
         let Some(Owner { process, number }) = self.owner(owner) else { return false };
-        let ring = || self.domain.send_to(&bell_of(&process, number), &slot.to_le_bytes());
-        let sent = match ring() {
+        let wake = || self.domain.send_to(&waker_of(&process, number), &slot.to_le_bytes());
+        let sent = match wake() {
             Err(Errno::AGAIN) => {
                 self.owner_word(owner, UNHEARD).store(1, Ordering::SeqCst);
-                // The owner may have emptied its bell, and asked, before that was stored. If it is full still, the
+                // The owner may have emptied its waker, and asked, before that was stored. If it is full still, the
                 // owner asks after emptying it.
-                ring()
+                wake()
             }
             sent => sent,
         };
@@ -213,7 +213,7 @@ impl<'a> Table<'a> {
 }
 
 /// Picks a number that nobody can know before: then nobody can have taken the name that it is in.
-fn name_bell<T>(mut prepare: impl FnMut(u32) -> Result<T>) -> Result<(u32, T)> {
+fn name_waker<T>(mut prepare: impl FnMut(u32) -> Result<T>) -> Result<(u32, T)> {
     let refused = Error::system("making a place to be woken at");
     let mut attempt = || {
         let mut random = [0; 4];
@@ -227,8 +227,8 @@ fn name_bell<T>(mut prepare: impl FnMut(u32) -> Result<T>) -> Result<(u32, T)> {
     }
 }
 
-fn bell_of(process: &Process, number: u32) -> String {
-    endpoint_name(process.who(), &bell_suffix(number))
+fn waker_of(process: &Process, number: u32) -> String {
+    endpoint_name(process.who(), &waker_suffix(number))
 }
 
 fn to_words(process: &Process, number: u32) -> [u64; 3] {

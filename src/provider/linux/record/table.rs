@@ -151,12 +151,12 @@ impl<'a> Slot<'a> {
             Some((!due.is_empty()).then_some(record.owner))
         });
         if let Some(Some(owner)) = told {
-            self.ring(owner);
+            self.wake(owner);
         }
     }
 
     /// Wakes an owner: something may be due to it.
-    pub(crate) fn ring(&self, owner: u16) {
+    pub(crate) fn wake(&self, owner: u16) {
         if owner == 0 {
             return;
         }

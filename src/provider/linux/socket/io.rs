@@ -68,7 +68,7 @@ fn took(socket: &Socket, event: NetworkEvents, slot: &Slot<'_>) {
         let taken = slot.update(|record| record.take(event, &looked, remains).map(|due| (due, record.owner)));
         if let Some((due, owner)) = taken {
             if !due.is_empty() {
-                slot.ring(owner);
+                slot.wake(owner);
             }
             return;
         }
@@ -102,7 +102,7 @@ pub(crate) fn sending(
 fn change(socket: &Socket, change: impl Fn(&mut Record)) {
     let Some(slot) = socket.slot() else { return };
     if let Some(owner) = slot.change(change) {
-        slot.ring(owner);
+        slot.wake(owner);
     }
 }
 

@@ -21,7 +21,7 @@ const BACKLOG: usize = 32;
 /// So many times something is read from one link before others get their turn.
 const RUN: u32 = 64;
 /// What is posted when there is something for another thread; links count from 1.
-const BELL: usize = 0;
+const WAKER: usize = 0;
 /// How long a link that is closed waits for what its sender has begun to send.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -47,8 +47,8 @@ struct State {
     last: usize,
     /// How many threads wait at the port.
     waiting: usize,
-    /// The bell was rung, and nobody has heard it yet.
-    rung: bool,
+    /// A wake-up was posted, and no thread has taken it yet.
+    woken: bool,
 }
 
 impl Intake {
@@ -162,8 +162,8 @@ impl State {
     /// Takes one parcel from the links that are known to have something, and leaves the others to other threads.
     fn take(&mut self, intake: &Intake) -> Result<Option<Parcel>> {
         let taken = self.look(intake);
-        if self.has_more() && self.waiting > 0 && !self.rung {
-            self.rung = intake.port.post(BELL).is_ok();
+        if self.has_more() && self.waiting > 0 && !self.woken {
+            self.woken = intake.port.post(WAKER).is_ok();
         }
         taken
     }
@@ -210,7 +210,7 @@ impl State {
     fn hear(&mut self, keys: &[usize]) {
         for key in keys {
             match *key {
-                BELL => self.rung = false,
+                WAKER => self.woken = false,
                 id => self.due.push_back(id),
             }
         }

@@ -21,7 +21,7 @@ pub(crate) struct Queue {
 struct Shared {
     roll: Mutex<Roll>,
     /// Set when there may be a message.
-    bell: OwnedHandle,
+    waker: OwnedHandle,
 }
 
 impl Shared {
@@ -35,7 +35,7 @@ impl Shared {
         roll.hear(posted);
         if silent && !roll.is_empty() {
             // It cannot fail: the handle is this shared's own.
-            let _ = event::set(self.bell.as_handle());
+            let _ = event::set(self.waker.as_handle());
         }
     }
 }
@@ -71,8 +71,8 @@ impl Drop for Listing {
 
 impl Queue {
     pub(crate) fn new(_: &Domain) -> Result<Arc<Self>> {
-        let bell = event::create(true).map_err(Error::io("creating a message queue"))?;
-        let shared = Arc::new(Shared { roll: Mutex::default(), bell });
+        let waker = event::create(true).map_err(Error::io("creating a message queue"))?;
+        let shared = Arc::new(Shared { roll: Mutex::default(), waker });
         let heard = Arc::clone(&shared);
         let window = Window::open(move |posted| heard.hear(posted)).map_err(Error::io("creating a message queue"))?;
         Ok(Arc::new(Queue { window, shared }))
@@ -120,7 +120,7 @@ impl Queue {
     }
 
     pub(crate) fn handle(&self) -> BorrowedHandle<'_> {
-        self.shared.bell.as_handle()
+        self.shared.waker.as_handle()
     }
 
     /// Waits until there may be a message, or `stop` is set.

@@ -47,7 +47,7 @@ impl<S: Sink> WatchSet<S> {
             drop(watch);
             drop(left);
             if former != owner && table.hears(former) {
-                slot.ring(former);
+                slot.wake(former);
             }
             return Ok(());
         }
@@ -169,11 +169,11 @@ impl<S: Sink + std::fmt::Debug> Watcher for WatchSet<S> {
 impl<S: Sink> Drop for WatchSet<S> {
     fn drop(&mut self) {
         // A socket that watches has a part in the set: here none is left. In a forked child all is the parent's.
-        let Some(Place { owner, bell }) = self.place.take().filter(|_| self.mark.is_mine()) else { return };
+        let Some(Place { owner, waker }) = self.place.take().filter(|_| self.mark.is_mine()) else { return };
         if let Ok(table) = Table::of(&self.domain) {
             table.strike(owner);
             // Its name goes before its index can be given to another, which would have the same name.
-            drop(bell);
+            drop(waker);
             table.remove_owner(owner);
         }
     }

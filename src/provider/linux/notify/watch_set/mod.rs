@@ -24,11 +24,11 @@ use std::time::{Duration, Instant};
 
 /// So many reports are taken from the kernel at a time.
 const REPORTS: usize = 64;
-/// So many rings of the bell are heard before sockets get their turn.
-const RINGS: usize = 256;
-/// What the kernel says of the ready eventfd and of the bell; sockets have a slot below and a number above.
+/// Number of wake-ups that are read before sockets get their turn.
+const WAKE_UPS: usize = 256;
+/// What the kernel says of the ready eventfd and of the waker; sockets have a slot below and a number above.
 const READY: u64 = u64::MAX;
-const BELL: u64 = u64::MAX - 1;
+const WAKER: u64 = u64::MAX - 1;
 
 /// What an event object and a message queue do with what is due.
 pub(crate) trait Sink: Content {
@@ -75,7 +75,7 @@ pub(crate) struct WatchSet<S: Sink> {
 #[derive(Debug)]
 struct Place {
     owner: u16,
-    bell: Listener,
+    waker: Listener,
 }
 
 #[derive(Debug, Default)]
@@ -184,17 +184,17 @@ impl<S: Sink> WatchSet<S> {
             return Ok(place);
         }
         let process = Process::current()?;
-        let (owner, bell) =
-            table.add_owner(&process, *hears, |number| Listener::bell(&self.domain, &process, number))?;
-        let heard = epoll::add(&self.epoll, bell.descriptor(), EventData::new_u64(BELL), EventFlags::IN)
+        let (owner, waker) =
+            table.add_owner(&process, *hears, |number| Listener::waker(&self.domain, &process, number))?;
+        let heard = epoll::add(&self.epoll, waker.descriptor(), EventData::new_u64(WAKER), EventFlags::IN)
             .map_err(Error::system("making an event object"))
             .and_then(|()| table.enlist(owner, self.me.clone()));
         if let Err(error) = heard {
-            drop(bell);
+            drop(waker);
             table.remove_owner(owner);
             return Err(error);
         }
-        Ok(self.place.get_or_init(|| Place { owner, bell }))
+        Ok(self.place.get_or_init(|| Place { owner, waker }))
     }
 
     /// Waits until `ready` finds something, recording meanwhile what the kernel reports.
@@ -237,7 +237,7 @@ impl<S: Sink> WatchSet<S> {
             let mut reports = [const { MaybeUninit::uninit() }; REPORTS];
             let Ok(reports) = wait_for_reports(&self.epoll, &mut reports, Some(Duration::ZERO)) else { return };
             self.record(reports);
-            // The ready eventfd and the bell are no reason to ask again.
+            // The ready eventfd and the waker are no reason to ask again.
             if reports.len() < REPORTS {
                 return;
             }
@@ -253,7 +253,7 @@ impl<S: Sink> WatchSet<S> {
             let (flags, data) = (report.flags, report.data.u64());
             match data {
                 READY => {}
-                BELL => self.answer(&mut watched, table, place),
+                WAKER => self.answer(&mut watched, table, place),
                 _ => {
                     let [slot, number] = [data, data >> 32].map(|part| u32::try_from(part & 0xffff_ffff).unwrap_or(0));
                     strays.extend(self.report(&mut watched, table, place.owner, slot, number, flags));
@@ -311,22 +311,22 @@ impl<S: Sink> WatchSet<S> {
         }
     }
 
-    /// Reads the bell: others name the slots of which something may be due.
+    /// Reads the waker: others name the slots of which something may be due.
     fn answer(&self, watched: &mut Watched, table: Table<'_>, place: &Place) {
         let (mut bytes, closer) = ([0_u8; 4], self.domain.closer());
-        // What is left wakes the next look: nobody keeps this one by ringing all the time.
-        for _ in 0..RINGS {
-            // Anybody in the domain can ring, and send descriptors with it.
-            let ring = receive_few(&**place.bell.descriptor(), &mut bytes, |sent| closer.close(sent), Look::Take);
-            match ring {
-                Ok(Some(ring)) if ring.length == bytes.len() => {
+        // What is left wakes the next look: nobody keeps this one by waking it all the time.
+        for _ in 0..WAKE_UPS {
+            // Anybody in the domain can wake it, and send descriptors with it.
+            let wake = receive_few(&**place.waker.descriptor(), &mut bytes, |sent| closer.close(sent), Look::Take);
+            match wake {
+                Ok(Some(wake)) if wake.length == bytes.len() => {
                     self.look_at(watched, table, place.owner, u32::from_le_bytes(bytes));
                 }
                 Ok(_) => {}
                 Err(_) => break,
             }
         }
-        if table.missed_rings(place.owner) {
+        if table.missed_wake_ups(place.owner) {
             for slot in watched.sockets.keys().copied().collect::<Vec<_>>() {
                 self.look_at(watched, table, place.owner, slot);
             }
