@@ -33,7 +33,7 @@ fn r1_duplicate_names_one_target_process() {
         assert!(matches!(source.discard(&info), Err(Error::WrongProcess { .. })));
         assert_eq!(target.ask(&format!("redeem {info}")), id(socket));
     }
-    assert_eq!(place.slips(), Vec::<String>::new());
+    assert_eq!(place.tickets(), Vec::<String>::new());
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn r1_a_target_that_is_no_process_is_refused() {
     // One that has this process's id and is another.
     let other: Process = format!("{}:1:0", ME()).parse().unwrap();
     assert_eq!(source.duplicate(&socket, other), Err(Error::NoSuchProcess { pid: ME() }));
-    assert_eq!(place.slips(), Vec::<String>::new());
+    assert_eq!(place.tickets(), Vec::<String>::new());
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn of_two_threads_that_redeem_at_once_one_gets_it() {
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
         assert!(results.contains(&Err(Error::AlreadyRedeemed)), "{results:?}");
     }
-    assert_eq!(place.slips(), Vec::<String>::new());
+    assert_eq!(place.tickets(), Vec::<String>::new());
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn an_info_is_good_for_one_redemption_whatever_endpoint_is_asked() {
     drop((endpoint, socket));
     // What nobody redeemed is closed with the endpoint.
     wait_for_end(&mut client);
-    assert_eq!(place.slips(), Vec::<String>::new());
+    assert_eq!(place.tickets(), Vec::<String>::new());
     let endpoint = place.endpoint();
     for info in [used, unused] {
         assert_eq!(endpoint.redeem(&info), Err(Error::UnknownDelivery));
@@ -220,15 +220,15 @@ fn altered_and_shortened_infos_are_refused() {
 }
 
 #[test]
-fn a_slip_that_is_damaged_is_no_duplicate() {
+fn a_ticket_that_is_damaged_is_no_duplicate() {
     let place = Place::new("damaged");
     let endpoint = place.endpoint();
     let (_client, socket) = pair();
-    for damage in [&b""[..], b"shslip\0\x01", &[0; 700], &[0xff; 660]] {
+    for damage in [&b""[..], b"shtick\0\x01", &[0; 700], &[0xff; 660]] {
         let info = endpoint.duplicate(&socket, ME()).unwrap();
-        std::fs::write(place.path().join(&place.slips()[0]), damage).unwrap();
+        std::fs::write(place.path().join(&place.tickets()[0]), damage).unwrap();
         assert_eq!(endpoint.redeem(&info), Err(Error::UnknownDelivery));
-        assert_eq!(place.slips(), Vec::<String>::new());
+        assert_eq!(place.tickets(), Vec::<String>::new());
     }
 }
 
@@ -238,17 +238,17 @@ fn what_winsock_refuses_now_can_be_redeemed_later() {
     let endpoint = place.endpoint();
     let (_client, socket) = pair();
     let info = endpoint.duplicate(&socket, ME()).unwrap();
-    let slip = place.path().join(&place.slips()[0]);
-    let whole = std::fs::read(&slip).unwrap();
+    let ticket = place.path().join(&place.tickets()[0]);
+    let whole = std::fs::read(&ticket).unwrap();
     // Nothing that Winsock could make a socket of.
     let mut useless = whole.clone();
     let behind_the_head = useless.len() - 628;
     useless[behind_the_head..].fill(0);
-    std::fs::write(&slip, useless).unwrap();
+    std::fs::write(&ticket, useless).unwrap();
     for _ in 0..3 {
         assert!(matches!(endpoint.redeem(&info), Err(Error::System { .. })));
     }
-    std::fs::write(&slip, whole).unwrap();
+    std::fs::write(&ticket, whole).unwrap();
     assert_eq!(endpoint.redeem(&info).unwrap(), socket);
     assert_eq!(endpoint.redeem(&info), Err(Error::AlreadyRedeemed));
 }

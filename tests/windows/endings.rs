@@ -22,7 +22,7 @@ fn an_expired_duplicate_is_refused_and_closed() {
     }
     drop(socket);
     wait_for_end(&mut client);
-    assert_eq!(place.slips(), Vec::<String>::new());
+    assert_eq!(place.tickets(), Vec::<String>::new());
     let (_client, socket) = pair();
     let late = DuplicateOptions::new().expires_in(Duration::from_secs(3600));
     let info = endpoint.duplicate_with(&socket, ME(), &late).unwrap();
@@ -39,7 +39,7 @@ fn an_expired_duplicate_is_closed_when_its_target_looks_for_another() {
     let info = endpoint.duplicate_with(&socket, target.pid(), &soon).unwrap();
     drop(socket);
     let (_other, other) = pair();
-    while place.slips().len() > 0 {
+    while place.tickets().len() > 0 {
         let another = endpoint.duplicate(&other, target.pid()).unwrap();
         assert!(target.ask(&format!("redeem {another}")).starts_with("ok"));
     }
@@ -49,15 +49,15 @@ fn an_expired_duplicate_is_closed_when_its_target_looks_for_another() {
 }
 
 #[test]
-fn a_slip_that_somebody_keeps_open_holds_up_no_other() {
+fn a_ticket_that_somebody_keeps_open_holds_up_no_other() {
     let place = Place::new("kept-open");
     let endpoint = place.endpoint();
     let (_client, socket) = pair();
     let info = endpoint.duplicate(&socket, ME()).unwrap();
-    let slip = place.slips().remove(0);
-    let (mine, _) = slip.rsplit_once('-').unwrap();
-    // A source that is stopped between making its slip and writing it.
-    let other = place.path().join(format!("{mine}-{:032x}.slip", 7));
+    let ticket = place.tickets().remove(0);
+    let (mine, _) = ticket.rsplit_once('-').unwrap();
+    // A source that is stopped between making its ticket and writing it.
+    let other = place.path().join(format!("{mine}-{:032x}.ticket", 7));
     let kept = OpenOptions::new().write(true).create_new(true).share_mode(0).open(other).unwrap();
     let started = Instant::now();
     assert_eq!(endpoint.redeem(&info).unwrap(), socket);
@@ -85,7 +85,7 @@ fn a_revoked_duplicate_is_refused_and_closed_when_its_target_looks_for_another()
     drop(socket);
     revocation.revoke().unwrap();
     let (_other, other) = pair();
-    while place.slips().len() > 0 {
+    while place.tickets().len() > 0 {
         let another = endpoint.duplicate(&other, target.pid()).unwrap();
         assert!(target.ask(&format!("redeem {another}")).starts_with("ok"));
     }
@@ -138,7 +138,7 @@ fn a_target_that_is_killed_leaves_nothing() {
     revocation.revoke().unwrap();
     // Whoever opens an endpoint next cleans up.
     let _next = Peer::start(&place);
-    assert_eq!(place.slips(), Vec::<String>::new());
+    assert_eq!(place.tickets(), Vec::<String>::new());
     drop(source);
 }
 
@@ -186,9 +186,9 @@ fn processes_that_are_killed_in_the_middle_leave_nothing() {
     let _next = Peer::start(&place);
     // Of the living, this process, what arrived whole may be left.
     let mine = format!("{}-", ME());
-    assert!(place.slips().iter().all(|name| name.starts_with(&mine)), "{:?}", place.slips());
+    assert!(place.tickets().iter().all(|name| name.starts_with(&mine)), "{:?}", place.tickets());
     drop(endpoint);
-    assert_eq!(place.slips(), Vec::<String>::new());
+    assert_eq!(place.tickets(), Vec::<String>::new());
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn what_is_discarded_is_closed() {
     assert_eq!(target.ask(&format!("discard {info}")), "ok");
     wait_for_end(&mut client);
     assert!(target.ask(&format!("redeem {info}")).contains("redeemed already"));
-    assert_eq!(place.slips(), Vec::<String>::new());
+    assert_eq!(place.tickets(), Vec::<String>::new());
 }
 
 #[test]
@@ -232,5 +232,5 @@ fn many_duplicates_leave_no_handle() {
     let after = number(target.ask("next-handle"));
     // Other tests run in this process at the same time; the target is alone. Numbers go in steps of four.
     assert!(after < before + 4 * 50, "{before} before and {after} after");
-    assert_eq!(place.slips(), Vec::<String>::new());
+    assert_eq!(place.tickets(), Vec::<String>::new());
 }

@@ -38,7 +38,7 @@ fn one_directory_is_one_domain_wherever_the_process_stands() {
     let info = endpoint.duplicate(&socket, std::process::id()).unwrap();
     drop((socket, endpoint));
     wait_for_end(&mut client);
-    assert_eq!(place.slips(), Vec::<String>::new());
+    assert_eq!(place.tickets(), Vec::<String>::new());
     let endpoint = place.endpoint();
     assert_eq!(endpoint.redeem(&info), Err(Error::UnknownDelivery));
 }

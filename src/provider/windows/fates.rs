@@ -1,6 +1,6 @@
 //! What became of the duplicates that this process knew: for those who ask again.
 
-use super::slip::Token;
+use super::ticket::Token;
 use crate::error::Error;
 use std::collections::{HashMap, VecDeque};
 

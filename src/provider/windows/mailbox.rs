@@ -1,11 +1,11 @@
-//! What a process has in a domain: the right to redeem what the slips under its name say.
+//! What a process has in a domain: the right to redeem what the tickets under its name say.
 
 use super::fates::{Fate, Fates};
 use super::hand_off::{Intake, Outlet};
 use super::revoker::Revoker;
-use super::slip::{self, BUSY_AT_MOST, Blank, Slip, Taken, Token};
 use super::socket::Shared;
 use super::sys::{self, Running, since_boot};
+use super::ticket::{self, BUSY_AT_MOST, Blank, Taken, Ticket, Token};
 use crate::domain::Domain;
 use crate::duplicate::DuplicateOptions;
 use crate::error::{Error, Result};
@@ -30,7 +30,7 @@ const NO_OFFERS: Error =
 /// An endpoint.
 ///
 /// A duplicate lies in the target's handle table when it is made, so nothing is ever held at its source. Only a source
-/// that is killed between that and the writing of the slip leaves a handle there that nobody can redeem: it keeps the
+/// that is killed between that and the writing of the ticket leaves a handle there that nobody can redeem: it keeps the
 /// socket open until the target ends, as Winsock itself would.
 #[derive(Debug, Clone)]
 pub(crate) struct Mailbox(Arc<Live>);
@@ -51,8 +51,8 @@ impl Mailbox {
         // Nothing else does in a process that only redeems.
         sys::start_winsock().map_err(Error::io("starting Winsock"))?;
         let me = Process::current()?;
-        let name = format!("{}.endpoint", slip::prefix(me.who()));
-        let claim = domain.0.folder().claim(&name).map_err(|error| match slip::is_busy(&error) {
+        let name = format!("{}.endpoint", ticket::prefix(me.who()));
+        let claim = domain.0.folder().claim(&name).map_err(|error| match ticket::is_busy(&error) {
             true => Error::EndpointOpen { domain: domain.path().to_owned() },
             false => Error::io("opening an endpoint")(error),
         })?;
@@ -177,14 +177,14 @@ impl Live {
         let gone = || Error::NoSuchProcess { pid: target.pid() };
         let running = Running::giving(target)?;
         let token: Token = sys::random().map_err(Error::io("asking for random bytes"))?;
-        let name = slip::name_of(target.who(), &token);
+        let name = ticket::name_of(target.who(), &token);
         let written_down = Error::io("writing down a duplicate");
         // First, because what Winsock has put into the target cannot be taken out again from here.
         let blank = Blank::create(self.domain.0.folder(), &name).map_err(&written_down)?;
         let genuine = sys::duplicate_for(&*socket.as_socket(), target.pid())
             .map_err(|error| if running.has_ended() { gone() } else { refused(error) })?;
-        let slip = Slip { revoked: false, expires: options.expiry(since_boot), socket: id, genuine };
-        blank.write(&slip).map_err(&written_down)?;
+        let ticket = Ticket { revoked: false, expires: options.expiry(since_boot), socket: id, genuine };
+        blank.write(&ticket).map_err(&written_down)?;
         let delivery = Delivery {
             token,
             target_pid: target.who().0,
@@ -205,40 +205,40 @@ impl Live {
             return Err(Error::WrongDomain { here: self.domain.path().to_owned() });
         }
         let token = delivery.token;
-        let Some(mut taken) = Taken::open(&self.domain, &slip::name_of(self.me.who(), &token), BUSY_AT_MOST)? else {
+        let Some(mut taken) = Taken::open(&self.domain, &ticket::name_of(self.me.who(), &token), BUSY_AT_MOST)? else {
             self.look_after_others();
             return Err(self.fates().of(&token).map_or(Error::UnknownDelivery, Error::from));
         };
-        let Some(slip) = taken.read() else {
+        let Some(ticket) = taken.read() else {
             let _ = taken.use_up();
             return Err(Error::UnknownDelivery);
         };
-        if let Some(fate) = slip.ended() {
-            self.discard(token, &taken, &slip, fate);
+        if let Some(fate) = ticket.ended() {
+            self.discard(token, &taken, &ticket, fate);
             drop(taken);
             self.look_after_others();
             return Err(fate.into());
         }
         // First, because the handle must never be taken twice: by then its number may be another's.
         taken.use_up().map_err(Error::io("using up a duplicate"))?;
-        let socket = sys::redeem(&slip.genuine).map_err(|error| {
+        let socket = sys::redeem(&ticket.genuine).map_err(|error| {
             // For want of resources: the same info can be redeemed later.
             let _ = taken.spare();
             Error::io("redeeming a duplicate")(error)
         })?;
-        // Who waits for the slip must find out what became of it when it is gone.
+        // Who waits for the ticket must find out what became of it when it is gone.
         self.fates().note(token, Fate::Redeemed);
         drop(taken);
         self.look_after_others();
-        Ok(Socket::from_parts(socket, Shared::with_id(slip.socket)))
+        Ok(Socket::from_parts(socket, Shared::with_id(ticket.socket)))
     }
 
     /// Closes the handle of a duplicate, by making a socket of it: only Winsock knows which it is.
-    fn discard(&self, token: Token, taken: &Taken, slip: &Slip, fate: Fate) {
+    fn discard(&self, token: Token, taken: &Taken, ticket: &Ticket, fate: Fate) {
         if taken.use_up().is_err() {
             return;
         }
-        match sys::redeem(&slip.genuine) {
+        match sys::redeem(&ticket.genuine) {
             // It is looked for again.
             Err(error) if sys::is_lack(&error) => drop(taken.spare()),
             _ => self.fates().note(token, fate),
@@ -256,16 +256,16 @@ impl Live {
         let mine = || self.next_look.compare_exchange(next, now + LOOK_EVERY, Ordering::Relaxed, Ordering::Relaxed);
         if due && mine().is_ok() {
             // What somebody has open has its turn at the next look: who is stopped must not hold up this one.
-            self.discard_where(Slip::ended, Duration::ZERO);
+            self.discard_where(Ticket::ended, Duration::ZERO);
         }
     }
 
     /// Discards those of this process's duplicates for which `fate` tells one; for those that others have open it waits
     /// for at most `patience` in all.
-    fn discard_where(&self, fate: impl Fn(&Slip) -> Option<Fate>, patience: Duration) {
+    fn discard_where(&self, fate: impl Fn(&Ticket) -> Option<Fate>, patience: Duration) {
         let until = Instant::now() + patience;
         for name in self.domain.0.names() {
-            let Some((who, Some(token))) = slip::parse_name(&name) else { continue };
+            let Some((who, Some(token))) = ticket::parse_name(&name) else { continue };
             if who != self.me.who() {
                 continue;
             }
@@ -274,9 +274,9 @@ impl Live {
                 continue;
             };
             match taken.read() {
-                Some(slip) => {
-                    if let Some(fate) = fate(&slip) {
-                        self.discard(token, &taken, &slip, fate);
+                Some(ticket) => {
+                    if let Some(fate) = fate(&ticket) {
+                        self.discard(token, &taken, &ticket, fate);
                     }
                 }
                 None => drop(taken.use_up()),
@@ -287,7 +287,7 @@ impl Live {
     /// Removes what processes left that are no more: their handles are gone with them.
     fn bury_the_dead(&self) {
         for name in self.domain.0.names() {
-            let Some(((pid, tag), _)) = slip::parse_name(&name) else { continue };
+            let Some(((pid, tag), _)) = ticket::parse_name(&name) else { continue };
             // Of one that cannot be looked at it is not known.
             let lives = match Process::from_pid(pid) {
                 Ok(process) => process.who() == (pid, tag),
@@ -301,7 +301,7 @@ impl Live {
     }
 }
 
-impl Slip {
+impl Ticket {
     /// Why it cannot be redeemed any more.
     fn ended(&self) -> Option<Fate> {
         let expired = self.expires != 0 && self.expires <= since_boot();

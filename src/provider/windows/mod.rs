@@ -1,5 +1,5 @@
 //! Windows: Winsock itself puts descriptors into other processes and keeps the events of sockets; what it does not do,
-//! that a duplicate is redeemed once and by its target alone, lies in slips.
+//! that a duplicate is redeemed once and by its target alone, lies in tickets.
 
 pub(crate) mod codes;
 mod convert;
@@ -16,10 +16,10 @@ mod polled;
 mod port;
 pub(crate) mod process;
 mod revoker;
-mod slip;
 mod socket;
 mod spawn;
 mod sys;
+mod ticket;
 mod trust;
 
 pub(crate) use hand_off::{Intake, Outlet, Progress};
@@ -47,5 +47,5 @@ pub(crate) use spawn::spawn_with_endpoint;
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let _ = trust::distrust(bytes, &[]);
-    let _ = std::str::from_utf8(bytes).map(slip::parse_name);
+    let _ = std::str::from_utf8(bytes).map(ticket::parse_name);
 }

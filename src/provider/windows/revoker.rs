@@ -1,10 +1,10 @@
 //! Revoking a duplicate.
 
-use super::slip::{BUSY_AT_MOST, Taken};
+use super::ticket::{BUSY_AT_MOST, Taken};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 
-/// The slip that decides between redeeming and revoking: who has it open.
+/// The ticket that decides between redeeming and revoking: who has it open.
 #[derive(Debug)]
 pub(crate) struct Revoker {
     domain: Domain,
@@ -16,10 +16,10 @@ impl Revoker {
         Revoker { domain, name }
     }
 
-    /// Its slip is there, and not marked.
+    /// Its ticket is there, and not marked.
     pub(crate) fn is_open(&self) -> Result<bool> {
-        let slip = Taken::open(&self.domain, &self.name, BUSY_AT_MOST)?.and_then(|mut taken| taken.read());
-        Ok(slip.is_some_and(|slip| !slip.revoked))
+        let ticket = Taken::open(&self.domain, &self.name, BUSY_AT_MOST)?.and_then(|mut taken| taken.read());
+        Ok(ticket.is_some_and(|ticket| !ticket.revoked))
     }
 
     /// The handle stays in the target, which closes it when it next looks: nobody else can.

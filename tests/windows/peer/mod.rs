@@ -41,12 +41,12 @@ impl Place {
         Endpoint::open(&self.domain()).unwrap()
     }
 
-    /// The names of slips that lie there.
-    pub(crate) fn slips(&self) -> Vec<String> {
+    /// The names of tickets that lie there.
+    pub(crate) fn tickets(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.0).unwrap().flatten();
         entries
             .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| name.ends_with(".slip"))
+            .filter(|name| name.ends_with(".ticket"))
             .collect()
     }
 }

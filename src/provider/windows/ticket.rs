@@ -1,4 +1,4 @@
-//! Slips: what makes a duplicate single-use, and bound to its target.
+//! Tickets: what makes a duplicate single-use, and bound to its target.
 //!
 //! Winsock puts a handle into the target's table and asks no more. So each duplicate has a file in the domain, with what
 //! Winsock needs to make a socket of the handle. Who has the file open has it alone, and decides what becomes of it: it is
@@ -12,20 +12,20 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
-/// The first bytes of a slip, and its version.
-const MAGIC: [u8; 8] = *b"shslip\0\x01";
+/// The first bytes of a ticket, and its version.
+const MAGIC: [u8; 8] = *b"shtick\0\x01";
 /// Where the state lies.
 const STATE: u64 = 8;
 const SIZE: usize = 8 + 4 + 4 + 8 + 8 + GENUINE;
-/// Others have a slip open for microseconds.
+/// Others have a ticket open for microseconds.
 pub(crate) const BUSY_AT_MOST: Duration = Duration::from_secs(5);
 
 /// 128 random bits that name a duplicate.
 pub(crate) type Token = [u8; 16];
 
-/// What a slip says.
+/// What a ticket says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Slip {
+pub(crate) struct Ticket {
     pub(crate) revoked: bool,
     /// When it expires, in nanoseconds since boot; 0 is never.
     pub(crate) expires: u64,
@@ -35,7 +35,7 @@ pub(crate) struct Slip {
     pub(crate) genuine: [u8; GENUINE],
 }
 
-impl Slip {
+impl Ticket {
     fn to_bytes(self) -> [u8; SIZE] {
         let mut bytes = [0; SIZE];
         let parts = [
@@ -64,11 +64,11 @@ impl Slip {
             _ => return None,
         };
         let [expires, socket] = [expires, socket].map(|word| u64::from_le_bytes(*word));
-        (*magic == MAGIC).then_some(Slip { revoked, expires, socket, genuine: genuine.try_into().ok()? })
+        (*magic == MAGIC).then_some(Ticket { revoked, expires, socket, genuine: genuine.try_into().ok()? })
     }
 }
 
-/// A slip that is open: nobody else can look at it.
+/// A ticket that is open: nobody else can look at it.
 #[derive(Debug)]
 pub(crate) struct Taken(File);
 
@@ -91,10 +91,10 @@ impl Taken {
     }
 
     /// What it says; nothing when it is none that was written to its end.
-    pub(crate) fn read(&mut self) -> Option<Slip> {
+    pub(crate) fn read(&mut self) -> Option<Ticket> {
         let mut bytes = Vec::with_capacity(SIZE + 1);
         (&self.0).take(SIZE as u64 + 1).read_to_end(&mut bytes).ok()?;
-        Slip::from_bytes(bytes.as_slice().try_into().ok()?)
+        Ticket::from_bytes(bytes.as_slice().try_into().ok()?)
     }
 
     /// From now on it cannot be redeemed.
@@ -114,7 +114,7 @@ impl Taken {
     }
 }
 
-/// A slip that says nothing yet. It is gone when it is closed, by whatever, unless it was written to its end; and it has
+/// A ticket that says nothing yet. It is gone when it is closed, by whatever, unless it was written to its end; and it has
 /// its room on the disk already, so that it can be.
 #[derive(Debug)]
 pub(crate) struct Blank(File);
@@ -127,9 +127,9 @@ impl Blank {
         Ok(Blank(file))
     }
 
-    pub(crate) fn write(mut self, slip: &Slip) -> io::Result<()> {
+    pub(crate) fn write(mut self, ticket: &Ticket) -> io::Result<()> {
         self.0.rewind()?;
-        self.0.write_all(&slip.to_bytes())?;
+        self.0.write_all(&ticket.to_bytes())?;
         delete_on_close(&self.0, false)
     }
 }
@@ -139,19 +139,19 @@ pub(crate) fn prefix((pid, tag): Who) -> String {
     format!("{pid}-{tag:08x}")
 }
 
-/// The name of a slip.
+/// The name of a ticket.
 pub(crate) fn name_of(target: Who, token: &Token) -> String {
     let token = token.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-    format!("{}-{token}.slip", prefix(target))
+    format!("{}-{token}.ticket", prefix(target))
 }
 
-/// The process whose a name of the domain is; and the token, if it is a slip's.
+/// The process whose a name of the domain is; and the token, if it is a ticket's.
 pub(crate) fn parse_name(name: &str) -> Option<(Who, Option<Token>)> {
     let (pid, rest) = name.split_once('-')?;
     let (tag, rest) = rest.split_at_checked(8)?;
     let token = match rest {
         ".endpoint" => None,
-        rest => Some(parse_token(rest.strip_prefix('-')?.strip_suffix(".slip")?)?),
+        rest => Some(parse_token(rest.strip_prefix('-')?.strip_suffix(".ticket")?)?),
     };
     Some(((pid.parse().ok()?, u32::from_str_radix(tag, 16).ok()?), token))
 }
@@ -185,9 +185,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_slip_comes_back_the_same(revoked: bool, expires: u64, socket: u64, byte: u8) {
-            let slip = Slip { revoked, expires, socket, genuine: [byte; GENUINE] };
-            prop_assert_eq!(Slip::from_bytes(&slip.to_bytes()), Some(slip));
+        fn a_ticket_comes_back_the_same(revoked: bool, expires: u64, socket: u64, byte: u8) {
+            let ticket = Ticket { revoked, expires, socket, genuine: [byte; GENUINE] };
+            prop_assert_eq!(Ticket::from_bytes(&ticket.to_bytes()), Some(ticket));
         }
 
         #[test]
