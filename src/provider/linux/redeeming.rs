@@ -4,7 +4,7 @@ use super::mailbox::{Live, Mailbox};
 use crate::error::{Error, Result};
 use crate::protocol_info::Delivery;
 use crate::provider::linux::closer::Link;
-use crate::provider::linux::mail::{Addressee, Backlog, Fate, Found, Frame, Key, Purpose, Token, connect, listens};
+use crate::provider::linux::mail::{Addressee, Backlog, Found, Frame, Key, Outcome, Purpose, Token, connect, listens};
 use crate::provider::linux::sys::{send_rights, timer};
 use crate::socket::Socket;
 use crate::wait::{Deadline, Wait};
@@ -137,9 +137,9 @@ impl Live {
                     Ok(link) => inbox.await_claim(&key, link),
                     // A source that lives and does not listen for claims holds nothing any more.
                     Err(Error::NoEndpoint { .. }) if listens(&self.domain, &self.me, key.source) => {
-                        inbox.note(&key, Fate::NotHeld);
+                        inbox.note(&key, Outcome::NotHeld);
                     }
-                    Err(Error::NoEndpoint { .. }) => inbox.note(&key, Fate::SourceGone),
+                    Err(Error::NoEndpoint { .. }) => inbox.note(&key, Outcome::SourceGone),
                     // It may have delivered it before.
                     Err(error) => (attempt.refused, attempt.backlog) = (Some(error), Backlog::whole()),
                 }

@@ -1,7 +1,7 @@
 //! What a process has in a domain: the right to redeem what the tickets under its name say.
 
-use super::fates::{Fate, Fates};
 use super::hand_off::{Intake, Outlet};
+use super::outcomes::{Outcome, OutcomeCache};
 use super::revoker::Revoker;
 use super::socket::Shared;
 use super::sys::{self, Running, since_boot};
@@ -39,7 +39,7 @@ pub(crate) struct Mailbox(Arc<Live>);
 struct Live {
     domain: Domain,
     me: Process,
-    fates: Mutex<Fates>,
+    outcomes: Mutex<OutcomeCache>,
     /// When it next looks for what expired or was revoked.
     next_look: AtomicU64,
     /// Shows that this process has an endpoint here; gone when it is closed.
@@ -56,7 +56,7 @@ impl Mailbox {
             true => Error::EndpointOpen { domain: domain.path().to_owned() },
             false => Error::io("opening an endpoint")(error),
         })?;
-        let live = Live { domain: domain.clone(), me, fates: Mutex::default(), next_look: 0.into(), _claim: claim };
+        let live = Live { domain: domain.clone(), me, outcomes: Mutex::default(), next_look: 0.into(), _claim: claim };
         live.bury_the_dead();
         Ok(Mailbox(Arc::new(live)))
     }
@@ -207,17 +207,17 @@ impl Live {
         let token = delivery.token;
         let Some(mut taken) = Taken::open(&self.domain, &ticket::name_of(self.me.who(), &token), BUSY_AT_MOST)? else {
             self.look_after_others();
-            return Err(self.fates().of(&token).map_or(Error::UnknownDelivery, Error::from));
+            return Err(self.outcomes().of(&token).map_or(Error::UnknownDelivery, Error::from));
         };
         let Some(ticket) = taken.read() else {
             let _ = taken.use_up();
             return Err(Error::UnknownDelivery);
         };
-        if let Some(fate) = ticket.ended() {
-            self.discard(token, &taken, &ticket, fate);
+        if let Some(outcome) = ticket.ended() {
+            self.discard(token, &taken, &ticket, outcome);
             drop(taken);
             self.look_after_others();
-            return Err(fate.into());
+            return Err(outcome.into());
         }
         // First, because the handle must never be taken twice: by then its number may be another's.
         taken.use_up().map_err(Error::io("using up a duplicate"))?;
@@ -227,26 +227,26 @@ impl Live {
             Error::io("redeeming a duplicate")(error)
         })?;
         // Who waits for the ticket must find out what became of it when it is gone.
-        self.fates().note(token, Fate::Redeemed);
+        self.outcomes().note(token, Outcome::Redeemed);
         drop(taken);
         self.look_after_others();
         Ok(Socket::from_parts(socket, Shared::with_id(ticket.socket)))
     }
 
     /// Closes the handle of a duplicate, by making a socket of it: only Winsock knows which it is.
-    fn discard(&self, token: Token, taken: &Taken, ticket: &Ticket, fate: Fate) {
+    fn discard(&self, token: Token, taken: &Taken, ticket: &Ticket, outcome: Outcome) {
         if taken.use_up().is_err() {
             return;
         }
         match sys::redeem(&ticket.genuine) {
             // It is looked for again.
             Err(error) if sys::is_lack(&error) => drop(taken.spare()),
-            _ => self.fates().note(token, fate),
+            _ => self.outcomes().note(token, outcome),
         }
     }
 
-    fn fates(&self) -> MutexGuard<'_, Fates> {
-        self.fates.lock().unwrap_or_else(PoisonError::into_inner)
+    fn outcomes(&self) -> MutexGuard<'_, OutcomeCache> {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Closes what was duplicated for this process and expired, or was revoked, since.
@@ -260,9 +260,9 @@ impl Live {
         }
     }
 
-    /// Discards those of this process's duplicates for which `fate` tells one; for those that others have open it waits
+    /// Discards those of this process's duplicates for which `outcome` tells one; for those that others have open it waits
     /// for at most `patience` in all.
-    fn discard_where(&self, fate: impl Fn(&Ticket) -> Option<Fate>, patience: Duration) {
+    fn discard_where(&self, outcome: impl Fn(&Ticket) -> Option<Outcome>, patience: Duration) {
         let until = Instant::now() + patience;
         for name in self.domain.0.names() {
             let Some((who, Some(token))) = ticket::parse_name(&name) else { continue };
@@ -275,8 +275,8 @@ impl Live {
             };
             match taken.read() {
                 Some(ticket) => {
-                    if let Some(fate) = fate(&ticket) {
-                        self.discard(token, &taken, &ticket, fate);
+                    if let Some(outcome) = outcome(&ticket) {
+                        self.discard(token, &taken, &ticket, outcome);
                     }
                 }
                 None => drop(taken.use_up()),
@@ -303,15 +303,15 @@ impl Live {
 
 impl Ticket {
     /// Why it cannot be redeemed any more.
-    fn ended(&self) -> Option<Fate> {
+    fn ended(&self) -> Option<Outcome> {
         let expired = self.expires != 0 && self.expires <= since_boot();
-        if self.revoked { Some(Fate::Revoked) } else { expired.then_some(Fate::Expired) }
+        if self.revoked { Some(Outcome::Revoked) } else { expired.then_some(Outcome::Expired) }
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
         // Nobody can redeem them any more.
-        self.discard_where(|_| Some(Fate::Redeemed), BUSY_AT_MOST);
+        self.discard_where(|_| Some(Outcome::Redeemed), BUSY_AT_MOST);
     }
 }

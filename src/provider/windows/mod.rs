@@ -3,13 +3,13 @@
 
 pub(crate) mod codes;
 mod convert;
-mod fates;
 mod hand_off;
 mod holders;
 mod lock_file;
 mod mailbox;
 mod members;
 mod notify;
+mod outcomes;
 mod place;
 #[cfg(feature = "tokio")]
 mod polled;

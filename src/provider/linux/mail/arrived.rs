@@ -1,6 +1,6 @@
 //! Duplicates that were taken from the kernel, and what became of them.
 
-use super::fates::{Fate, Fates};
+use super::outcomes::{Outcome, OutcomeCache};
 use super::{Token, since_boot};
 use crate::error::{Error, Result};
 use crate::process::Who;
@@ -30,7 +30,7 @@ pub(super) struct Arrived {
     sources: HashMap<Who, Source>,
     /// How many sources there ever were.
     last: u64,
-    fates: Fates,
+    outcomes: OutcomeCache,
     clock_shift: i128,
 }
 
@@ -57,7 +57,7 @@ impl Arrived {
             ready: HashMap::new(),
             sources: HashMap::new(),
             last: 0,
-            fates: Fates::default(),
+            outcomes: OutcomeCache::default(),
             clock_shift,
         }
     }
@@ -85,7 +85,7 @@ impl Arrived {
             self.ready.iter().filter(|(_, waiting)| waiting.expired_at(now)).map(|(key, _)| *key).collect();
         for key in &expired {
             self.take(key);
-            self.fates.note(*key, Fate::Expired);
+            self.outcomes.note(*key, Outcome::Expired);
         }
         while self.ready.len() >= all {
             let ended = self.sources.iter().filter(|(other, _)| **other != source && !has_more(**other));
@@ -123,36 +123,36 @@ impl Arrived {
 
     /// Hands out what waited, if it may be had.
     pub(super) fn open(&mut self, key: &Key, waiting: Waiting) -> Result<OwnedFd> {
-        let fate = if waiting.expires != 0 && waiting.expired_at(since_boot(self.clock_shift)) {
-            Fate::Expired
+        let outcome = if waiting.expires != 0 && waiting.expired_at(since_boot(self.clock_shift)) {
+            Outcome::Expired
         } else if waiting.gate.is_some_and(|gate| take_gate(&gate) != Ok(true)) {
-            Fate::Revoked
+            Outcome::Revoked
         } else {
-            Fate::Redeemed
+            Outcome::Redeemed
         };
-        self.fates.note(*key, fate);
-        match fate {
-            Fate::Redeemed => Ok(waiting.descriptor.into_owned()),
-            fate => Err(fate.error()),
+        self.outcomes.note(*key, outcome);
+        match outcome {
+            Outcome::Redeemed => Ok(waiting.descriptor.into_owned()),
+            outcome => Err(outcome.error()),
         }
     }
 
-    pub(super) fn fate(&self, key: &Key) -> Option<Fate> {
-        self.fates.of(key)
+    pub(super) fn outcome(&self, key: &Key) -> Option<Outcome> {
+        self.outcomes.of(key)
     }
 
-    /// The fate of `key`, if it cannot change.
-    pub(super) fn final_fate(&self, key: &Key) -> Option<Fate> {
-        self.fates.of(key).filter(|fate| !fate.may_change())
+    /// The outcome of `key`, if it cannot change.
+    pub(super) fn final_outcome(&self, key: &Key) -> Option<Outcome> {
+        self.outcomes.of(key).filter(|outcome| !outcome.may_change())
     }
 
-    /// The fate of `key`. One that may change is forgotten.
-    pub(super) fn consult(&mut self, key: &Key) -> Option<Fate> {
-        self.fates.consult(key)
+    /// The outcome of `key`. One that may change is forgotten.
+    pub(super) fn consult(&mut self, key: &Key) -> Option<Outcome> {
+        self.outcomes.consult(key)
     }
 
-    pub(super) fn note(&mut self, key: Key, fate: Fate) {
-        self.fates.note(key, fate);
+    pub(super) fn note(&mut self, key: Key, outcome: Outcome) {
+        self.outcomes.note(key, outcome);
     }
 
     pub(super) fn clear(&mut self) {

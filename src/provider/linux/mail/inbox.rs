@@ -2,7 +2,7 @@
 
 use super::arrived::{Arrived, Key, Waiting};
 use super::birth::{inherited, inherited_link};
-use super::fates::Fate;
+use super::outcomes::Outcome;
 use super::{FEW_LINKS, Frame, Listener, MOST_LINKS, Purpose, Quota, Refusal, Token, at_end, hung_up};
 use super::{is_passing, read_frame};
 use crate::domain::Domain;
@@ -131,21 +131,21 @@ impl Inbox {
     /// Takes the duplicate `key`, if it has arrived. It reads no more than is fair to others who wait for the inbox.
     ///
     /// # Errors
-    /// Those of its fate, if that is known; [`Error::System`], [`Error::TooManyUnredeemed`] and [`Error::TooManyLinks`]
+    /// Those of its outcome, if that is known; [`Error::System`], [`Error::TooManyUnredeemed`] and [`Error::TooManyLinks`]
     /// when there is no room.
     pub(crate) fn take(&mut self, key: &Key, backlog: &mut Backlog) -> Result<Found> {
-        if let Some(fate) = self.arrived.final_fate(key) {
-            return Err(fate.error());
+        if let Some(outcome) = self.arrived.final_outcome(key) {
+            return Err(outcome.error());
         }
         let mut found = self.look_for(key, backlog)?;
-        if matches!(found, Ok(None)) && self.arrived.fate(key).is_some() {
+        if matches!(found, Ok(None)) && self.arrived.outcome(key).is_some() {
             backlog.answered();
             found = self.look_for(key, backlog)?;
         }
         match found {
             Err(TooMuch) => Ok(Found::Perhaps),
             Ok(Some(waiting)) => self.arrived.open(key, waiting).map(Found::It),
-            Ok(None) => self.arrived.consult(key).map_or(Ok(Found::Nothing), |fate| Err(fate.error())),
+            Ok(None) => self.arrived.consult(key).map_or(Ok(Found::Nothing), |outcome| Err(outcome.error())),
         }
     }
 
@@ -168,8 +168,8 @@ impl Inbox {
     }
 
     /// Notes what became of `key`, of which its source cannot be asked.
-    pub(crate) fn note(&mut self, key: &Key, fate: Fate) {
-        self.arrived.note(*key, fate);
+    pub(crate) fn note(&mut self, key: &Key, outcome: Outcome) {
+        self.arrived.note(*key, outcome);
     }
 
     /// Closes everything, in a forked child.
@@ -371,7 +371,7 @@ impl Incoming {
             Err(errno) if is_passing(errno) => return Err(Error::system("receiving a duplicate")(errno)),
             Ok(None) | Err(_) => {
                 if let (Some(source), Some(token)) = (self.source, self.claim) {
-                    arrived.note(Key { source, token }, Fate::SourceGone);
+                    arrived.note(Key { source, token }, Outcome::SourceGone);
                 }
                 return Ok(Read::Closed);
             }
@@ -398,12 +398,12 @@ impl Incoming {
                 Ok(Read::Duplicate(key, Waiting { descriptor, expires, gate }))
             }
             (Frame::Refuse(token, refusal), None, None, Some(source)) if self.claim == Some(token) => {
-                let fate = match refusal {
-                    Refusal::NotHeld => Fate::NotHeld,
-                    Refusal::Expired => Fate::Expired,
-                    Refusal::Revoked => Fate::Revoked,
+                let outcome = match refusal {
+                    Refusal::NotHeld => Outcome::NotHeld,
+                    Refusal::Expired => Outcome::Expired,
+                    Refusal::Revoked => Outcome::Revoked,
                 };
-                arrived.note(Key { source, token }, fate);
+                arrived.note(Key { source, token }, outcome);
                 Ok(Read::Closed)
             }
             _ => Ok(Read::Closed),

@@ -4,25 +4,25 @@
 mod arrived;
 mod birth;
 mod claimants;
-mod fates;
 mod frame;
 mod held;
 mod holding;
 mod inbox;
 mod link;
 mod listener;
+mod outcomes;
 mod quota;
 mod token;
 
 pub(crate) use arrived::Key;
 pub(crate) use birth::{BIRTH_VARIABLE, SEAT_VARIABLE, Unborn, remove_names};
-pub(crate) use fates::Fate;
 pub(crate) use frame::{Frame, Refusal, SIZE};
 pub(crate) use held::{Flushing, Held};
 pub(crate) use holding::Heir;
 pub(crate) use inbox::{Backlog, Found, Inbox};
 pub(crate) use link::{Addressee, Links, QUEUE_NAME, at_end, connect, hung_up, listens, make_link, make_queue};
 pub(crate) use listener::{Listener, living, refuses, waker_suffix};
+pub(crate) use outcomes::Outcome;
 pub(crate) use quota::{MOST_LINKS, Quota};
 pub(crate) use token::{Token, Tokens};
 

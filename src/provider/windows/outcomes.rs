@@ -9,32 +9,32 @@ const MOST: usize = 8192;
 
 /// What became of a duplicate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Outcome {
     Redeemed,
     Expired,
     Revoked,
 }
 
-impl From<Fate> for Error {
-    fn from(fate: Fate) -> Self {
-        match fate {
-            Fate::Redeemed => Error::AlreadyRedeemed,
-            Fate::Expired => Error::Expired,
-            Fate::Revoked => Error::Revoked,
+impl From<Outcome> for Error {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Redeemed => Error::AlreadyRedeemed,
+            Outcome::Expired => Error::Expired,
+            Outcome::Revoked => Error::Revoked,
         }
     }
 }
 
-/// The fates of the last so many.
+/// The outcomes of the last so many.
 #[derive(Debug, Default)]
-pub(crate) struct Fates {
-    known: HashMap<Token, Fate>,
+pub(crate) struct OutcomeCache {
+    known: HashMap<Token, Outcome>,
     order: VecDeque<Token>,
 }
 
-impl Fates {
-    pub(crate) fn note(&mut self, token: Token, fate: Fate) {
-        if self.known.insert(token, fate).is_none() {
+impl OutcomeCache {
+    pub(crate) fn note(&mut self, token: Token, outcome: Outcome) {
+        if self.known.insert(token, outcome).is_none() {
             self.order.push_back(token);
         }
         if self.order.len() > MOST {
@@ -44,7 +44,7 @@ impl Fates {
         }
     }
 
-    pub(crate) fn of(&self, token: &Token) -> Option<Fate> {
+    pub(crate) fn of(&self, token: &Token) -> Option<Outcome> {
         self.known.get(token).copied()
     }
 }
@@ -55,12 +55,12 @@ mod tests {
 
     #[test]
     fn the_oldest_are_forgotten() {
-        let mut fates = Fates::default();
+        let mut outcomes = OutcomeCache::default();
         let token = |number: usize| u128::try_from(number).unwrap().to_le_bytes();
         for number in 0..=MOST {
-            fates.note(token(number), Fate::Redeemed);
+            outcomes.note(token(number), Outcome::Redeemed);
         }
-        assert_eq!((fates.of(&token(0)), fates.of(&token(1))), (None, Some(Fate::Redeemed)));
-        assert_eq!(fates.known.len(), MOST);
+        assert_eq!((outcomes.of(&token(0)), outcomes.of(&token(1))), (None, Some(Outcome::Redeemed)));
+        assert_eq!(outcomes.known.len(), MOST);
     }
 }
