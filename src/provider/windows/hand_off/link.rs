@@ -1,7 +1,7 @@
 //! One link that a sender opened, or is yet to open.
 
+use super::counter::Counter;
 use super::message::{GREETING, Greeting, LENGTH, Packed, read_length, read_load};
-use super::tally::Tally;
 use crate::error::{Error, Result};
 use crate::hand_off::Parcel;
 use crate::process::Process;
@@ -20,7 +20,7 @@ pub(super) struct Link {
     pipe: Pipe,
     stage: Stage,
     /// Who is at its other end, and what the two count together; unknown until it said so and the kernel agreed.
-    sender: Option<(Process, Tally)>,
+    sender: Option<(Process, Counter)>,
     /// Parcels that came in one message and were not taken yet. No more is read before they are.
     parcels: VecDeque<Packed>,
 }
@@ -67,11 +67,11 @@ impl Link {
 
     /// Makes a parcel of what came, unless its sender has taken it back.
     fn unpack(&mut self, packed: Packed) -> Result<Step> {
-        let Some((source, tally)) = &self.sender else { return Ok(Step::Closed) };
+        let Some((source, counter)) = &self.sender else { return Ok(Step::Closed) };
         let socket = match redeem(&packed.genuine) {
             Ok(socket) => socket,
-            Err(error) if is_lack(&error) && !tally.is_closed() => {
-                tally.lack_descriptors();
+            Err(error) if is_lack(&error) && !counter.is_closed() => {
+                counter.lack_descriptors();
                 self.parcels.push_front(packed);
                 return Err(Error::io("receiving what was handed off (no socket can be made; its sender keeps it)")(
                     error,
@@ -80,7 +80,7 @@ impl Link {
             Err(_) => return Ok(Step::Closed),
         };
         // Not before there is a socket: what cannot be made is its sender's still. Not after, or both would have it.
-        if !tally.take() {
+        if !counter.take() {
             return Ok(Step::Some);
         }
         let parcel = Parcel {
@@ -94,7 +94,7 @@ impl Link {
 
     /// Tells the sender that something was taken or read, if it asked.
     fn tell(&self) {
-        if self.sender.as_ref().is_some_and(|(_, tally)| tally.was_asked()) {
+        if self.sender.as_ref().is_some_and(|(_, counter)| counter.was_asked()) {
             // There is room for one byte each time a sender asks; one that lies gets none.
             let _ = self.pipe.write(b"t", Duration::ZERO);
         }
@@ -137,8 +137,8 @@ impl Link {
                 (Stage::Length, LENGTH)
             }
         };
-        if let Some((_, tally)) = &self.sender {
-            tally.count_read(arrived);
+        if let Some((_, counter)) = &self.sender {
+            counter.count_read(arrived);
         }
         self.tell();
         Some(self.expect(stage, next, Step::Some))
@@ -150,9 +150,9 @@ impl Link {
         loop {
             self.parcels.drain(..).for_each(|packed| drop(redeem(&packed.genuine)));
             let step = match &self.sender {
-                Some((_, tally)) => {
-                    tally.leave();
-                    let is_sending = tally.is_sending();
+                Some((_, counter)) => {
+                    counter.leave();
+                    let is_sending = counter.is_sending();
                     (self.read(), is_sending)
                 }
                 None => (self.read(), false),
@@ -169,11 +169,11 @@ impl Link {
 }
 
 /// Who greets, when the kernel agrees.
-fn greet(pipe: &Pipe, bytes: &[u8]) -> Option<(Process, Tally)> {
+fn greet(pipe: &Pipe, bytes: &[u8]) -> Option<(Process, Counter)> {
     let Greeting { process, ticket } = Greeting::from_bytes(bytes)?;
     let agreed = pipe.client_pid().is_ok_and(|pid| pid == process.pid()) && may_be(&process);
-    // Not before: a tally is taken from who may give it.
-    if agreed { Some((process, Tally::adopt(ticket).ok()?)) } else { None }
+    // Not before: a counter is taken from who may give it.
+    if agreed { Some((process, Counter::adopt(ticket).ok()?)) } else { None }
 }
 
 /// Whether the process that has this id now does not contradict: it may have ended, and the id be another's since.

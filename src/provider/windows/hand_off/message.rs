@@ -1,6 +1,6 @@
 //! What goes through the pipe: a greeting, then loads, each after its length.
 
-use super::tally::Ticket;
+use super::counter::Ticket;
 use crate::hand_off::{Parcel, load};
 use crate::process::Process;
 use crate::provider::windows::sys::GENUINE;

@@ -3,12 +3,12 @@
 //! Winsock puts a duplicate into the target's handle table before the message about it is written. So what is in the
 //! pipe's buffer outlives its sender, and what the target's program never takes must be discarded by the target.
 
+mod counter;
 mod intake;
 mod link;
 mod message;
 mod outbox;
 mod outlet;
-mod tally;
 #[cfg(test)]
 mod tests;
 

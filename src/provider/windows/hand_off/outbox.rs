@@ -1,8 +1,8 @@
 //! What was handed off to one target and is kept until its program has taken it.
 
 use super::QUOTA;
+use super::counter::Counter;
 use super::message::{Draft, GREETING};
-use super::tally::Tally;
 use crate::error::{Error, Result};
 use crate::hand_off::Parcel;
 use crate::hand_off::load::fitting;
@@ -43,7 +43,7 @@ pub(super) struct Outbox {
 pub(super) struct Other {
     pub(super) target: Process,
     pub(super) process: Running,
-    pub(super) tally: Tally,
+    pub(super) counter: Counter,
 }
 
 impl Outbox {
@@ -79,12 +79,12 @@ impl Outbox {
             Some(_) if count == 0 => return Err(Error::HandOffFull { pid: other.target.pid() }),
             Some(_) => {}
         }
-        if !other.tally.begin_sending() {
+        if !other.counter.begin_sending() {
             self.closed = true;
             return Err(other.gone());
         }
         let sent = self.transmit(other, parcels.iter().take(count));
-        other.tally.end_sending();
+        other.counter.end_sending();
         let count = sent?;
         self.kept.extend(parcels.drain(..count));
         Ok(count)
@@ -103,7 +103,7 @@ impl Outbox {
 
     /// How many bytes may be written.
     fn room(&self, other: &Other) -> usize {
-        let unread = self.written.saturating_sub(other.tally.read());
+        let unread = self.written.saturating_sub(other.counter.read());
         usize::try_from(u64::from(QUOTA).saturating_sub(unread)).unwrap_or_default()
     }
 
@@ -157,7 +157,7 @@ impl Outbox {
 
     /// Closes the sockets of parcels that were taken; how many are left.
     pub(super) fn let_go(&mut self, other: &Other) -> usize {
-        let taken = other.tally.taken().saturating_sub(self.let_go);
+        let taken = other.counter.taken().saturating_sub(self.let_go);
         // A target that claims to have taken more than it was sent harms itself alone.
         let count = usize::try_from(taken).map_or(self.kept.len(), |taken| taken.min(self.kept.len()));
         self.let_go += count as u64;
@@ -174,12 +174,12 @@ impl Outbox {
                 Arrival::Broken => self.closed = true,
             }
         }
-        self.closed |= other.tally.is_left();
+        self.closed |= other.counter.is_left();
     }
 
     /// Ends the link: what the target's program has not taken by now, it will not.
     pub(super) fn reclaim(&mut self, other: &Other) -> Vec<Parcel> {
-        other.tally.close();
+        other.counter.close();
         self.let_go(other);
         self.closed = true;
         std::mem::take(&mut self.kept).into()
@@ -189,7 +189,7 @@ impl Outbox {
 impl Other {
     pub(super) fn gone(&self) -> Error {
         let pid = self.target.pid();
-        match self.tally.lacked_descriptors() {
+        match self.counter.lacked_descriptors() {
             true => Error::TargetOutOfDescriptors { pid },
             false => Error::TargetGone { pid },
         }

@@ -3,10 +3,10 @@
 //! No thread looks after a sender: what the target's program has taken is closed here at the next call, or when the
 //! sender is dropped.
 
+use super::counter::Counter;
 use super::message::Greeting;
 use super::outbox::{Other, Outbox};
 use super::pipe_name;
-use super::tally::Tally;
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::hand_off::{Parcel, ReceiverName, Refused};
@@ -53,12 +53,12 @@ impl Outlet {
         if answered != pid {
             return Err(Error::Impostor { pid, answered });
         }
-        let (tally, handle, mark) = Tally::new().map_err(&refused)?;
-        let ticket = Tally::give(&handle, mark, &process).map_err(&refused)?;
+        let (counter, handle, mark) = Counter::new().map_err(&refused)?;
+        let ticket = Counter::give(&handle, mark, &process).map_err(&refused)?;
         let greeting = Greeting { process: me, ticket }.to_bytes();
         // Whoever does not take it has just closed its receiver.
         pipe.write(&greeting, PATIENCE).map_err(|_| Error::no_endpoint(pid, domain))?;
-        let other = Other { target, process, tally };
+        let other = Other { target, process, counter };
         Ok(Outlet { other, event, outbox: Mutex::new(Outbox::new(pipe)), news: Condvar::new() })
     }
 
@@ -177,7 +177,7 @@ impl Outlet {
                 return outbox;
             }
             // Before the last look, or a take in between would go unnoticed.
-            self.other.tally.ask();
+            self.other.counter.ask();
             self.look(&mut outbox);
             let left = deadline.left();
             if outbox.closed || done(&mut outbox) || left == Some(Duration::ZERO) {

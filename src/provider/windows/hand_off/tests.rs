@@ -1,7 +1,7 @@
 //! Peers that do not keep to the rules, and what is left behind.
 
+use super::counter::{Counter, Ticket};
 use super::message::{Draft, Greeting, LENGTH, MOST};
-use super::tally::{Tally, Ticket};
 use super::{Intake, Outlet, QUOTA, pipe_name};
 use crate::domain::Domain;
 use crate::error::Error;
@@ -36,11 +36,11 @@ fn raw(domain: &Domain) -> File {
     OpenOptions::new().read(true).write(true).open(pipe_name(domain, &me(), &ReceiverName::default())).unwrap()
 }
 
-/// A greeting as it should be, with its tally.
-fn greeting() -> (Greeting, Tally) {
-    let (tally, handle, mark) = Tally::new().unwrap();
+/// A greeting as it should be, with its counter.
+fn greeting() -> (Greeting, Counter) {
+    let (counter, handle, mark) = Counter::new().unwrap();
     let target = Running::open(std::process::id(), Purpose::Giving).unwrap().unwrap();
-    (Greeting { process: me(), ticket: Tally::give(&handle, mark, &target).unwrap() }, tally)
+    (Greeting { process: me(), ticket: Counter::give(&handle, mark, &target).unwrap() }, counter)
 }
 
 fn other_start(process: Process, change: i64) -> Process {
@@ -68,7 +68,7 @@ fn is_well(domain: &Domain, intake: &Intake) {
 fn who_greets_wrongly_is_refused() {
     let domain = domain("greeting");
     let intake = Intake::open(&domain, me(), &ReceiverName::default()).unwrap();
-    let (good, _tally) = greeting();
+    let (good, _counter) = greeting();
     let ticket = good.ticket;
     let nobody = Process::from_bytes(&[&4_u32.to_le_bytes()[..], &me().to_bytes()[4..]].concat().try_into().unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -145,34 +145,34 @@ fn who_sends_what_is_no_load_is_refused() {
         ("bytes of Winsock that it never wrote", made_up),
     ];
     for (what, bytes) in wrong {
-        let (greeting, tally) = greeting();
+        let (greeting, counter) = greeting();
         let mut link = raw(&domain);
         link.write_all(&greeting.to_bytes()).unwrap();
         assert!(intake.try_receive().unwrap().is_none());
         link.write_all(&bytes).unwrap();
         is_refused(&intake, link, what);
-        assert!(tally.is_left() && tally.taken() == 0, "{what}");
+        assert!(counter.is_left() && counter.taken() == 0, "{what}");
     }
     // One that ends in the middle of a load, at any place.
     for cut in [1, 3, 4, 5, 100, good.len() - 1] {
-        let (greeting, tally) = greeting();
+        let (greeting, counter) = greeting();
         let mut link = raw(&domain);
         link.write_all(&greeting.to_bytes()).unwrap();
         link.write_all(&good[..cut]).unwrap();
         assert!(intake.try_receive().unwrap().is_none());
         drop(link);
         assert!(intake.try_receive().unwrap().is_none());
-        assert!(tally.is_left() && tally.taken() == 0);
+        assert!(counter.is_left() && counter.taken() == 0);
     }
     // The same, byte by byte, is understood.
-    let (greeting, tally) = greeting();
+    let (greeting, counter) = greeting();
     let mut link = raw(&domain);
     for byte in [greeting.to_bytes(), good].concat() {
         assert!(intake.try_receive().unwrap().is_none());
         link.write_all(&[byte]).unwrap();
     }
     let parcel = intake.receive().unwrap();
-    assert_eq!((parcel.bytes, tally.taken()), (b"bytes".to_vec(), 1));
+    assert_eq!((parcel.bytes, counter.taken()), (b"bytes".to_vec(), 1));
     is_well(&domain, &intake);
 }
 
@@ -193,8 +193,8 @@ fn a_target_that_lies_about_what_it_read_is_left() {
         std::thread::yield_now();
     }
     let greeting = Greeting::from_bytes(liar.arrived().unwrap()).unwrap();
-    let tally = Tally::adopt(greeting.ticket).unwrap();
-    tally.count_read(usize::MAX / 2);
+    let counter = Counter::adopt(greeting.ticket).unwrap();
+    counter.count_read(usize::MAX / 2);
     let socket = socket();
     let mut parcels: VecDeque<_> =
         (0..4000).map(|_| Parcel::new(socket.try_clone().unwrap()).with_bytes(vec![0; 2000])).collect();
@@ -204,7 +204,7 @@ fn a_target_that_lies_about_what_it_read_is_left() {
     let kept = outlet.outstanding();
     assert!(kept > 0 && parcels.len() + kept == 4000);
     // That it took more than it was sent is its own affair.
-    (0..5000).for_each(|_| assert!(tally.take()));
+    (0..5000).for_each(|_| assert!(counter.take()));
     assert_eq!(outlet.outstanding(), 0);
     assert!(outlet.reclaim().is_empty());
 }

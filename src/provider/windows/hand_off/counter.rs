@@ -14,36 +14,36 @@ const LEFT: u64 = 1 << 61;
 
 /// Words that a sender and a receiver share. Whoever lies in them harms the link between the two alone.
 #[derive(Debug)]
-pub(super) struct Tally(Section);
+pub(super) struct Counter(Section);
 
-/// How a sender names a tally to the receiver: where it lies in the receiver's handle table, and what is in it.
+/// How a sender names a counter to the receiver: where it lies in the receiver's handle table, and what is in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ticket {
     pub(super) number: u64,
     pub(super) mark: [u64; 2],
 }
 
-impl Tally {
-    /// A tally, the handle by which a receiver adopts it, and the mark it knows it by.
+impl Counter {
+    /// A counter, the handle by which a receiver adopts it, and the mark it knows it by.
     pub(super) fn new() -> io::Result<(Self, OwnedHandle, [u64; 2])> {
         let (section, handle) = Section::new()?;
         let mark = [random()?, random()?].map(u64::from_le_bytes);
         for (word, part) in Self::mark_of(section.words()).into_iter().zip(mark) {
             word.store(part, Ordering::SeqCst);
         }
-        Ok((Tally(section), handle, mark))
+        Ok((Counter(section), handle, mark))
     }
 
-    /// Puts the tally into the target's handle table. A name would go with its sender, who may be gone before the
+    /// Puts the counter into the target's handle table. A name would go with its sender, who may be gone before the
     /// receiver looks; this stays.
     pub(super) fn give(handle: &OwnedHandle, mark: [u64; 2], target: &Running) -> io::Result<Ticket> {
         Ok(Ticket { number: Section::give(handle, target)?, mark })
     }
 
-    /// The tally that a sender made.
+    /// The counter that a sender made.
     pub(super) fn adopt(ticket: Ticket) -> io::Result<Self> {
         let is_it = |words: &_| Self::mark_of(words).map(|word| word.load(Ordering::SeqCst)) == ticket.mark;
-        Section::adopt(ticket.number, is_it).map(Tally)
+        Section::adopt(ticket.number, is_it).map(Counter)
     }
 
     fn mark_of([first, second, ..]: &[AtomicU64; 512]) -> [&AtomicU64; 2] {
@@ -160,15 +160,15 @@ mod tests {
     use crate::provider::windows::sys::Purpose;
 
     #[test]
-    fn a_tally_is_seen_by_both_and_closes_once() {
+    fn a_counter_is_seen_by_both_and_closes_once() {
         let me = Running::open(std::process::id(), Purpose::Giving).unwrap().unwrap();
-        let (mine, handle, mark) = Tally::new().unwrap();
-        let ticket = Tally::give(&handle, mark, &me).unwrap();
+        let (mine, handle, mark) = Counter::new().unwrap();
+        let ticket = Counter::give(&handle, mark, &me).unwrap();
         let wrong = Ticket { mark: [mark[1], mark[0]], ..ticket };
-        assert!(Tally::adopt(wrong).is_err());
-        let theirs = Tally::adopt(ticket).unwrap();
+        assert!(Counter::adopt(wrong).is_err());
+        let theirs = Counter::adopt(ticket).unwrap();
         // Its handle was closed.
-        assert!(Tally::adopt(ticket).is_err());
+        assert!(Counter::adopt(ticket).is_err());
         assert!(theirs.take() && theirs.take());
         assert!(!theirs.was_asked());
         mine.ask();
