@@ -7,8 +7,8 @@ mod counter;
 mod intake;
 mod link;
 mod message;
-mod outbox;
 mod outlet;
+mod send_queue;
 #[cfg(test)]
 mod tests;
 

@@ -5,8 +5,8 @@
 
 use super::counter::Counter;
 use super::message::Greeting;
-use super::outbox::{Other, Outbox};
 use super::pipe_name;
+use super::send_queue::{Other, SendQueue};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::hand_off::{Parcel, ReceiverName, Refused};
@@ -33,7 +33,7 @@ pub(crate) struct Outlet {
     other: Other,
     /// Set when the target has sent something, or closed the link.
     event: PipeEvent,
-    outbox: Mutex<Outbox>,
+    send_queue: Mutex<SendQueue>,
     /// Notified when the thread that watched for news has them.
     news: Condvar,
 }
@@ -59,7 +59,7 @@ impl Outlet {
         // Whoever does not take it has just closed its receiver.
         pipe.write(&greeting, PATIENCE).map_err(|_| Error::no_endpoint(pid, domain))?;
         let other = Other { target, process, counter };
-        Ok(Outlet { other, event, outbox: Mutex::new(Outbox::new(pipe)), news: Condvar::new() })
+        Ok(Outlet { other, event, send_queue: Mutex::new(SendQueue::new(pipe)), news: Condvar::new() })
     }
 
     pub(crate) fn target(&self) -> Process {
@@ -130,18 +130,18 @@ impl Outlet {
     }
 
     pub(crate) fn flush(&self, wait: Wait) -> Result<()> {
-        let mut outbox = self.wait(&wait.begin(), |outbox| outbox.let_go(&self.other) == 0);
-        match outbox.let_go(&self.other) {
+        let mut send_queue = self.wait(&wait.begin(), |send_queue| send_queue.let_go(&self.other) == 0);
+        match send_queue.let_go(&self.other) {
             0 => Ok(()),
-            _ if outbox.closed => Err(self.other.gone()),
+            _ if send_queue.closed => Err(self.other.gone()),
             count => Err(Error::NotTaken { pid: self.other.target.pid(), count }),
         }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        let mut outbox = self.lock();
-        self.look(&mut outbox);
-        outbox.closed
+        let mut send_queue = self.lock();
+        self.look(&mut send_queue);
+        send_queue.closed
     }
 
     pub(crate) fn reclaim(self) -> Vec<Parcel> {
@@ -153,57 +153,61 @@ impl Outlet {
         Ok(self.lock().reclaim(&self.other))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Outbox> {
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, SendQueue> {
+        self.send_queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn look(&self, outbox: &mut Outbox) {
-        outbox.let_go(&self.other);
-        outbox.listen(&self.other);
-        outbox.closed |= self.other.process.has_ended();
+    fn look(&self, send_queue: &mut SendQueue) {
+        send_queue.let_go(&self.other);
+        send_queue.listen(&self.other);
+        send_queue.closed |= self.other.process.has_ended();
     }
 
     /// Waits until there may be room for a parcel with so many bytes.
     fn wait_for_room(&self, length: usize, deadline: &Deadline) {
-        drop(self.wait(deadline, |outbox| outbox.has_room(&self.other, length)));
+        drop(self.wait(deadline, |send_queue| send_queue.has_room(&self.other, length)));
     }
 
     /// Waits until something is as it should be or the link is closed, until the wait is over at most.
-    fn wait(&self, deadline: &Deadline, done: impl Fn(&mut Outbox) -> bool) -> MutexGuard<'_, Outbox> {
-        let mut outbox = self.lock();
+    fn wait(&self, deadline: &Deadline, done: impl Fn(&mut SendQueue) -> bool) -> MutexGuard<'_, SendQueue> {
+        let mut send_queue = self.lock();
         loop {
-            self.look(&mut outbox);
-            if outbox.closed || done(&mut outbox) {
-                return outbox;
+            self.look(&mut send_queue);
+            if send_queue.closed || done(&mut send_queue) {
+                return send_queue;
             }
             // Before the last look, or a take in between would go unnoticed.
             self.other.counter.ask();
-            self.look(&mut outbox);
+            self.look(&mut send_queue);
             let left = deadline.left();
-            if outbox.closed || done(&mut outbox) || left == Some(Duration::ZERO) {
-                return outbox;
+            if send_queue.closed || done(&mut send_queue) || left == Some(Duration::ZERO) {
+                return send_queue;
             }
-            outbox = self.pause(outbox, left);
+            send_queue = self.pause(send_queue, left);
         }
     }
 
     /// Waits for news, not under the lock. One thread waits for the target, the others for that thread.
-    fn pause<'a>(&'a self, mut outbox: MutexGuard<'a, Outbox>, left: Option<Duration>) -> MutexGuard<'a, Outbox> {
-        if outbox.watched {
+    fn pause<'a>(
+        &'a self,
+        mut send_queue: MutexGuard<'a, SendQueue>,
+        left: Option<Duration>,
+    ) -> MutexGuard<'a, SendQueue> {
+        if send_queue.watched {
             return match left {
-                Some(left) => self.news.wait_timeout(outbox, left).unwrap_or_else(PoisonError::into_inner).0,
-                None => self.news.wait(outbox).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => self.news.wait_timeout(send_queue, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.news.wait(send_queue).unwrap_or_else(PoisonError::into_inner),
             };
         }
-        outbox.watched = true;
-        drop(outbox);
+        send_queue.watched = true;
+        drop(send_queue);
         let waited = self.other.process.wait(&self.event, left);
-        outbox = self.lock();
-        outbox.watched = false;
+        send_queue = self.lock();
+        send_queue.watched = false;
         // What cannot be waited for does not come.
-        outbox.closed |= waited.is_err();
+        send_queue.closed |= waited.is_err();
         self.news.notify_all();
-        outbox
+        send_queue
     }
 }
 

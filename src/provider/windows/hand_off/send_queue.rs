@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The sending end of a link, in the hands of one thread at a time.
 #[derive(Debug)]
-pub(super) struct Outbox {
+pub(super) struct SendQueue {
     pipe: Pipe,
     kept: VecDeque<Parcel>,
     /// How many of all that were ever sent have left `kept`.
@@ -46,11 +46,11 @@ pub(super) struct Other {
     pub(super) counter: Counter,
 }
 
-impl Outbox {
+impl SendQueue {
     /// The end of a link over which the greeting was sent.
     pub(super) fn new(mut pipe: Pipe) -> Self {
         pipe.expect(1);
-        Outbox {
+        SendQueue {
             pipe,
             kept: VecDeque::new(),
             let_go: 0,
