@@ -5,7 +5,7 @@ use crate::endpoint::Endpoint;
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
-use crate::provider::Intake;
+use crate::provider::InnerReceiver;
 use crate::trace::tell;
 use crate::wait::Wait;
 
@@ -19,7 +19,7 @@ use crate::wait::Wait;
 #[doc(alias = "SCM_RIGHTS")]
 #[doc(alias = "recvmsg")]
 #[derive(Debug)]
-pub struct Receiver(pub(crate) Intake);
+pub struct Receiver(pub(crate) InnerReceiver);
 
 impl Endpoint {
     /// The receiver of this process: from now on others can hand sockets off to it.
@@ -54,7 +54,7 @@ impl Endpoint {
     }
 
     fn open_receiver(&self, name: &ReceiverName) -> Result<Receiver> {
-        let receiver = self.0.intake(name).map(Receiver)?;
+        let receiver = self.0.receiver(name).map(Receiver)?;
         tell!(debug, name = name.as_str(), "receiver opened");
         Ok(receiver)
     }

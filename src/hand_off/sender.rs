@@ -6,7 +6,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::error::Result;
 use crate::process::{Process, Target};
-use crate::provider::{self, Outlet};
+use crate::provider::{self, InnerSender};
 use crate::socket::SocketRef;
 use crate::trace::tell;
 use crate::wait::Wait;
@@ -43,7 +43,7 @@ use std::collections::VecDeque;
 #[doc(alias = "SCM_RIGHTS")]
 #[doc(alias = "sendmsg")]
 #[derive(Debug)]
-pub struct Sender(pub(crate) Outlet);
+pub struct Sender(pub(crate) InnerSender);
 
 impl Endpoint {
     /// A sender that hands sockets off to the process `target`.
@@ -69,7 +69,7 @@ impl Endpoint {
     }
 
     fn open_sender(&self, target: Process, name: &ReceiverName) -> Result<Sender> {
-        let sender = self.0.outlet(target, name).map(Sender)?;
+        let sender = self.0.sender(target, name).map(Sender)?;
         tell!(debug, %target, receiver = name.as_str(), "sender opened");
         Ok(sender)
     }

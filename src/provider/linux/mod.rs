@@ -29,7 +29,7 @@ mod spawn;
 mod sys;
 mod trust;
 
-pub(crate) use hand_off::{Intake, Outlet, Progress};
+pub(crate) use hand_off::{InnerReceiver, InnerSender, Progress};
 pub(crate) use holders::descriptors;
 pub(crate) use lock_file::LockFile;
 pub(crate) use mail::Flushing;

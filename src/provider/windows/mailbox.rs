@@ -1,6 +1,6 @@
 //! What a process has in a domain: the right to redeem what the tickets under its name say.
 
-use super::hand_off::{Intake, Outlet};
+use super::hand_off::{InnerReceiver, InnerSender};
 use super::outcomes::{Outcome, OutcomeCache};
 use super::revoker::Revoker;
 use super::socket::Shared;
@@ -135,12 +135,12 @@ impl Mailbox {
         Ok(Flushing(()))
     }
 
-    pub(crate) fn intake(&self, name: &ReceiverName) -> Result<Intake> {
-        Intake::open(&self.0.domain, self.0.me, name)
+    pub(crate) fn receiver(&self, name: &ReceiverName) -> Result<InnerReceiver> {
+        InnerReceiver::open(&self.0.domain, self.0.me, name)
     }
 
-    pub(crate) fn outlet(&self, target: Process, receiver: &ReceiverName) -> Result<Outlet> {
-        Outlet::open(&self.0.domain, self.0.me, target, receiver)
+    pub(crate) fn sender(&self, target: Process, receiver: &ReceiverName) -> Result<InnerSender> {
+        InnerSender::open(&self.0.domain, self.0.me, target, receiver)
     }
 }
 

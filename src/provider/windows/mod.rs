@@ -22,7 +22,7 @@ mod sys;
 mod ticket;
 mod trust;
 
-pub(crate) use hand_off::{Intake, Outlet, Progress};
+pub(crate) use hand_off::{InnerReceiver, InnerSender, Progress};
 pub(crate) use holders::descriptors;
 pub(crate) use lock_file::LockFile;
 pub(crate) use mailbox::{Flushing, Mailbox, Redemption};

@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A sender, with what it has reclaimed and C has not been given yet.
 #[derive(Debug)]
-pub struct Outlet {
+pub struct SenderObject {
     sender: Sender,
     progress: OnceLock<Progress>,
     reclaimed: Mutex<VecDeque<Parcel>>,
@@ -27,13 +27,13 @@ pub struct Inlet {
     back: Mutex<VecDeque<Parcel>>,
 }
 
-fn open(target: impl Target, name: In<i8>, place: Out<*mut Outlet>) -> Result<i32> {
+fn open(target: impl Target, name: In<i8>, place: Out<*mut SenderObject>) -> Result<i32> {
     let endpoint = state::shared()?.1;
     let sender = match name.text_if().filter(|name| !name.is_empty()) {
         Some(name) => endpoint.sender_named(target, &name)?,
         None => endpoint.sender(target)?,
     };
-    give(place, Outlet { sender, progress: OnceLock::new(), reclaimed: Mutex::default() })?;
+    give(place, SenderObject { sender, progress: OnceLock::new(), reclaimed: Mutex::default() })?;
     Ok(0)
 }
 
@@ -62,17 +62,17 @@ fn give_first(parcels: &mut VecDeque<Parcel>, place: Out<u8>, size: usize, lengt
 
 plain! {
     /// `sharesock_sender_open`: hands off to a receiver of the process with this id.
-    fn sharesock_sender_open(pid: u32, name: In<i8>, place: Out<*mut Outlet>) {
+    fn sharesock_sender_open(pid: u32, name: In<i8>, place: Out<*mut SenderObject>) {
         open(pid, name, place)
     }
 
     /// `sharesock_sender_open_to`: the same for a process that is named by its text.
-    fn sharesock_sender_open_to(target: In<i8>, name: In<i8>, place: Out<*mut Outlet>) {
+    fn sharesock_sender_open_to(target: In<i8>, name: In<i8>, place: Out<*mut SenderObject>) {
         open(process(target)?, name, place)
     }
 
     /// `sharesock_hand_off`: gives a socket away; the descriptor is taken only if this returns 0.
-    fn sharesock_hand_off(sender: Object<Outlet>, fd: i32, bytes: In<u8>, length: usize, timeout_ms: i64) {
+    fn sharesock_hand_off(sender: Object<SenderObject>, fd: i32, bytes: In<u8>, length: usize, timeout_ms: i64) {
         let bytes = bytes.many(length.min(Parcel::MOST_BYTES + 1))?;
         sender.get()?.sender.hand_off_copy(lent(fd)?, &bytes, wait(timeout_ms))?;
         close(fd);
@@ -80,44 +80,44 @@ plain! {
     }
 
     /// `sharesock_sender_fd`: readable when the target has ended or closed its receiver.
-    fn sharesock_sender_fd(sender: Object<Outlet>) {
+    fn sharesock_sender_fd(sender: Object<SenderObject>) {
         Ok(sender.get()?.sender.as_fd().as_raw_fd())
     }
 
     /// `sharesock_sender_progress_fd`: readable when the target has taken something, or is gone.
-    fn sharesock_sender_progress_fd(sender: Object<Outlet>) {
-        let outlet = sender.get()?;
-        if let Some(progress) = outlet.progress.get() {
+    fn sharesock_sender_progress_fd(sender: Object<SenderObject>) {
+        let inner = sender.get()?;
+        if let Some(progress) = inner.progress.get() {
             progress.clear();
             return Ok(progress.as_fd().as_raw_fd());
         }
-        let made = outlet.sender.progress()?;
-        Ok(outlet.progress.get_or_init(|| made).as_fd().as_raw_fd())
+        let made = inner.sender.progress()?;
+        Ok(inner.progress.get_or_init(|| made).as_fd().as_raw_fd())
     }
 
     /// `sharesock_sender_outstanding`: how many sockets the target has not taken yet.
-    fn sharesock_sender_outstanding(sender: Object<Outlet>) {
+    fn sharesock_sender_outstanding(sender: Object<SenderObject>) {
         Ok(i32::try_from(sender.get()?.sender.outstanding()).unwrap_or(i32::MAX))
     }
 
     /// `sharesock_sender_flush`: waits until the target has taken everything.
-    fn sharesock_sender_flush(sender: Object<Outlet>, timeout_ms: i64) {
+    fn sharesock_sender_flush(sender: Object<SenderObject>, timeout_ms: i64) {
         sender.get()?.sender.flush(wait(timeout_ms))?;
         Ok(0)
     }
 
     /// `sharesock_sender_reclaim`: ends the hand-offs, and gives back one socket that was not taken.
-    fn sharesock_sender_reclaim(sender: Object<Outlet>, bytes: Out<u8>, size: usize, length: Out<usize>) {
-        let outlet = sender.get()?;
-        let mut reclaimed = lock(&outlet.reclaimed);
+    fn sharesock_sender_reclaim(sender: Object<SenderObject>, bytes: Out<u8>, size: usize, length: Out<usize>) {
+        let inner = sender.get()?;
+        let mut reclaimed = lock(&inner.reclaimed);
         if reclaimed.is_empty() {
-            reclaimed.extend(outlet.sender.reclaim_some()?);
+            reclaimed.extend(inner.sender.reclaim_some()?);
         }
         give_first(&mut reclaimed, bytes, size, length)
     }
 
     /// `sharesock_sender_close`: what is on its way stays on its way.
-    fn sharesock_sender_close(sender: Object<Outlet>) {
+    fn sharesock_sender_close(sender: Object<SenderObject>) {
         drop(sender.take());
         Ok(0)
     }

@@ -7,13 +7,13 @@
 mod eager;
 mod greeting;
 mod incoming;
-mod intake;
 mod lingering;
-mod outlet;
 mod progress;
 mod queue;
+mod receiver;
+mod sender;
 mod sent;
 
-pub(crate) use intake::Intake;
-pub(crate) use outlet::Outlet;
 pub(crate) use progress::Progress;
+pub(crate) use receiver::InnerReceiver;
+pub(crate) use sender::InnerSender;

@@ -4,16 +4,16 @@
 //! pipe's buffer outlives its sender, and what the target's program never takes must be discarded by the target.
 
 mod counter;
-mod intake;
 mod link;
 mod message;
-mod outlet;
+mod receiver;
 mod send_queue;
+mod sender;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use intake::Intake;
-pub(crate) use outlet::{Outlet, Progress};
+pub(crate) use receiver::InnerReceiver;
+pub(crate) use sender::{InnerSender, Progress};
 
 use crate::domain::Domain;
 use crate::hand_off::ReceiverName;

@@ -2,7 +2,7 @@
 
 use super::counter::{Counter, Ticket};
 use super::message::{Draft, Greeting, LENGTH, MOST};
-use super::{Intake, Outlet, QUOTA, pipe_name};
+use super::{InnerReceiver, InnerSender, QUOTA, pipe_name};
 use crate::domain::Domain;
 use crate::error::Error;
 use crate::hand_off::{Parcel, ReceiverName};
@@ -51,23 +51,23 @@ fn other_start(process: Process, change: i64) -> Process {
 }
 
 /// Nothing comes of what was written, and the link is closed.
-fn is_refused(intake: &Intake, mut link: File, what: &str) {
-    assert!(intake.try_receive().unwrap().is_none(), "{what}");
+fn is_refused(receiver: &InnerReceiver, mut link: File, what: &str) {
+    assert!(receiver.try_receive().unwrap().is_none(), "{what}");
     assert!(link.write_all(&[0; 16]).is_err(), "{what} is not refused");
 }
 
 /// Who keeps to the rules is served still.
-fn is_well(domain: &Domain, intake: &Intake) {
-    let outlet = Outlet::open(domain, me(), me(), &ReceiverName::default()).unwrap();
-    outlet.hand_off(Parcel::new(socket()).with_bytes(b"well".to_vec()), Wait::forever()).unwrap();
-    assert_eq!(intake.receive().unwrap().bytes, b"well");
-    outlet.flush(Wait::from(Duration::from_secs(60))).unwrap();
+fn is_well(domain: &Domain, receiver: &InnerReceiver) {
+    let sender = InnerSender::open(domain, me(), me(), &ReceiverName::default()).unwrap();
+    sender.hand_off(Parcel::new(socket()).with_bytes(b"well".to_vec()), Wait::forever()).unwrap();
+    assert_eq!(receiver.receive().unwrap().bytes, b"well");
+    sender.flush(Wait::from(Duration::from_secs(60))).unwrap();
 }
 
 #[test]
 fn who_greets_wrongly_is_refused() {
     let domain = domain("greeting");
-    let intake = Intake::open(&domain, me(), &ReceiverName::default()).unwrap();
+    let receiver = InnerReceiver::open(&domain, me(), &ReceiverName::default()).unwrap();
     let (good, _counter) = greeting();
     let ticket = good.ticket;
     let nobody = Process::from_bytes(&[&4_u32.to_le_bytes()[..], &me().to_bytes()[4..]].concat().try_into().unwrap());
@@ -84,7 +84,7 @@ fn who_greets_wrongly_is_refused() {
     for (what, greeting) in wrong {
         let mut link = raw(&domain);
         link.write_all(&greeting.to_bytes()).unwrap();
-        is_refused(&intake, link, what);
+        is_refused(&receiver, link, what);
     }
     // What is not understood is not closed.
     assert!(listener.local_addr().is_ok());
@@ -93,11 +93,11 @@ fn who_greets_wrongly_is_refused() {
         link.write_all(&vec![0xA5; length]).unwrap();
         match length < 48 {
             true => {
-                assert!(intake.try_receive().unwrap().is_none());
+                assert!(receiver.try_receive().unwrap().is_none());
                 drop(link);
-                assert!(intake.try_receive().unwrap().is_none());
+                assert!(receiver.try_receive().unwrap().is_none());
             }
-            false => is_refused(&intake, link, "noise"),
+            false => is_refused(&receiver, link, "noise"),
         }
     }
     // Sections in which it would be dangerous, or impossible, to count.
@@ -105,20 +105,20 @@ fn who_greets_wrongly_is_refused() {
         let mut link = raw(&domain);
         let ticket = Ticket { number, mark: [0, 0] };
         link.write_all(&Greeting { process: me(), ticket }.to_bytes()).unwrap();
-        is_refused(&intake, link, what);
+        is_refused(&receiver, link, what);
     }
     // It may be that of a process that had the same id before: what it left arrives.
     let mut link = raw(&domain);
     link.write_all(&Greeting { process: other_start(me(), -1), ticket }.to_bytes()).unwrap();
-    assert!(intake.try_receive().unwrap().is_none());
+    assert!(receiver.try_receive().unwrap().is_none());
     link.write_all(&[0; 1]).unwrap();
-    is_well(&domain, &intake);
+    is_well(&domain, &receiver);
 }
 
 #[test]
 fn who_sends_what_is_no_load_is_refused() {
     let domain = domain("load");
-    let intake = Intake::open(&domain, me(), &ReceiverName::default()).unwrap();
+    let receiver = InnerReceiver::open(&domain, me(), &ReceiverName::default()).unwrap();
     let mut draft = Draft::default();
     let genuine = duplicate_for(socket().as_socket(), std::process::id()).unwrap();
     draft.push(7, &genuine, b"bytes");
@@ -148,9 +148,9 @@ fn who_sends_what_is_no_load_is_refused() {
         let (greeting, counter) = greeting();
         let mut link = raw(&domain);
         link.write_all(&greeting.to_bytes()).unwrap();
-        assert!(intake.try_receive().unwrap().is_none());
+        assert!(receiver.try_receive().unwrap().is_none());
         link.write_all(&bytes).unwrap();
-        is_refused(&intake, link, what);
+        is_refused(&receiver, link, what);
         assert!(counter.is_left() && counter.taken() == 0, "{what}");
     }
     // One that ends in the middle of a load, at any place.
@@ -159,21 +159,21 @@ fn who_sends_what_is_no_load_is_refused() {
         let mut link = raw(&domain);
         link.write_all(&greeting.to_bytes()).unwrap();
         link.write_all(&good[..cut]).unwrap();
-        assert!(intake.try_receive().unwrap().is_none());
+        assert!(receiver.try_receive().unwrap().is_none());
         drop(link);
-        assert!(intake.try_receive().unwrap().is_none());
+        assert!(receiver.try_receive().unwrap().is_none());
         assert!(counter.is_left() && counter.taken() == 0);
     }
     // The same, byte by byte, is understood.
     let (greeting, counter) = greeting();
     let mut link = raw(&domain);
     for byte in [greeting.to_bytes(), good].concat() {
-        assert!(intake.try_receive().unwrap().is_none());
+        assert!(receiver.try_receive().unwrap().is_none());
         link.write_all(&[byte]).unwrap();
     }
-    let parcel = intake.receive().unwrap();
+    let parcel = receiver.receive().unwrap();
     assert_eq!((parcel.bytes, counter.taken()), (b"bytes".to_vec(), 1));
-    is_well(&domain, &intake);
+    is_well(&domain, &receiver);
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_target_that_lies_about_what_it_read_is_left() {
         Pipe::serve(&pipe_name(&domain, &me(), &ReceiverName::default()), true, &security, (&port, 1), (QUOTA, 64))
             .unwrap();
     liar.await_call().unwrap();
-    let outlet = Outlet::open(&domain, me(), me(), &ReceiverName::default()).unwrap();
+    let sender = InnerSender::open(&domain, me(), me(), &ReceiverName::default()).unwrap();
     while liar.was_called() == Arrival::Pending {
         std::thread::yield_now();
     }
@@ -198,15 +198,15 @@ fn a_target_that_lies_about_what_it_read_is_left() {
     let socket = socket();
     let mut parcels: VecDeque<_> =
         (0..4000).map(|_| Parcel::new(socket.try_clone().unwrap()).with_bytes(vec![0; 2000])).collect();
-    while outlet.try_hand_off_many(&mut parcels).is_ok() {}
-    assert!(outlet.is_closed());
-    assert!(matches!(outlet.flush(Wait::from(Duration::ZERO)), Err(Error::TargetGone { .. })));
-    let kept = outlet.outstanding();
+    while sender.try_hand_off_many(&mut parcels).is_ok() {}
+    assert!(sender.is_closed());
+    assert!(matches!(sender.flush(Wait::from(Duration::ZERO)), Err(Error::TargetGone { .. })));
+    let kept = sender.outstanding();
     assert!(kept > 0 && parcels.len() + kept == 4000);
     // That it took more than it was sent is its own affair.
     (0..5000).for_each(|_| assert!(counter.take()));
-    assert_eq!(outlet.outstanding(), 0);
-    assert!(outlet.reclaim().is_empty());
+    assert_eq!(sender.outstanding(), 0);
+    assert!(sender.reclaim().is_empty());
 }
 
 #[test]
@@ -221,18 +221,24 @@ fn who_serves_the_pipe_of_another_is_an_impostor() {
         .unwrap();
     let target = Process::from_pid(child.id()).unwrap();
     let (port, security) = (Port::new().unwrap(), Descriptor::of_this_user().unwrap());
-    let refused = Outlet::open(&domain, me(), target, &ReceiverName::default()).unwrap_err();
+    let refused = InnerSender::open(&domain, me(), target, &ReceiverName::default()).unwrap_err();
     assert!(matches!(refused, Error::NoEndpoint { .. }));
     let _pipe =
         Pipe::serve(&pipe_name(&domain, &target, &ReceiverName::default()), true, &security, (&port, 1), (QUOTA, 64))
             .unwrap();
-    let refused = Outlet::open(&domain, me(), target, &ReceiverName::default()).unwrap_err();
+    let refused = InnerSender::open(&domain, me(), target, &ReceiverName::default()).unwrap_err();
     assert_eq!(refused, Error::Impostor { pid: child.id(), answered: std::process::id() });
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(matches!(Outlet::open(&domain, me(), target, &ReceiverName::default()), Err(Error::NoSuchProcess { .. })));
+    assert!(matches!(
+        InnerSender::open(&domain, me(), target, &ReceiverName::default()),
+        Err(Error::NoSuchProcess { .. })
+    ));
     let earlier = other_start(me(), -1);
-    assert!(matches!(Outlet::open(&domain, me(), earlier, &ReceiverName::default()), Err(Error::NoSuchProcess { .. })));
+    assert!(matches!(
+        InnerSender::open(&domain, me(), earlier, &ReceiverName::default()),
+        Err(Error::NoSuchProcess { .. })
+    ));
 }
 
 #[test]
@@ -245,47 +251,47 @@ fn wait() {
 #[test]
 fn what_a_thread_began_goes_on_when_it_has_ended() {
     let domain = domain("thread");
-    let intake = std::thread::scope(|scope| {
-        scope.spawn(|| Intake::open(&domain, me(), &ReceiverName::default()).unwrap()).join().unwrap()
+    let receiver = std::thread::scope(|scope| {
+        scope.spawn(|| InnerReceiver::open(&domain, me(), &ReceiverName::default()).unwrap()).join().unwrap()
     });
-    let outlet = std::thread::scope(|scope| {
-        scope.spawn(|| Outlet::open(&domain, me(), me(), &ReceiverName::default()).unwrap()).join().unwrap()
+    let sender = std::thread::scope(|scope| {
+        scope.spawn(|| InnerSender::open(&domain, me(), me(), &ReceiverName::default()).unwrap()).join().unwrap()
     });
     for n in 0..50_u8 {
         let (first, second) = std::thread::scope(|scope| {
-            let take = || intake.try_receive().unwrap().is_none();
+            let take = || receiver.try_receive().unwrap().is_none();
             let first = scope.spawn(take).join().unwrap();
-            let look = scope.spawn(|| outlet.is_closed()).join().unwrap();
+            let look = scope.spawn(|| sender.is_closed()).join().unwrap();
             (first, look)
         });
         assert!(first && !second);
-        outlet.hand_off(Parcel::new(socket()).with_bytes(vec![n]), Wait::forever()).unwrap();
-        assert_eq!(intake.receive().unwrap().bytes, [n]);
-        outlet.flush(Wait::from(Duration::from_secs(60))).unwrap();
+        sender.hand_off(Parcel::new(socket()).with_bytes(vec![n]), Wait::forever()).unwrap();
+        assert_eq!(receiver.receive().unwrap().bytes, [n]);
+        sender.flush(Wait::from(Duration::from_secs(60))).unwrap();
     }
 }
 
 #[test]
 fn a_target_that_can_make_no_socket_says_so_and_loses_nothing() {
     let domain = domain("lack");
-    let intake = Intake::open(&domain, me(), &ReceiverName::default()).unwrap();
-    let outlet = Outlet::open(&domain, me(), me(), &ReceiverName::default()).unwrap();
+    let receiver = InnerReceiver::open(&domain, me(), &ReceiverName::default()).unwrap();
+    let sender = InnerSender::open(&domain, me(), me(), &ReceiverName::default()).unwrap();
     let parcels = || (0..3).map(|n| Parcel::new(socket()).with_bytes(vec![n])).collect::<VecDeque<_>>();
-    outlet.hand_off_many(&mut parcels()).unwrap();
-    outlet.hand_off_many(&mut parcels()).unwrap();
-    assert_eq!(intake.receive().unwrap().bytes, [0]);
+    sender.hand_off_many(&mut parcels()).unwrap();
+    sender.hand_off_many(&mut parcels()).unwrap();
+    assert_eq!(receiver.receive().unwrap().bytes, [0]);
     LACKING.set(true);
-    let error = intake.receive().unwrap_err();
+    let error = receiver.receive().unwrap_err();
     LACKING.set(false);
     assert!(matches!(error, Error::System { os_code: 10024, .. }), "{error}");
-    assert!(intake.try_receive().unwrap().is_none());
-    assert!(outlet.is_closed());
+    assert!(receiver.try_receive().unwrap().is_none());
+    assert!(sender.is_closed());
     let gone = Error::TargetOutOfDescriptors { pid: std::process::id() };
-    assert_eq!(outlet.flush(Wait::from(Duration::from_secs(60))).unwrap_err(), gone);
-    assert_eq!(outlet.hand_off(Parcel::new(socket()), Wait::forever()).unwrap_err().error, gone);
-    let back = outlet.reclaim();
+    assert_eq!(sender.flush(Wait::from(Duration::from_secs(60))).unwrap_err(), gone);
+    assert_eq!(sender.hand_off(Parcel::new(socket()), Wait::forever()).unwrap_err().error, gone);
+    let back = sender.reclaim();
     assert_eq!(back.iter().map(|parcel| parcel.bytes[0]).collect::<Vec<_>>(), [1, 2, 0, 1, 2]);
-    is_well(&domain, &intake);
+    is_well(&domain, &receiver);
 }
 
 #[test]
@@ -295,25 +301,25 @@ fn nothing_is_left_behind() {
     let socket = Socket::from(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
     let mut handles = Vec::new();
     for round in 0..2000_u32 {
-        let intake = Intake::open(&domain, me(), &ReceiverName::default()).unwrap();
-        let outlet = Outlet::open(&domain, me(), me(), &ReceiverName::default()).unwrap();
-        let idle = Outlet::open(&domain, me(), me(), &ReceiverName::default()).unwrap();
+        let receiver = InnerReceiver::open(&domain, me(), &ReceiverName::default()).unwrap();
+        let sender = InnerSender::open(&domain, me(), me(), &ReceiverName::default()).unwrap();
+        let idle = InnerSender::open(&domain, me(), me(), &ReceiverName::default()).unwrap();
         let mut half = raw(&domain);
         let parcels = || (0..5).map(|_| Parcel::new(socket.try_clone().unwrap())).collect::<VecDeque<_>>();
-        outlet.hand_off_many(&mut parcels()).unwrap();
+        sender.hand_off_many(&mut parcels()).unwrap();
         if round % 2 == 0 {
-            drop(intake.receive().unwrap());
+            drop(receiver.receive().unwrap());
             half.write_all(&greeting().0.to_bytes()).unwrap();
-            assert!(intake.receive_many(2).unwrap().len() <= 2);
+            assert!(receiver.receive_many(2).unwrap().len() <= 2);
             half.write_all(&[1, 1]).unwrap();
         }
-        outlet.hand_off_many(&mut parcels()).unwrap();
+        sender.hand_off_many(&mut parcels()).unwrap();
         match round % 3 {
-            0 => drop((intake, outlet, idle, half)),
-            1 => drop((outlet, half, idle, intake)),
+            0 => drop((receiver, sender, idle, half)),
+            1 => drop((sender, half, idle, receiver)),
             _ => {
-                drop(outlet.reclaim());
-                drop((idle, intake, half));
+                drop(sender.reclaim());
+                drop((idle, receiver, half));
             }
         }
         // Wine does not count them; there the next handle has a higher number when some are left open.

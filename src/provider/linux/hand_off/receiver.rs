@@ -44,7 +44,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// The listener for senders, their queues, and what is in them.
 #[derive(Debug)]
-pub(crate) struct Intake {
+pub(crate) struct InnerReceiver {
     epoll: OwnedFd,
     mark: ForkMark,
     me: Process,
@@ -76,12 +76,12 @@ struct State {
 }
 
 impl Mailbox {
-    pub(crate) fn intake(&self, name: &ReceiverName) -> Result<Intake> {
-        self.with_live(|live| Intake::open(live, name))
+    pub(crate) fn receiver(&self, name: &ReceiverName) -> Result<InnerReceiver> {
+        self.with_live(|live| InnerReceiver::open(live, name))
     }
 }
 
-impl Intake {
+impl InnerReceiver {
     fn open(live: &Live, name: &ReceiverName) -> Result<Self> {
         let refused = Error::system("opening a receiver");
         let listener = Listener::open(&live.domain, &live.me, Purpose::HandOff(name))?;
@@ -104,7 +104,7 @@ impl Intake {
             one: Vec::new(),
         };
         let mark = ForkMark::new().map_err(&refused)?;
-        Ok(Intake { epoll, mark, me: live.me, state: Mutex::new(state) })
+        Ok(InnerReceiver { epoll, mark, me: live.me, state: Mutex::new(state) })
     }
 
     pub(crate) fn receive(&self, wait: Wait) -> Result<Option<Parcel>> {

@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Dropping it changes nothing for parcels on their way: the pipe keeps the messages, and the target has the
 /// duplicates.
 #[derive(Debug)]
-pub(crate) struct Outlet {
+pub(crate) struct InnerSender {
     other: Other,
     /// Set when the target has sent something, or closed the link.
     event: PipeEvent,
@@ -38,7 +38,7 @@ pub(crate) struct Outlet {
     news: Condvar,
 }
 
-impl Outlet {
+impl InnerSender {
     pub(crate) fn open(domain: &Domain, me: Process, target: Process, receiver: &ReceiverName) -> Result<Self> {
         let refused = Error::io("opening a link for parcels");
         let pid = target.pid();
@@ -59,7 +59,7 @@ impl Outlet {
         // Whoever does not take it has just closed its receiver.
         pipe.write(&greeting, PATIENCE).map_err(|_| Error::no_endpoint(pid, domain))?;
         let other = Other { target, process, counter };
-        Ok(Outlet { other, event, send_queue: Mutex::new(SendQueue::new(pipe)), news: Condvar::new() })
+        Ok(InnerSender { other, event, send_queue: Mutex::new(SendQueue::new(pipe)), news: Condvar::new() })
     }
 
     pub(crate) fn target(&self) -> Process {

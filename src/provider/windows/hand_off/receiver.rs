@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The receiving end of all links of a process. It has no thread: whoever receives does the work that there is.
 #[derive(Debug)]
-pub(crate) struct Intake {
+pub(crate) struct InnerReceiver {
     /// Says which links to look at.
     port: Port,
     name: String,
@@ -51,21 +51,21 @@ struct State {
     woken: bool,
 }
 
-impl Intake {
+impl InnerReceiver {
     pub(crate) fn open(domain: &Domain, me: Process, name: &ReceiverName) -> Result<Self> {
         let refused = Error::io("opening a receiver");
-        let intake = Intake {
+        let receiver = InnerReceiver {
             port: Port::new().map_err(&refused)?,
             name: pipe_name(domain, &me, name),
             security: Descriptor::of_this_user().map_err(&refused)?,
             state: Mutex::default(),
         };
-        intake.lock().listen(&intake, true).map_err(|error| match is_taken(&error) {
+        receiver.lock().listen(&receiver, true).map_err(|error| match is_taken(&error) {
             true => Error::ReceiverOpen { name: name.as_str().to_owned(), domain: domain.path().to_owned() },
             false => refused(error),
         })?;
-        intake.lock().restock(&intake).map_err(&refused)?;
-        Ok(intake)
+        receiver.lock().restock(&receiver).map_err(&refused)?;
+        Ok(receiver)
     }
 
     pub(crate) fn receive(&self, wait: Wait) -> Result<Option<Parcel>> {
@@ -146,7 +146,7 @@ impl Intake {
     }
 }
 
-impl Drop for Intake {
+impl Drop for InnerReceiver {
     /// Tells all senders, and discards what they handed off and nobody took.
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -160,10 +160,10 @@ impl Drop for Intake {
 
 impl State {
     /// Takes one parcel from the links that are known to have something, and leaves the others to other threads.
-    fn take(&mut self, intake: &Intake) -> Result<Option<Parcel>> {
-        let taken = self.look(intake);
+    fn take(&mut self, receiver: &InnerReceiver) -> Result<Option<Parcel>> {
+        let taken = self.look(receiver);
         if self.has_more() && self.waiting > 0 && !self.woken {
-            self.woken = intake.port.post(WAKER).is_ok();
+            self.woken = receiver.port.post(WAKER).is_ok();
         }
         taken
     }
@@ -172,14 +172,14 @@ impl State {
         self.current.is_some() || !self.due.is_empty()
     }
 
-    fn look(&mut self, intake: &Intake) -> Result<Option<Parcel>> {
+    fn look(&mut self, receiver: &InnerReceiver) -> Result<Option<Parcel>> {
         loop {
             let Some((id, left)) = self.current.take().or_else(|| self.due.pop_front().map(|id| (id, RUN))) else {
                 return Ok(None);
             };
             if left == 0 {
                 // Others first, also those of which only the port knows.
-                self.hear(&intake.port.wait(Some(Duration::ZERO)).unwrap_or_default());
+                self.hear(&receiver.port.wait(Some(Duration::ZERO)).unwrap_or_default());
                 self.due.push_back(id);
                 continue;
             }
@@ -195,11 +195,11 @@ impl State {
                 Ok(Step::Called) => {
                     self.current = Some((id, left - 1));
                     self.unopened -= 1;
-                    self.restock(intake).map_err(Error::io("preparing for more links"))?;
+                    self.restock(receiver).map_err(Error::io("preparing for more links"))?;
                 }
-                Ok(Step::Closed) => self.close(id, intake)?,
+                Ok(Step::Closed) => self.close(id, receiver)?,
                 Err(error) => {
-                    self.close(id, intake)?;
+                    self.close(id, receiver)?;
                     return Err(error);
                 }
             }
@@ -216,18 +216,18 @@ impl State {
         }
     }
 
-    fn close(&mut self, id: usize, intake: &Intake) -> Result<()> {
+    fn close(&mut self, id: usize, receiver: &InnerReceiver) -> Result<()> {
         if let Some(link) = self.links.remove(&id) {
             self.unopened -= usize::from(!link.was_called());
             link.end(Instant::now() + PATIENCE);
         }
-        self.restock(intake).map_err(Error::io("preparing for more links"))
+        self.restock(receiver).map_err(Error::io("preparing for more links"))
     }
 
     /// Prepares for more senders.
-    fn restock(&mut self, intake: &Intake) -> io::Result<()> {
+    fn restock(&mut self, receiver: &InnerReceiver) -> io::Result<()> {
         while self.unopened < BACKLOG && self.links.len() < MOST_LINKS {
-            match self.listen(intake, false) {
+            match self.listen(receiver, false) {
                 // A few will do when there is no memory for more.
                 Err(_) if self.unopened > 0 => break,
                 listening => listening?,
@@ -237,9 +237,9 @@ impl State {
     }
 
     /// Prepares for one more sender.
-    fn listen(&mut self, intake: &Intake, first: bool) -> io::Result<()> {
+    fn listen(&mut self, receiver: &InnerReceiver, first: bool) -> io::Result<()> {
         let id = self.last + 1;
-        let pipe = Pipe::serve(&intake.name, first, &intake.security, (&intake.port, id), (QUOTA, BACK))?;
+        let pipe = Pipe::serve(&receiver.name, first, &receiver.security, (&receiver.port, id), (QUOTA, BACK))?;
         self.links.insert(id, Link::new(pipe)?);
         self.last = id;
         self.unopened += 1;

@@ -45,7 +45,7 @@ const STOPPED: &str = "reclaiming what was handed off (its target was stopped wh
 
 /// The sending end of a queue for parcels.
 #[derive(Debug)]
-pub(crate) struct Outlet {
+pub(crate) struct InnerSender {
     target: Process,
     mark: ForkMark,
     closer: Closer,
@@ -77,12 +77,12 @@ struct State {
 }
 
 impl Mailbox {
-    pub(crate) fn outlet(&self, target: Process, receiver: &ReceiverName) -> Result<Outlet> {
-        self.with_live(|live| Outlet::open(live, target, receiver))
+    pub(crate) fn sender(&self, target: Process, receiver: &ReceiverName) -> Result<InnerSender> {
+        self.with_live(|live| InnerSender::open(live, target, receiver))
     }
 }
 
-impl Outlet {
+impl InnerSender {
     fn open(live: &Live, target: Process, receiver: &ReceiverName) -> Result<Self> {
         let refused = Error::system("making a queue for parcels");
         let (queue, back) = make_queue(&target, receiver).map_err(&refused)?;
@@ -104,7 +104,7 @@ impl Outlet {
             turned_away: false,
             head: Vec::new(),
         };
-        Ok(Outlet {
+        Ok(InnerSender {
             target,
             mark: ForkMark::new().map_err(Error::system("marking a sender"))?,
             queue: closer.guard_link(queue),
@@ -482,7 +482,7 @@ impl Outlet {
     }
 }
 
-impl Drop for Outlet {
+impl Drop for InnerSender {
     fn drop(&mut self) {
         // A target that lives has the queue, with all that is on its way. One that does not receive any more takes nothing.
         if self.mark.is_mine() && self.has_gone() {
