@@ -6,7 +6,7 @@
 mod enrolment;
 mod event;
 mod queue;
-mod roll;
+mod registry;
 mod select;
 
 pub(crate) use enrolment::Enrolment;

@@ -1,6 +1,6 @@
 //! Message queues.
 
-use super::roll::{Entry, POST, Roll, Serial};
+use super::registry::{Entry, POST, Registry, Serial};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::notify::{Message, MessageQueue};
@@ -19,21 +19,21 @@ pub(crate) struct Queue {
 
 #[derive(Debug)]
 struct Shared {
-    roll: Mutex<Roll>,
+    registry: Mutex<Registry>,
     /// Set when there may be a message.
     waker: OwnedHandle,
 }
 
 impl Shared {
-    fn open(&self) -> MutexGuard<'_, Roll> {
-        self.roll.lock().unwrap_or_else(PoisonError::into_inner)
+    fn open(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hear(&self, posted: Posted) {
-        let mut roll = self.open();
-        let silent = roll.is_empty();
-        roll.hear(posted);
-        if silent && !roll.is_empty() {
+        let mut registry = self.open();
+        let silent = registry.is_empty();
+        registry.hear(posted);
+        if silent && !registry.is_empty() {
             // It cannot fail: the handle is this shared's own.
             let _ = event::set(self.waker.as_handle());
         }
@@ -72,7 +72,7 @@ impl Drop for Listing {
 impl Queue {
     pub(crate) fn new(_: &Domain) -> Result<Arc<Self>> {
         let waker = event::create(true).map_err(Error::io("creating a message queue"))?;
-        let shared = Arc::new(Shared { roll: Mutex::default(), waker });
+        let shared = Arc::new(Shared { registry: Mutex::default(), waker });
         let heard = Arc::clone(&shared);
         let window = Window::open(move |posted| heard.hear(posted)).map_err(Error::io("creating a message queue"))?;
         Ok(Arc::new(Queue { window, shared }))
@@ -91,11 +91,11 @@ impl Queue {
     pub(crate) fn post(&self, id: u32, first: usize, second: usize) -> Result<()> {
         loop {
             // Both under one lock, so that they have the same order.
-            let mut roll = self.shared.open();
-            roll.post(Message::Posted { id, first, second });
+            let mut registry = self.shared.open();
+            registry.post(Message::Posted { id, first, second });
             let Err(error) = self.window.post(Posted { number: POST, first: 0, second: 0 }) else { return Ok(()) };
-            roll.take_back();
-            drop(roll);
+            registry.take_back();
+            drop(registry);
             if !is_full(&error) {
                 return Err(Error::io("posting a message")(error));
             }
@@ -107,12 +107,12 @@ impl Queue {
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> Result<Option<Message>> {
         let until = event::end_of(timeout);
         loop {
-            let mut roll = self.shared.open();
-            if let Some(message) = roll.pop() {
+            let mut registry = self.shared.open();
+            if let Some(message) = registry.pop() {
                 return Ok(Some(message));
             }
             event::reset(self.handle()).map_err(waiting)?;
-            drop(roll);
+            drop(registry);
             if event::wait(&[self.handle()], false, until).map_err(waiting)?.is_none() {
                 return Ok(None);
             }

@@ -3,7 +3,7 @@
 use super::enrolment::{Enrolled, Memory};
 use super::event::EventObject;
 use super::queue::Queue;
-use super::roll::Entry;
+use super::registry::Entry;
 use crate::error::{Error, Result};
 use crate::network_events::{NetworkEvents, Occurred};
 use crate::notify::Registration;

@@ -43,7 +43,7 @@ struct Listed {
 
 /// The registrations of a queue and the messages that wait in it.
 #[derive(Debug, Default)]
-pub(super) struct Roll {
+pub(super) struct Registry {
     last: u64,
     listed: HashMap<u32, Listed>,
     by_socket: HashMap<SocketId, Serial>,
@@ -52,7 +52,7 @@ pub(super) struct Roll {
     posted: VecDeque<Message>,
 }
 
-impl Roll {
+impl Registry {
     /// Enters a registration, in place of any that the socket has here; nothing when there is no room.
     pub(super) fn enter(&mut self, entry: Entry) -> Option<Serial> {
         if self.listed.len() >= COUNT as usize {
@@ -151,52 +151,52 @@ mod tests {
 
     #[test]
     fn what_is_struck_does_not_come_out() {
-        let mut roll = Roll::default();
-        let one = roll.enter(entry(1)).unwrap();
-        let two = roll.enter(entry(2)).unwrap();
+        let mut registry = Registry::default();
+        let one = registry.enter(entry(1)).unwrap();
+        let two = registry.enter(entry(2)).unwrap();
         for serial in [one, two] {
-            roll.confirm(serial);
-            roll.hear(read(serial, 4));
+            registry.confirm(serial);
+            registry.hear(read(serial, 4));
         }
-        roll.strike(one);
-        roll.hear(read(one, 4));
-        assert!(matches!(roll.pop(), Some(Message::Network { socket: SocketId(2), .. })));
-        assert_eq!(roll.pop(), None);
+        registry.strike(one);
+        registry.hear(read(one, 4));
+        assert!(matches!(registry.pop(), Some(Message::Network { socket: SocketId(2), .. })));
+        assert_eq!(registry.pop(), None);
     }
 
     #[test]
     fn what_another_descriptor_is_told_is_not_taken() {
-        let mut roll = Roll::default();
-        let one = roll.enter(entry(1)).unwrap();
-        roll.hear(read(one, 8));
-        assert!(roll.is_empty());
+        let mut registry = Registry::default();
+        let one = registry.enter(entry(1)).unwrap();
+        registry.hear(read(one, 8));
+        assert!(registry.is_empty());
     }
 
     #[test]
     fn a_later_registration_of_a_socket_replaces_the_former() {
-        let mut roll = Roll::default();
-        let one = roll.enter(entry(1)).unwrap();
-        roll.confirm(one);
-        roll.hear(read(one, 4));
-        let two = roll.enter(entry(1)).unwrap();
-        roll.confirm(two);
-        assert!(roll.is_empty());
-        roll.strike(one);
-        roll.hear(read(two, 4));
-        assert!(roll.pop().is_some());
+        let mut registry = Registry::default();
+        let one = registry.enter(entry(1)).unwrap();
+        registry.confirm(one);
+        registry.hear(read(one, 4));
+        let two = registry.enter(entry(1)).unwrap();
+        registry.confirm(two);
+        assert!(registry.is_empty());
+        registry.strike(one);
+        registry.hear(read(two, 4));
+        assert!(registry.pop().is_some());
     }
 
     #[test]
     fn it_is_bounded_and_its_numbers_rotate() {
-        let mut roll = Roll::default();
-        let all: Vec<_> = (0..u64::from(COUNT)).map(|socket| roll.enter(entry(socket)).unwrap()).collect();
+        let mut registry = Registry::default();
+        let all: Vec<_> = (0..u64::from(COUNT)).map(|socket| registry.enter(entry(socket)).unwrap()).collect();
         assert!(all.iter().all(|serial| NUMBERS.contains(&serial.number()) && serial.number() != POST));
-        assert!(roll.enter(entry(0)).is_none());
-        roll.strike(all[7]);
-        let again = roll.enter(entry(7)).unwrap();
+        assert!(registry.enter(entry(0)).is_none());
+        registry.strike(all[7]);
+        let again = registry.enter(entry(7)).unwrap();
         assert_eq!(again.number(), all[7].number());
-        roll.strike(all[7]);
-        roll.hear(read(again, 4));
-        assert!(roll.pop().is_some());
+        registry.strike(all[7]);
+        registry.hear(read(again, 4));
+        assert!(registry.pop().is_some());
     }
 }
