@@ -6,11 +6,11 @@
 mod cell;
 mod claim;
 #[cfg(test)]
+mod fault_injection;
+#[cfg(test)]
 mod full;
 #[cfg(test)]
 mod interleavings;
-#[cfg(test)]
-mod mishaps;
 mod observe;
 mod owners;
 #[cfg(test)]
