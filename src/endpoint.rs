@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::pending::{PendingFlush, PendingRedeem, Redeeming};
 use crate::process::{Process, Target};
 use crate::protocol_info::{Delivery, ProtocolInfo};
-use crate::provider::Mailbox;
+use crate::provider::InnerEndpoint;
 use crate::socket::{Socket, SocketRef};
 use crate::trace::tell;
 use crate::wait::Wait;
@@ -24,7 +24,7 @@ use crate::wait::Wait;
 /// endpoint of the child's own, and closes what the child inherited of the parent's. A child that neither uses nor
 /// drops the endpoint, nor calls `exec`, keeps the parent's descriptors open.
 #[derive(Debug, Clone)]
-pub struct Endpoint(pub(crate) Mailbox);
+pub struct Endpoint(pub(crate) InnerEndpoint);
 
 impl Endpoint {
     /// Opens the endpoint of this process in `domain`.
@@ -36,7 +36,7 @@ impl Endpoint {
     /// [`Error::EndpointOpen`] when this process has one there already; [`Error::System`] when the name cannot be made;
     /// [`Error::NameTaken`] when another user has taken it.
     pub fn open(domain: &Domain) -> Result<Self> {
-        let opened = Mailbox::open(domain).map(Endpoint)?;
+        let opened = InnerEndpoint::open(domain).map(Endpoint)?;
         tell!(debug, %domain, "endpoint opened");
         Ok(opened)
     }

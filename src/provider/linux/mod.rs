@@ -4,11 +4,11 @@
 mod attached;
 mod closer;
 pub(crate) mod codes;
+mod endpoint;
 mod hand_off;
 mod holders;
 mod lock_file;
 mod mail;
-mod mailbox;
 mod members;
 mod network_events;
 mod notify;
@@ -29,11 +29,11 @@ mod spawn;
 mod sys;
 mod trust;
 
+pub(crate) use endpoint::InnerEndpoint;
 pub(crate) use hand_off::{InnerReceiver, InnerSender, Progress};
 pub(crate) use holders::descriptors;
 pub(crate) use lock_file::LockFile;
 pub(crate) use mail::Flushing;
-pub(crate) use mailbox::Mailbox;
 pub(crate) use members::{members, processes_with_receiver};
 pub(crate) use notify::{
     EventObject, Queue, accept, accept_apart, async_select, cancel_select, enum_network_events, event_select,

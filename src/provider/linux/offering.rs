@@ -1,7 +1,7 @@
 //! Offers: duplicates for whoever claims them first.
 
 use super::Revoker;
-use super::mailbox::{Live, Mailbox};
+use super::endpoint::{InnerEndpoint, Live};
 use crate::error::{Error, Result};
 use crate::offer::{Kept, OfferOptions};
 use crate::process::Process;
@@ -12,7 +12,7 @@ use crate::socket::{Socket, SocketRef};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-impl Mailbox {
+impl InnerEndpoint {
     pub(crate) fn offer(&self, socket: &SocketRef<'_>, options: &OfferOptions) -> Result<ProtocolInfo> {
         let cookie = socket.id()?;
         self.with_live(|live| {

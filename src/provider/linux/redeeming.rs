@@ -1,6 +1,6 @@
 //! Redeeming: looking for a duplicate, and asking its source for one that it holds.
 
-use super::mailbox::{Live, Mailbox};
+use super::endpoint::{InnerEndpoint, Live};
 use crate::error::{Error, Result};
 use crate::protocol_info::Delivery;
 use crate::provider::linux::closer::Link;
@@ -62,7 +62,7 @@ impl Attempt {
     }
 }
 
-impl Mailbox {
+impl InnerEndpoint {
     pub(crate) fn redeem(&self, delivery: &Delivery, wait: Option<Wait>) -> Result<Socket> {
         let deadline = wait.unwrap_or(Wait::at_most(ANSWER_WITHIN)).begin();
         // A wait without an end asks as often as one that is much longer than any program runs.
@@ -173,7 +173,7 @@ impl Live {
 /// A redemption whose source was asked, with a descriptor that is readable when there is something to do.
 #[derive(Debug)]
 pub(crate) struct Redemption {
-    mailbox: Mailbox,
+    endpoint: InnerEndpoint,
     attempt: Attempt,
     /// Watches the link, unless descriptors have run out, and the timer.
     watch: OwnedFd,
@@ -182,19 +182,19 @@ pub(crate) struct Redemption {
 }
 
 impl Redemption {
-    fn new(mailbox: Mailbox, attempt: Attempt, link: Arc<Link>, left: Option<Duration>) -> Result<Self> {
+    fn new(endpoint: InnerEndpoint, attempt: Attempt, link: Arc<Link>, left: Option<Duration>) -> Result<Self> {
         let refused = Error::system("making a descriptor to wait for a duplicate");
         let watch = epoll::create(CreateFlags::CLOEXEC).map_err(&refused)?;
         let timer = timer::new().map_err(&refused)?;
         epoll::add(&watch, &timer, EventData::new_u64(0), EventFlags::IN).map_err(&refused)?;
-        let mut redemption = Redemption { mailbox, attempt, watch, timer, link: None };
+        let mut redemption = Redemption { endpoint, attempt, watch, timer, link: None };
         redemption.await_answer(Some(link), left)?;
         Ok(redemption)
     }
 
     pub(crate) fn try_finish(&mut self) -> Result<Option<Socket>> {
-        let Redemption { mailbox, attempt, .. } = self;
-        match mailbox.with_live(|live| live.look(attempt)) {
+        let Redemption { endpoint, attempt, .. } = self;
+        match endpoint.with_live(|live| live.look(attempt)) {
             Ok(Step::Done(socket)) => Ok(Some(socket)),
             Ok(Step::Wait(link, left)) => self.await_answer(Some(link), left).map(|()| None),
             Err(error) => {

@@ -1,6 +1,6 @@
 //! Seats: a link to a child that is made before the child, for programs that start children by other means than this library.
 
-use super::mailbox::Mailbox;
+use super::endpoint::InnerEndpoint;
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::process::{Process, Target};
@@ -14,19 +14,19 @@ use std::process::Command;
 /// Both ends of a link to a child that is yet to be born.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    mailbox: Mailbox,
+    endpoint: InnerEndpoint,
     ours: OwnedFd,
     theirs: OwnedFd,
     me: Process,
     digest: u32,
 }
 
-impl Mailbox {
+impl InnerEndpoint {
     pub(crate) fn seat(&self) -> Result<Seat> {
         let (ours, theirs) = make_link().map_err(Error::system("making a child's seat"))?;
         self.with_live(|live| {
             let digest = live.domain.digest();
-            Ok(Seat { mailbox: self.clone(), ours, theirs, me: live.me, digest })
+            Ok(Seat { endpoint: self.clone(), ours, theirs, me: live.me, digest })
         })
     }
 }
@@ -39,9 +39,9 @@ impl Seat {
 
     /// From now on what is duplicated for the child goes there.
     pub(crate) fn tell(self, child: &impl Target) -> Result<()> {
-        let child = self.mailbox.find(child)?;
+        let child = self.endpoint.find(child)?;
         let ours = self.ours;
-        self.mailbox.with_live(|live| match live.me == self.me {
+        self.endpoint.with_live(|live| match live.me == self.me {
             true => live.adopt_link(&child, ours),
             false => Err(Error::Forked),
         })

@@ -1,6 +1,6 @@
 //! Children that have their endpoint from birth.
 
-use super::mailbox::Mailbox;
+use super::endpoint::InnerEndpoint;
 use crate::error::{Error, Result};
 use crate::process::Process;
 use crate::provider::linux::mail::{BIRTH_VARIABLE, MOST_LINKS, Unborn};
@@ -9,9 +9,9 @@ use crate::spawn::{Spawn, Spawned};
 use std::os::fd::AsRawFd;
 
 /// Spawns a child that takes over listeners which were made for it.
-pub(crate) fn spawn_with_endpoint<C: Spawn>(command: &mut C, mailbox: &Mailbox) -> Result<C::Child> {
+pub(crate) fn spawn_with_endpoint<C: Spawn>(command: &mut C, endpoint: &InnerEndpoint) -> Result<C::Child> {
     let refused = Error::system("making a child's endpoint");
-    let (domain, me) = mailbox.with_live(|live| Ok((live.domain.clone(), live.me)))?;
+    let (domain, me) = endpoint.with_live(|live| Ok((live.domain.clone(), live.me)))?;
     let unborn = Unborn::new(&domain, &me)?;
     let [mail, hand_off] = unborn.sockets();
     let [mail, hand_off] = [beyond_standard(mail).map_err(&refused)?, beyond_standard(hand_off).map_err(&refused)?];

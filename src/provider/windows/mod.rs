@@ -3,10 +3,10 @@
 
 pub(crate) mod codes;
 mod convert;
+mod endpoint;
 mod hand_off;
 mod holders;
 mod lock_file;
-mod mailbox;
 mod members;
 mod notify;
 mod outcomes;
@@ -22,10 +22,10 @@ mod sys;
 mod ticket;
 mod trust;
 
+pub(crate) use endpoint::{Flushing, InnerEndpoint, Redemption};
 pub(crate) use hand_off::{InnerReceiver, InnerSender, Progress};
 pub(crate) use holders::descriptors;
 pub(crate) use lock_file::LockFile;
-pub(crate) use mailbox::{Flushing, Mailbox, Redemption};
 pub(crate) use members::{members, processes_with_receiver};
 pub(crate) use notify::{
     EventObject, Queue, accept, accept_apart, async_select, cancel_select, enum_network_events, event_select,

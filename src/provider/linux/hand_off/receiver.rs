@@ -6,10 +6,10 @@ use super::queue::{MOST_TOGETHER, Reader};
 use crate::error::{Error, Result};
 use crate::hand_off::{Parcel, Receiver, ReceiverName};
 use crate::process::Process;
-use crate::provider::Mailbox;
+use crate::provider::InnerEndpoint;
 use crate::provider::linux::closer::Link;
+use crate::provider::linux::endpoint::Live;
 use crate::provider::linux::mail::{Frame, Listener, Purpose, Quota, at_end};
-use crate::provider::linux::mailbox::Live;
 use crate::provider::linux::sys::{ForkMark, send_rights, timer};
 use crate::wait::{Deadline, Wait};
 use foldhash::{HashMap, HashMapExt};
@@ -75,7 +75,7 @@ struct State {
     one: Vec<Parcel>,
 }
 
-impl Mailbox {
+impl InnerEndpoint {
     pub(crate) fn receiver(&self, name: &ReceiverName) -> Result<InnerReceiver> {
         self.with_live(|live| InnerReceiver::open(live, name))
     }

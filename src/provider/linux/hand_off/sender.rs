@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 use crate::hand_off::load::{fitting, write_head};
 use crate::hand_off::{Parcel, ReceiverName, Refused, Sender};
 use crate::process::Process;
-use crate::provider::Mailbox;
+use crate::provider::InnerEndpoint;
 use crate::provider::linux::closer::{Closer, Link, Queue};
+use crate::provider::linux::endpoint::Live;
 use crate::provider::linux::mail::{Addressee, Frame, Purpose, connect, hung_up, make_queue, read_frame};
-use crate::provider::linux::mailbox::Live;
 use crate::provider::linux::process::{Handle, Peer};
 use crate::provider::linux::sys::{
     Exclusive, ForkMark, Look, gates_left, new_gate, peek_first, send_rights, take_gates,
@@ -76,7 +76,7 @@ struct State {
     head: Vec<u8>,
 }
 
-impl Mailbox {
+impl InnerEndpoint {
     pub(crate) fn sender(&self, target: Process, receiver: &ReceiverName) -> Result<InnerSender> {
         self.with_live(|live| InnerSender::open(live, target, receiver))
     }

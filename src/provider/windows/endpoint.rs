@@ -33,7 +33,7 @@ const NO_OFFERS: Error =
 /// that is killed between that and the writing of the ticket leaves a handle there that nobody can redeem: it keeps the
 /// socket open until the target ends, as Winsock itself would.
 #[derive(Debug, Clone)]
-pub(crate) struct Mailbox(Arc<Live>);
+pub(crate) struct InnerEndpoint(Arc<Live>);
 
 #[derive(Debug)]
 struct Live {
@@ -46,7 +46,7 @@ struct Live {
     _claim: File,
 }
 
-impl Mailbox {
+impl InnerEndpoint {
     pub(crate) fn open(domain: &Domain) -> Result<Self> {
         // Nothing else does in a process that only redeems.
         sys::start_winsock().map_err(Error::io("starting Winsock"))?;
@@ -58,7 +58,7 @@ impl Mailbox {
         })?;
         let live = Live { domain: domain.clone(), me, outcomes: Mutex::default(), next_look: 0.into(), _claim: claim };
         live.bury_the_dead();
-        Ok(Mailbox(Arc::new(live)))
+        Ok(InnerEndpoint(Arc::new(live)))
     }
 
     pub(crate) fn process(&self) -> Result<Process> {

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// An endpoint, and those of the processes that were forked while they held it.
 #[derive(Debug, Clone)]
-pub(crate) struct Mailbox(Arc<Generation>);
+pub(crate) struct InnerEndpoint(Arc<Generation>);
 
 /// The endpoint of one process, and those of the processes forked from it while they held it.
 #[derive(Debug)]
@@ -42,9 +42,9 @@ pub(crate) struct Live {
     clock_shift: i128,
 }
 
-impl Mailbox {
+impl InnerEndpoint {
     pub(crate) fn open(domain: &Domain) -> Result<Self> {
-        Ok(Mailbox(Arc::new(Generation { live: Live::open(domain)?, forked: OnceLock::new() })))
+        Ok(InnerEndpoint(Arc::new(Generation { live: Live::open(domain)?, forked: OnceLock::new() })))
     }
 
     pub(crate) fn process(&self) -> Result<Process> {
