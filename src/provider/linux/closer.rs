@@ -8,7 +8,7 @@
 
 use super::sys::{
     Bury, Entrusted, ForkMark, Headroom, Look, MOST_RIGHTS, descriptors_in_queue, is_empty, is_gate, keep_only,
-    lingers, receive_rights, spawn_deaf,
+    lingers, receive_rights, spawn_masked,
 };
 use crate::error::{Error, Result};
 use rustix::io::Errno;
@@ -155,7 +155,7 @@ impl Closer {
         let held_up = !state.waiting.is_empty() && (state.threads == 0 || state.waiting.len() > 1);
         if held_up && state.threads < MOST_THREADS {
             let inner = self.0.clone();
-            match spawn_deaf("sharesock-close", move || inner.run()) {
+            match spawn_masked("sharesock-close", move || inner.run()) {
                 Ok(_) => state.threads += 1,
                 // Whoever uses the domain next tries again.
                 Err(_) => self.0.stuck.store(state.threads == 0, Ordering::Relaxed),
@@ -198,7 +198,7 @@ fn bury(batch: Vec<OwnedFd>) {
     let (closed, has_closed) = sync_channel::<()>(1);
     // They stay open in the table of that thread, where the numbers mean the same, until it ends.
     let numbers: Vec<_> = batch.iter().map(AsRawFd::as_raw_fd).collect();
-    let thread = spawn_deaf("sharesock-close", move || {
+    let thread = spawn_masked("sharesock-close", move || {
         let _ = copied.send(keep_only(&numbers).is_ok());
         let _ = has_closed.recv();
     });

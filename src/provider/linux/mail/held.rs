@@ -13,7 +13,7 @@ use crate::process::Process;
 use crate::provider::linux::closer::Link;
 use crate::provider::linux::place::endpoint_name;
 use crate::provider::linux::process::{Handle, Seen};
-use crate::provider::linux::sys::{ForkMark, spawn_deaf};
+use crate::provider::linux::sys::{ForkMark, spawn_masked};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::{Errno, retry_on_intr};
 use std::collections::HashMap;
@@ -118,7 +118,7 @@ impl Held {
         state.holding.insert(Entry { heir, mail, descriptor, gate });
         if !state.running {
             let held = self.clone();
-            let started = spawn_deaf("sharesock", move || held.run());
+            let started = spawn_masked("sharesock", move || held.run());
             let started = started.map_err(Error::io("starting the thread that answers claims"));
             match started {
                 Ok(thread) => (state.thread, state.running) = (Some(thread), true),

@@ -104,7 +104,7 @@ pub(crate) fn observe(socket: BorrowedFd<'_>, record: &Record, flags: EventFlags
                     (observed.seen.failed, observed.failure) = (true, Some(errno));
                 }
                 // There is no error, or somebody took it: a connection has come and gone, or an attempt has failed.
-                _ if flags.contains(EventFlags::RDHUP) && !record.deaf => match tcp_connection(socket) {
+                _ if flags.contains(EventFlags::RDHUP) && !record.read_shut => match tcp_connection(socket) {
                     Some(Connection::Over) => return ended_unseen(socket, record, flags),
                     Some(Connection::Never) => {
                         *holds |= NetworkEvents::CONNECT;
@@ -152,7 +152,7 @@ fn how_ended(socket: BorrowedFd<'_>, record: &Record, flags: EventFlags) -> (boo
         Some(Connection::Open | Connection::Connecting) => (false, false),
         Some(Connection::Ended) => (true, false),
         Some(Connection::Over | Connection::Never) => (true, failed),
-        None => (!record.deaf, failed),
+        None => (!record.read_shut, failed),
     }
 }
 

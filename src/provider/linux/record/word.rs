@@ -37,7 +37,7 @@ pub(crate) struct Record {
     /// The attempt to connect has failed.
     pub(crate) failed: bool,
     /// This side has ended its receiving.
-    pub(crate) deaf: bool,
+    pub(crate) read_shut: bool,
     /// The slot is being given to another socket.
     pub(crate) moving: bool,
     /// Counts what was seen of input: tells whether anything came between a look and the change that is made of it.
@@ -62,7 +62,7 @@ impl Record {
             messages: part(22, 1) == 1,
             reset: part(23, 1) == 1,
             failed: part(24, 1) == 1,
-            deaf: part(25, 1) == 1,
+            read_shut: part(25, 1) == 1,
             moving: part(26, 1) == 1,
             stamp: part(27, 10),
             owner: part(37, 15),
@@ -78,7 +78,7 @@ impl Record {
             | put(self.messages.into(), 22, 1)
             | put(self.reset.into(), 23, 1)
             | put(self.failed.into(), 24, 1)
-            | put(self.deaf.into(), 25, 1)
+            | put(self.read_shut.into(), 25, 1)
             | put(self.moving.into(), 26, 1)
             | put(self.stamp, 27, 10)
             | put(self.owner, 37, 15)

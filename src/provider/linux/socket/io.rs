@@ -177,7 +177,7 @@ pub(crate) fn shutdown(socket: &Socket, how: Shutdown) -> Result<()> {
         return Err(refused(Errno::NOTCONN));
     }
     if how != Shutdown::Write {
-        socket.note_deaf();
+        socket.note_read_shut();
     }
     socket.socket.shutdown(how).map_err(Error::io("ending a connection"))
 }

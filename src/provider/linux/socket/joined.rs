@@ -19,7 +19,7 @@ pub(crate) struct Joined {
     /// How much had been inserted when it was looked for in vain.
     looked: AtomicU64,
     /// This side has ended its receiving, through this `Socket`.
-    deaf: AtomicBool,
+    read_shut: AtomicBool,
     tcp: OnceLock<bool>,
     watch: Mutex<Option<Watch>>,
     /// Connections that were accepted and could not be given to the program.
@@ -44,7 +44,7 @@ impl Joined {
         Joined {
             slot: AtomicU32::new(NONE),
             looked: AtomicU64::new(u64::MAX),
-            deaf: AtomicBool::new(false),
+            read_shut: AtomicBool::new(false),
             tcp: OnceLock::new(),
             watch: Mutex::default(),
             kept: Mutex::default(),
@@ -52,8 +52,8 @@ impl Joined {
     }
 
     /// Whether it is known that this side has ended its receiving: the kernel does not tell it from the other's end.
-    pub(crate) fn is_deaf(&self) -> bool {
-        self.deaf.load(Ordering::Relaxed)
+    pub(crate) fn is_read_shut(&self) -> bool {
+        self.read_shut.load(Ordering::Relaxed)
     }
 
     pub(crate) fn watch(&self) -> MutexGuard<'_, Option<Watch>> {
@@ -84,10 +84,10 @@ pub(crate) fn join(socket: &Socket, domain: &Domain) -> Result<()> {
 
 impl Socket {
     /// This side ends its receiving. Who registers later learns it from here, or from the record.
-    pub(super) fn note_deaf(&self) {
-        self.joined().deaf.store(true, Ordering::Relaxed);
+    pub(super) fn note_read_shut(&self) {
+        self.joined().read_shut.store(true, Ordering::Relaxed);
         if let Some(slot) = self.slot() {
-            slot.change(|record| record.deaf = true);
+            slot.change(|record| record.read_shut = true);
         }
     }
 

@@ -31,4 +31,4 @@ pub(crate) use rights::{
     Look, MOST_RIGHTS, Message, is_empty, peek_first, receive_bytes, receive_few, receive_rights, send_rights,
 };
 pub(crate) use segment::{Segment, remove_abandoned_segments};
-pub(crate) use thread::{keep_only, spawn_deaf};
+pub(crate) use thread::{keep_only, spawn_masked};

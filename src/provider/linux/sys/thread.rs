@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 /// Starts a thread that blocks every signal from its first instruction on: one that it took would be lost to a program that
 /// waits for it elsewhere (`sigwait`, `signalfd`), or would end it.
-pub(crate) fn spawn_deaf<T: Send + 'static>(
+pub(crate) fn spawn_masked<T: Send + 'static>(
     name: &str,
     run: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
@@ -70,7 +70,7 @@ mod tests {
             u64::from_str_radix(&line.unwrap(), 16).unwrap()
         };
         let before = blocked(mask());
-        let theirs = blocked(spawn_deaf("test", mask).unwrap().join().unwrap());
+        let theirs = blocked(spawn_masked("test", mask).unwrap().join().unwrap());
         // SIGKILL and SIGSTOP cannot be blocked, and glibc keeps 32 and 33.
         let some = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGCHLD, libc::SIGUSR1, libc::SIGALRM];
         assert!(some.iter().all(|signal| theirs & (1 << (signal - 1)) != 0), "{theirs:x}");
@@ -82,7 +82,7 @@ mod tests {
         let kept: Vec<_> = (0..3).map(|_| OwnedFd::from(std::fs::File::open("/dev/null").unwrap())).collect();
         let other = std::fs::File::open("/dev/null").unwrap();
         let ours: Vec<_> = kept.iter().map(AsRawFd::as_raw_fd).collect();
-        let thread = spawn_deaf("test", move || {
+        let thread = spawn_masked("test", move || {
             keep_only(&ours).unwrap();
             let open = (0..200).filter(|number| {
                 // SAFETY: only asks whether the number is in use.

@@ -33,8 +33,8 @@ impl<S: Sink> WatchSet<S> {
             if socket.was_accepted() {
                 slot.change(|record| record.recorded |= NetworkEvents::CONNECT);
             }
-            if attached.is_deaf() {
-                slot.change(|record| record.deaf = true);
+            if attached.is_read_shut() {
+                slot.change(|record| record.read_shut = true);
             }
             // What the earlier watch has seen must be recorded first: then what was reported is not reported again.
             let exact = match &*watch {
