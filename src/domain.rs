@@ -3,7 +3,7 @@
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
-use crate::provider::Place;
+use crate::provider::Directory;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// `mkdir -m 3770 DIR && chgrp GROUP DIR`. On Windows a domain is one user's: only who may put handles into a process
 /// can share with it; and of one machine: what processes left that are unknown here is removed.
 #[derive(Debug, Clone)]
-pub struct Domain(pub(crate) Arc<Place>);
+pub struct Domain(pub(crate) Arc<Directory>);
 
 impl Domain {
     /// The domain that is meant when none is named: `$SHARESOCK_DOMAIN` if set, else on Linux
@@ -27,7 +27,7 @@ impl Domain {
     pub fn open() -> Result<Self> {
         match std::env::var_os("SHARESOCK_DOMAIN").filter(|path| !path.is_empty()) {
             Some(path) => Self::at(path),
-            None => Place::open_default().map(Arc::new).map(Domain),
+            None => Directory::open_default().map(Arc::new).map(Domain),
         }
     }
 
@@ -38,7 +38,7 @@ impl Domain {
     /// without having the sticky bit, or belongs to another user and does not admit this process by its group;
     /// [`Error::System`] when it cannot be created or opened.
     pub fn at(path: impl Into<PathBuf>) -> Result<Self> {
-        Place::open(path.into()).map(Arc::new).map(Domain)
+        Directory::open(path.into()).map(Arc::new).map(Domain)
     }
 
     /// Its directory, as it was named.

@@ -17,7 +17,7 @@ pub(super) struct Addresses {
 
 /// One of the connections of an address, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Rc<Addresses>, IpAddr);
+pub(super) struct AddressSlot(Rc<Addresses>, IpAddr);
 
 impl Addresses {
     pub(super) fn new(most: Option<u32>) -> Rc<Self> {
@@ -30,7 +30,7 @@ impl Addresses {
 
     /// Counts one more connection of this address; nothing when it has as many as it may. One that has `moved` here was let
     /// in elsewhere.
-    pub(super) fn enter(self: &Rc<Self>, address: IpAddr, moved: bool) -> Option<Place> {
+    pub(super) fn enter(self: &Rc<Self>, address: IpAddr, moved: bool) -> Option<AddressSlot> {
         let client = client(address);
         let mut open = self.open.borrow_mut();
         let count = open.get(&client).copied().unwrap_or_default();
@@ -38,11 +38,11 @@ impl Addresses {
             return None;
         }
         open.insert(client, count.saturating_add(1));
-        Some(Place(Rc::clone(self), client))
+        Some(AddressSlot(Rc::clone(self), client))
     }
 }
 
-impl Drop for Place {
+impl Drop for AddressSlot {
     fn drop(&mut self) {
         let mut open = self.0.open.borrow_mut();
         match open.get_mut(&self.1) {

@@ -1,6 +1,6 @@
 //! One connection of HTTP/1.1, which can be taken out of its worker between two requests.
 
-use super::addresses::Place;
+use super::addresses::AddressSlot;
 use super::envelope::Envelope;
 use super::files::{self, Answer, Site};
 use super::io::{Io, State};
@@ -62,7 +62,7 @@ pub(crate) struct Guest {
     /// What was read from it before and belongs to its next request.
     pub(crate) unread: Bytes,
     /// Its place among those of its address, once it has one.
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<AddressSlot>,
 }
 
 impl Guest {

@@ -1,6 +1,6 @@
 //! `sharesock connect`: connects, and becomes a program that has the connection.
 
-use super::exec::{EXIT_CODES, Place, exec};
+use super::exec::{DescriptorPlace, EXIT_CODES, exec};
 use super::sockets::connect;
 use crate::address::{Address, FORMS};
 use anyhow::Result;
@@ -19,8 +19,8 @@ pub(crate) struct Options {
     #[arg(value_name = "ADDRESS", help = format!("Where to connect to: {FORMS}"))]
     address: Address,
     /// The descriptor that COMMAND gets it as, or `stdio`.
-    #[arg(long = "as", value_name = "FD|stdio", default_value_t = Place::Stdio)]
-    place: Place,
+    #[arg(long = "as", value_name = "FD|stdio", default_value_t = DescriptorPlace::Stdio)]
+    place: DescriptorPlace,
     /// The command to become.
     #[arg(last = true, required = true)]
     command: Vec<OsString>,

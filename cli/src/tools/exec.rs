@@ -17,29 +17,29 @@ pub(super) const EXIT_CODES: &str = "Exit codes: those of COMMAND, which replace
 
 /// Where a program finds its socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum DescriptorPlace {
     /// Standard input and output.
     Stdio,
     Descriptor(i32),
 }
 
-impl FromStr for Place {
+impl FromStr for DescriptorPlace {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.parse() {
-            Ok(number @ 0..=65535) => Ok(Place::Descriptor(number)),
-            _ if text == "stdio" => Ok(Place::Stdio),
+            Ok(number @ 0..=65535) => Ok(DescriptorPlace::Descriptor(number)),
+            _ if text == "stdio" => Ok(DescriptorPlace::Stdio),
             _ => Err("give the number of a descriptor, or stdio".to_owned()),
         }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for DescriptorPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Stdio => f.write_str("stdio"),
-            Place::Descriptor(number) => number.fmt(f),
+            DescriptorPlace::Stdio => f.write_str("stdio"),
+            DescriptorPlace::Descriptor(number) => number.fmt(f),
         }
     }
 }
@@ -47,7 +47,12 @@ impl fmt::Display for Place {
 /// Becomes `command`, which finds `socket` at `place`; told as systemd does under `listener`, if it is descriptor 3.
 ///
 /// What it returns is of a program that could not be run.
-pub(super) fn exec(command: &[OsString], socket: OwnedFd, place: Place, listener: Option<&str>) -> Result<ExitCode> {
+pub(super) fn exec(
+    command: &[OsString],
+    socket: OwnedFd,
+    place: DescriptorPlace,
+    listener: Option<&str>,
+) -> Result<ExitCode> {
     let (program, arguments) = command.split_first().context("name the command to run, behind --")?;
     let mut command = Command::new(program);
     command.args(arguments);
@@ -56,8 +61,8 @@ pub(super) fn exec(command: &[OsString], socket: OwnedFd, place: Place, listener
         command.env_remove(private);
     }
     let numbers = match place {
-        Place::Stdio => vec![0, 1],
-        Place::Descriptor(number) => vec![number],
+        DescriptorPlace::Stdio => vec![0, 1],
+        DescriptorPlace::Descriptor(number) => vec![number],
     };
     if let (Some(name), [FIRST]) = (listener, &numbers[..]) {
         command.env(LISTEN_FDS, "1").env(LISTEN_PID, std::process::id().to_string()).env(LISTEN_FDNAMES, name);

@@ -1,6 +1,6 @@
 //! `sharesock listen`: makes a listening socket and becomes a program that has it.
 
-use super::exec::{EXIT_CODES, Place, exec};
+use super::exec::{DescriptorPlace, EXIT_CODES, exec};
 use super::sockets::Listener;
 use crate::activation::FIRST;
 use crate::address::{Address, FORMS};
@@ -23,7 +23,7 @@ pub(crate) struct Options {
     address: Address,
     /// The descriptor that COMMAND gets it as, or `stdio`.
     #[arg(long = "as", value_name = "FD|stdio")]
-    place: Option<Place>,
+    place: Option<DescriptorPlace>,
     /// Wait for one connection, and give that to COMMAND; nobody listens any more then.
     #[arg(long)]
     accept: bool,
@@ -46,11 +46,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     match options.accept {
         true => {
-            let place = options.place.unwrap_or(Place::Stdio);
+            let place = options.place.unwrap_or(DescriptorPlace::Stdio);
             exec(&options.command, listener.accept_one()?, place, Some("connection"))
         }
         false => {
-            let place = options.place.unwrap_or(Place::Descriptor(FIRST));
+            let place = options.place.unwrap_or(DescriptorPlace::Descriptor(FIRST));
             exec(&options.command, listener.into(), place, Some("listener"))
         }
     }

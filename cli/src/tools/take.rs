@@ -1,6 +1,6 @@
 //! `sharesock take`: redeems a protocol info, and becomes a program that has the socket.
 
-use super::exec::{EXIT_CODES, Place, exec};
+use super::exec::{DescriptorPlace, EXIT_CODES, exec};
 use super::{info, meeting, published};
 use crate::domain::open_domain;
 use anyhow::{Context, Result};
@@ -29,8 +29,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
     /// The descriptor that COMMAND gets the socket as, or `stdio`.
-    #[arg(long = "as", value_name = "FD|stdio", default_value_t = Place::Stdio)]
-    place: Place,
+    #[arg(long = "as", value_name = "FD|stdio", default_value_t = DescriptorPlace::Stdio)]
+    place: DescriptorPlace,
     /// The domain in which the processes meet; by default $SHARESOCK_DOMAIN, else the user's own.
     #[arg(long, value_name = "DIR")]
     domain: Option<PathBuf>,

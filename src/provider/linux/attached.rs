@@ -211,16 +211,16 @@ mod tests {
     }
 
     /// A domain that is removed at the end.
-    struct Place(Domain);
+    struct TestDomain(Domain);
 
-    impl Place {
+    impl TestDomain {
         fn new(name: &str) -> Self {
             let path = std::env::temp_dir().join(format!("sharesock-attached-{name}-{}", std::process::id()));
-            Place(Domain::at(path).unwrap())
+            TestDomain(Domain::at(path).unwrap())
         }
     }
 
-    impl Drop for Place {
+    impl Drop for TestDomain {
         fn drop(&mut self) {
             let _ = std::fs::remove_dir_all(self.0.path());
         }
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn what_others_show_is_found_and_what_they_let_go_is_not() {
-        let place = Place::new("shown");
+        let place = TestDomain::new("shown");
         let domain = &place.0;
         assert_eq!(find(domain), "nothing");
         // Processes that are ending: they show what they have let go, or what has its number now.
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn of_two_that_are_proposed_one_is_made() {
-        let place = Place::new("proposed");
+        let place = TestDomain::new("proposed");
         let mut segments = [made(HERE), made(HERE)];
         segments.sort_by_key(Segment::number);
         let [low, high] = &segments;

@@ -1,6 +1,6 @@
 //! Who is in a domain, from the names there, and what waits for them, from `/proc`.
 
-use super::place::{DESCRIPTORS, is_receiver, split_name};
+use super::directory::{DESCRIPTORS, is_receiver, split_name};
 use crate::domain::Domain;
 use crate::error::Result;
 use crate::members::Member;

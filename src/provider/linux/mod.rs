@@ -4,6 +4,7 @@
 mod attached;
 mod closer;
 pub(crate) mod codes;
+mod directory;
 mod endpoint;
 mod hand_off;
 mod holders;
@@ -13,7 +14,6 @@ mod members;
 mod network_events;
 mod notify;
 mod offering;
-mod place;
 #[cfg(feature = "tokio")]
 mod polled;
 mod private;
@@ -29,6 +29,7 @@ mod spawn;
 mod sys;
 mod trust;
 
+pub(crate) use directory::Directory;
 pub(crate) use endpoint::InnerEndpoint;
 pub(crate) use hand_off::{InnerReceiver, InnerSender, Progress};
 pub(crate) use holders::descriptors;
@@ -39,7 +40,6 @@ pub(crate) use notify::{
     EventObject, Queue, accept, accept_apart, async_select, cancel_select, enum_network_events, event_select,
     pass_registration, registration, set_nonblocking,
 };
-pub(crate) use place::Place;
 #[cfg(feature = "tokio")]
 pub(crate) use polled::Polled;
 pub(crate) use redeeming::Redemption;

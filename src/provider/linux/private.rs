@@ -5,7 +5,7 @@
 //! not published yet. Its maker holds a lock on the directory, from whichever PID namespace: one that is not locked was
 //! left by a process that has ended, and is swept.
 
-use super::place::{DESCRIPTORS, Presence};
+use super::directory::{DESCRIPTORS, Presence};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use rustix::fs::{self, AtFlags, FlockOperation, Gid, Mode, OFlags, RenameFlags};

@@ -3,6 +3,7 @@
 
 pub(crate) mod codes;
 mod convert;
+mod directory;
 mod endpoint;
 mod hand_off;
 mod holders;
@@ -10,7 +11,6 @@ mod lock_file;
 mod members;
 mod notify;
 mod outcomes;
-mod place;
 #[cfg(feature = "tokio")]
 mod polled;
 mod port;
@@ -22,6 +22,7 @@ mod sys;
 mod ticket;
 mod trust;
 
+pub(crate) use directory::Directory;
 pub(crate) use endpoint::{Flushing, InnerEndpoint, Redemption};
 pub(crate) use hand_off::{InnerReceiver, InnerSender, Progress};
 pub(crate) use holders::descriptors;
@@ -31,7 +32,6 @@ pub(crate) use notify::{
     EventObject, Queue, accept, accept_apart, async_select, cancel_select, enum_network_events, event_select,
     pass_registration, registration, set_nonblocking,
 };
-pub(crate) use place::Place;
 #[cfg(feature = "tokio")]
 pub(crate) use polled::Polled;
 pub use port::SocketExt;

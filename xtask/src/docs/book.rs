@@ -21,7 +21,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Copies a folder. `place` is where its files lie in the repository.
+/// Copies a folder. `directory` is where its files lie in the repository.
 fn copy(from: &Path, place: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("creating {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
@@ -58,7 +58,7 @@ fn outward(page: &str, place: &Path) -> String {
     text + rest
 }
 
-/// The path in the repository to which a link of a file in `place` leads, if it leads to a file.
+/// The path in the repository to which a link of a file in `directory` leads, if it leads to a file.
 fn inside(place: &Path, link: &str) -> Option<PathBuf> {
     if link.starts_with('#') || link.contains("://") {
         return None;

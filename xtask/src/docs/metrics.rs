@@ -21,7 +21,7 @@ pub(crate) fn page(program: &Path) -> Result<String> {
     let text = text?;
     let mut page = format!(
         "# Metrics\n\n{MADE}\n\nWhat `sharesock status --prometheus` and `--metrics HOST:PORT` print. Every series has the label \
-         `supervisor`. Those of\nworkers have `place` and `generation`; a worker that replaces another goes on with its series.\n\n\
+         `supervisor`. Those of\nworkers have `directory` and `generation`; a worker that replaces another goes on with its series.\n\n\
          | series | kind | other labels | meaning |\n| --- | --- | --- | --- |\n"
     );
     let mut kinds = BTreeMap::new();

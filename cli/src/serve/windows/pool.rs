@@ -190,12 +190,12 @@ impl Worker {
 #[derive(Debug)]
 pub(crate) struct Generation {
     pub(crate) number: u32,
-    places: Vec<Place>,
+    places: Vec<WorkerSlot>,
     turn: usize,
 }
 
 #[derive(Debug, Default)]
-struct Place {
+struct WorkerSlot {
     worker: Option<Worker>,
     backoff: Backoff,
 }
@@ -203,8 +203,9 @@ struct Place {
 impl Generation {
     pub(crate) fn start(number: u32, starter: &mut Starter) -> Result<Self> {
         let count = starter.options.workers;
-        let place =
-            |starter: &mut Starter| Ok(Place { worker: Some(starter.start(number)?), backoff: Backoff::default() });
+        let place = |starter: &mut Starter| {
+            Ok(WorkerSlot { worker: Some(starter.start(number)?), backoff: Backoff::default() })
+        };
         let places = (0..count).map(|_| place(starter)).collect::<Result<_>>()?;
         Ok(Generation { number, places, turn: 0 })
     }

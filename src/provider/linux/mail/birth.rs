@@ -8,7 +8,7 @@ use super::link::seqpacket;
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::process::Process;
-use crate::provider::linux::place::{Presence, endpoint_name};
+use crate::provider::linux::directory::{Presence, endpoint_name};
 use crate::provider::linux::private::{PrivateDirectory, adopt};
 use crate::provider::linux::process::Peer;
 use crate::provider::linux::sys::{adopt_link, adopt_listening, peer_credentials};

@@ -11,7 +11,7 @@ use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::process::Process;
 use crate::provider::linux::closer::Link;
-use crate::provider::linux::place::endpoint_name;
+use crate::provider::linux::directory::endpoint_name;
 use crate::provider::linux::process::{Handle, Seen};
 use crate::provider::linux::sys::{ForkMark, spawn_masked};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::hand_off::ReceiverName;
 use crate::process::{Process, Who};
 use crate::provider::linux::closer::Link;
-use crate::provider::linux::place::endpoint_name;
+use crate::provider::linux::directory::endpoint_name;
 use crate::provider::linux::process::Peer;
 use crate::provider::linux::sys::send_rights;
 use foldhash::HashMap;

@@ -7,7 +7,7 @@ use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::process::{Process, Who};
 use crate::provider::linux::closer::Link;
-use crate::provider::linux::place::{Presence, endpoint_name, parse_name};
+use crate::provider::linux::directory::{Presence, endpoint_name, parse_name};
 use crate::provider::linux::private::PrivateDirectory;
 use crate::provider::linux::sys::{ForkMark, refuse_descriptors};
 use rustix::io::Errno;

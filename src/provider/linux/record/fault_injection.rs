@@ -22,12 +22,12 @@ const CONNECT: NetworkEvents = NetworkEvents::CONNECT;
 const LONG: Duration = Duration::from_secs(20);
 
 /// A domain that is removed at the end.
-struct Place(Domain);
+struct TestDomain(Domain);
 
-impl Place {
+impl TestDomain {
     fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("sharesock-mishap-{name}-{}", std::process::id()));
-        Place(Domain::at(path).unwrap())
+        TestDomain(Domain::at(path).unwrap())
     }
 
     /// The same domain, as another process sees it.
@@ -36,7 +36,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for TestDomain {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(self.0.path());
     }
@@ -77,7 +77,7 @@ fn all_told(socket: &Socket, event: &Event, events: NetworkEvents) {
 
 #[test]
 fn room_that_is_told_while_a_receive_empties_the_queue_hides_no_message_about_the_next_arrival() {
-    let place = Place::new("messages");
+    let place = TestDomain::new("messages");
     let queue = MessageQueue::new(&place.0).unwrap();
     let (mut client, socket) = connection();
     socket.async_select(&queue, 1, READ | WRITE).unwrap();
@@ -97,7 +97,7 @@ fn room_that_is_told_while_a_receive_empties_the_queue_hides_no_message_about_th
 
 #[test]
 fn the_same_with_an_event_object() {
-    let place = Place::new("object");
+    let place = TestDomain::new("object");
     let event = Event::manual(&place.0).unwrap();
     let (mut client, socket) = connection();
     socket.event_select(&event, READ | WRITE).unwrap();
@@ -117,7 +117,7 @@ fn the_same_with_an_event_object() {
 
 #[test]
 fn data_that_arrives_while_urgent_data_is_received_does_not_hide_the_next() {
-    let place = Place::new("urgent");
+    let place = TestDomain::new("urgent");
     let event = Event::manual(&place.0).unwrap();
     let (client, socket) = connection();
     socket.event_select(&event, READ | OOB).unwrap();
@@ -138,7 +138,7 @@ fn data_that_arrives_while_urgent_data_is_received_does_not_hide_the_next() {
 
 #[test]
 fn urgent_data_is_none_to_receive_also_when_the_kernel_says_so_for_want_of_memory() {
-    let place = Place::new("urgent-pressure");
+    let place = TestDomain::new("urgent-pressure");
     let (client, socket) = connection();
     let slot = Table::of(&place.0).unwrap().insert(socket.id().unwrap().as_u64()).unwrap();
     let told = || {
@@ -158,7 +158,7 @@ fn urgent_data_is_none_to_receive_also_when_the_kernel_says_so_for_want_of_memor
 
 #[test]
 fn urgent_data_that_was_told_and_not_received_is_not_told_again() {
-    let place = Place::new("urgent-once");
+    let place = TestDomain::new("urgent-once");
     let [event, second] = [0, 1].map(|_| Event::manual(&place.0).unwrap());
     let (client, socket) = connection();
     socket.event_select(&event, READ | WRITE | OOB).unwrap();
@@ -188,7 +188,7 @@ fn urgent_data_that_was_told_and_not_received_is_not_told_again() {
 
 #[test]
 fn a_code_that_is_none_panics_nobody() {
-    let place = Place::new("code");
+    let place = TestDomain::new("code");
     let event = Event::manual(&place.0).unwrap();
     let (socket, _) = udp();
     socket.event_select(&event, CONNECT | READ).unwrap();
@@ -207,7 +207,7 @@ fn a_code_that_is_none_panics_nobody() {
 
 #[test]
 fn a_slot_that_was_not_counted_is_found_by_those_who_looked_before() {
-    let place = Place::new("counted");
+    let place = TestDomain::new("counted");
     let event = Event::manual(&place.0).unwrap();
     let (socket, address) = udp();
     let other = socket.try_clone().unwrap();
@@ -237,7 +237,7 @@ fn a_slot_that_was_not_counted_is_found_by_those_who_looked_before() {
 
 #[test]
 fn a_socket_whose_slot_was_given_away_can_be_registered_again() {
-    let place = Place::new("moved");
+    let place = TestDomain::new("moved");
     let event = Event::manual(&place.0).unwrap();
     let (socket, address) = udp();
     socket.event_select(&event, READ).unwrap();
@@ -259,7 +259,7 @@ fn a_socket_whose_slot_was_given_away_can_be_registered_again() {
 
 #[test]
 fn whoever_is_killed_before_ringing_keeps_the_next_arrival_from_nobody() {
-    let place = Place::new("unrung");
+    let place = TestDomain::new("unrung");
     let queue = MessageQueue::new(&place.0).unwrap();
     let (socket, address) = udp();
     socket.async_select(&queue, 1, READ).unwrap();
@@ -279,7 +279,7 @@ fn whoever_is_killed_before_ringing_keeps_the_next_arrival_from_nobody() {
 
 #[test]
 fn a_full_waker_that_is_emptied_at_once_loses_no_wake_up() {
-    let place = Place::new("unheard");
+    let place = TestDomain::new("unheard");
     let event = Event::manual(&place.0).unwrap();
     let (socket, _) = udp();
     socket.event_select(&event, READ).unwrap();

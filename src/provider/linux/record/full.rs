@@ -8,11 +8,11 @@ use crate::network_events::NetworkEvents;
 use crate::process::Process;
 
 /// A domain that is removed at the end.
-struct Place(std::path::PathBuf);
+struct TestDomain(std::path::PathBuf);
 
-impl Place {
+impl TestDomain {
     fn new(name: &str) -> Self {
-        Place(std::env::temp_dir().join(format!("sharesock-full-{name}-{}", std::process::id())))
+        TestDomain(std::env::temp_dir().join(format!("sharesock-full-{name}-{}", std::process::id())))
     }
 
     fn domain(&self) -> Domain {
@@ -20,7 +20,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for TestDomain {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
@@ -52,7 +52,7 @@ fn colliding() -> impl Iterator<Item = u64> {
 
 #[test]
 fn a_slot_is_found_again_and_given_to_another_when_nobody_is_registered() {
-    let place = Place::new("slots");
+    let place = TestDomain::new("slots");
     let domain = place.domain();
     let table = Table::of(&domain).unwrap();
     let me = owner(&table, &Process::current().unwrap());
@@ -86,7 +86,7 @@ fn a_slot_is_found_again_and_given_to_another_when_nobody_is_registered() {
 
 #[test]
 fn the_slots_of_the_dead_give_way() {
-    let place = Place::new("dead-slots");
+    let place = TestDomain::new("dead-slots");
     let domain = place.domain();
     let table = Table::of(&domain).unwrap();
     let gone = owner(&table, &dead());
@@ -98,7 +98,7 @@ fn the_slots_of_the_dead_give_way() {
 
 #[test]
 fn what_was_left_half_inserted_is_finished() {
-    let place = Place::new("half");
+    let place = TestDomain::new("half");
     let domain = place.domain();
     let table = Table::of(&domain).unwrap();
     let slot = table.insert(9).unwrap();
@@ -109,7 +109,7 @@ fn what_was_left_half_inserted_is_finished() {
 
 #[test]
 fn owners_are_freed_when_dropped_and_when_dead_with_what_they_had() {
-    let place = Place::new("owners");
+    let place = TestDomain::new("owners");
     let domain = place.domain();
     let table = Table::of(&domain).unwrap();
     let me = Process::current().unwrap();

@@ -1,6 +1,6 @@
 //! Registering sockets in a set, and leaving it.
 
-use super::{Entry, Place, Sink, WatchSet, adjust, flags_for};
+use super::{Entry, OwnerSlot, Sink, WatchSet, adjust, flags_for};
 use crate::error::{Error, Result};
 use crate::network_events::NetworkEvents;
 use crate::provider::linux::record::{Record, Slot, Table, UNKNOWN, arrivals, is_datagram, look};
@@ -21,7 +21,7 @@ impl<S: Sink> WatchSet<S> {
         self.check()?;
         let attached = socket.join_domain(&self.domain)?;
         let table = Table::of(&self.domain)?;
-        let owner = self.place(&table)?.owner;
+        let owner = self.owner_slot(&table)?.owner;
         // The socket may have joined through another value of the same domain, where it looks for us.
         if let Some(theirs) = socket.domain().filter(|theirs| !theirs.is_same_value(&self.domain)) {
             Table::of(theirs)?.enlist(owner, self.me.clone())?;
@@ -129,25 +129,25 @@ impl<S: Sink> WatchSet<S> {
 
 impl<S: Sink + std::fmt::Debug> Watcher for WatchSet<S> {
     fn look(&self, slot: u32) {
-        let Some(place) = self.place.get().filter(|_| self.mark.is_mine()) else { return };
+        let Some(owner_slot) = self.owner_slot.get().filter(|_| self.mark.is_mine()) else { return };
         if let Ok(table) = Table::of(&self.domain) {
-            self.look_at(&mut self.watched(), table, place.owner, slot);
+            self.look_at(&mut self.watched(), table, owner_slot.owner, slot);
         }
     }
 
     fn gather(&self, slot: u32) -> bool {
-        let Some(place) = self.place.get().filter(|_| self.mark.is_mine()) else { return false };
+        let Some(owner_slot) = self.owner_slot.get().filter(|_| self.mark.is_mine()) else { return false };
         self.gather_all();
         let Ok(table) = Table::of(&self.domain) else { return false };
         let watched = self.watched();
         watched.sockets.get(&slot).is_some_and(|entry| {
             let record = table.slot(slot, entry.socket.as_u64()).load();
-            record.is_some_and(|record| entry.is_mine(&record, place.owner))
+            record.is_some_and(|record| entry.is_mine(&record, owner_slot.owner))
         })
     }
 
     fn leave(&self, slot: u32, number: u32) {
-        let Some(place) = self.place.get().filter(|_| self.mark.is_mine()) else { return };
+        let Some(owner_slot) = self.owner_slot.get().filter(|_| self.mark.is_mine()) else { return };
         let mut watched = self.watched();
         if watched.sockets.get(&slot).is_none_or(|entry| entry.number != number) {
             return;
@@ -156,7 +156,7 @@ impl<S: Sink + std::fmt::Debug> Watcher for WatchSet<S> {
         let (socket, epoch) = (entry.socket, entry.epoch);
         entry.interest.remove(&self.epoll);
         if let Ok(table) = Table::of(&self.domain) {
-            let mine = |record: &Record| record.owner == place.owner && record.epoch == epoch;
+            let mine = |record: &Record| record.owner == owner_slot.owner && record.epoch == epoch;
             table.slot(slot, socket.as_u64()).update(|record| mine(record).then(|| record.cancel()));
         }
     }
@@ -169,7 +169,7 @@ impl<S: Sink + std::fmt::Debug> Watcher for WatchSet<S> {
 impl<S: Sink> Drop for WatchSet<S> {
     fn drop(&mut self) {
         // A socket that watches has a part in the set: here none is left. In a forked child all is the parent's.
-        let Some(Place { owner, waker }) = self.place.take().filter(|_| self.mark.is_mine()) else { return };
+        let Some(OwnerSlot { owner, waker }) = self.owner_slot.take().filter(|_| self.mark.is_mine()) else { return };
         if let Ok(table) = Table::of(&self.domain) {
             table.strike(owner);
             // Its name goes before its index can be given to another, which would have the same name.

@@ -65,7 +65,7 @@ pub(crate) struct WatchSet<S: Sink> {
     epoll: OwnedFd,
     notifier: Notifier<S>,
     /// What others know it by: made with the first registration.
-    place: OnceLock<Place>,
+    owner_slot: OnceLock<OwnerSlot>,
     opening: Mutex<bool>,
     watched: Mutex<Watched>,
     me: Weak<Self>,
@@ -73,7 +73,7 @@ pub(crate) struct WatchSet<S: Sink> {
 
 /// Its index among the owners of registrations, and where others wake it.
 #[derive(Debug)]
-struct Place {
+struct OwnerSlot {
     owner: u16,
     waker: Listener,
 }
@@ -125,7 +125,7 @@ impl<S: Sink> WatchSet<S> {
             mark,
             epoll,
             notifier,
-            place: OnceLock::new(),
+            owner_slot: OnceLock::new(),
             opening: Mutex::new(false),
             watched: Mutex::default(),
             me: me.clone(),
@@ -165,8 +165,8 @@ impl<S: Sink> WatchSet<S> {
         self.check()?;
         let table = Table::of(&self.domain)?;
         *self.opening.lock().unwrap_or_else(PoisonError::into_inner) = hear;
-        if let Some(place) = self.place.get() {
-            table.set_hears(place.owner, hear);
+        if let Some(owner_slot) = self.owner_slot.get() {
+            table.set_hears(owner_slot.owner, hear);
         }
         Ok(())
     }
@@ -175,13 +175,13 @@ impl<S: Sink> WatchSet<S> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn place(&self, table: &Table<'_>) -> Result<&Place> {
-        if let Some(place) = self.place.get() {
-            return Ok(place);
+    fn owner_slot(&self, table: &Table<'_>) -> Result<&OwnerSlot> {
+        if let Some(owner_slot) = self.owner_slot.get() {
+            return Ok(owner_slot);
         }
         let hears = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = self.place.get() {
-            return Ok(place);
+        if let Some(owner_slot) = self.owner_slot.get() {
+            return Ok(owner_slot);
         }
         let process = Process::current()?;
         let (owner, waker) =
@@ -194,7 +194,7 @@ impl<S: Sink> WatchSet<S> {
             table.remove_owner(owner);
             return Err(error);
         }
-        Ok(self.place.get_or_init(|| Place { owner, waker }))
+        Ok(self.owner_slot.get_or_init(|| OwnerSlot { owner, waker }))
     }
 
     /// Waits until `ready` finds something, recording meanwhile what the kernel reports.
@@ -245,7 +245,7 @@ impl<S: Sink> WatchSet<S> {
     }
 
     fn record(&self, reports: &[epoll::Event]) {
-        let Some(place) = self.place.get() else { return };
+        let Some(owner_slot) = self.owner_slot.get() else { return };
         let Ok(table) = Table::of(&self.domain) else { return };
         let mut strays = Vec::new();
         let mut watched = self.watched();
@@ -253,10 +253,10 @@ impl<S: Sink> WatchSet<S> {
             let (flags, data) = (report.flags, report.data.u64());
             match data {
                 READY => {}
-                WAKER => self.answer(&mut watched, table, place),
+                WAKER => self.answer(&mut watched, table, owner_slot),
                 _ => {
                     let [slot, number] = [data, data >> 32].map(|part| u32::try_from(part & 0xffff_ffff).unwrap_or(0));
-                    strays.extend(self.report(&mut watched, table, place.owner, slot, number, flags));
+                    strays.extend(self.report(&mut watched, table, owner_slot.owner, slot, number, flags));
                 }
             }
         }
@@ -312,23 +312,23 @@ impl<S: Sink> WatchSet<S> {
     }
 
     /// Reads the waker: others name the slots of which something may be due.
-    fn answer(&self, watched: &mut Watched, table: Table<'_>, place: &Place) {
+    fn answer(&self, watched: &mut Watched, table: Table<'_>, owner_slot: &OwnerSlot) {
         let (mut bytes, closer) = ([0_u8; 4], self.domain.closer());
         // What is left wakes the next look: nobody keeps this one by waking it all the time.
         for _ in 0..WAKE_UPS {
             // Anybody in the domain can wake it, and send descriptors with it.
-            let wake = receive_few(&**place.waker.descriptor(), &mut bytes, |sent| closer.close(sent), Look::Take);
+            let wake = receive_few(&**owner_slot.waker.descriptor(), &mut bytes, |sent| closer.close(sent), Look::Take);
             match wake {
                 Ok(Some(wake)) if wake.length == bytes.len() => {
-                    self.look_at(watched, table, place.owner, u32::from_le_bytes(bytes));
+                    self.look_at(watched, table, owner_slot.owner, u32::from_le_bytes(bytes));
                 }
                 Ok(_) => {}
                 Err(_) => break,
             }
         }
-        if table.missed_wake_ups(place.owner) {
+        if table.missed_wake_ups(owner_slot.owner) {
             for slot in watched.sockets.keys().copied().collect::<Vec<_>>() {
-                self.look_at(watched, table, place.owner, slot);
+                self.look_at(watched, table, owner_slot.owner, slot);
             }
         }
     }
@@ -348,7 +348,8 @@ impl<S: Sink> WatchSet<S> {
 
     fn tell(&self, entry: &Entry, slot: u32, due: NetworkEvents) {
         if !due.is_empty() {
-            let (Entry { socket, epoch, id, .. }, owner) = (entry, self.place.get().map_or(0, |place| place.owner));
+            let (Entry { socket, epoch, id, .. }, owner) =
+                (entry, self.owner_slot.get().map_or(0, |owner_slot| owner_slot.owner));
             let descriptor = entry.descriptor();
             self.open().due(Due { slot, socket: *socket, owner, epoch: *epoch, events: due, descriptor, id: *id });
         }

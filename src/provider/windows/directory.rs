@@ -11,7 +11,7 @@ const NOT_A_DIRECTORY: i32 = 267;
 
 /// The directory, held open: its files are found by it, whatever becomes of its path.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Directory {
     path: PathBuf,
     /// The same, wherever the process goes.
     absolute: PathBuf,
@@ -19,7 +19,7 @@ pub(crate) struct Place {
     digest: u32,
 }
 
-impl Place {
+impl Directory {
     /// The default: a folder of the user's own profile, the same for all of the user's processes.
     pub(crate) fn open_default() -> Result<Self> {
         let set = |name| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
@@ -53,7 +53,7 @@ impl Place {
         }
         let (volume, number) = folder.identity().map_err(&refused)?;
         let digest = digest32(&[&volume.to_le_bytes(), &number]);
-        Ok(Place { path, absolute, folder, digest })
+        Ok(Directory { path, absolute, folder, digest })
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -28,7 +28,7 @@ pub(crate) const DESCRIPTORS: &str = "/proc/thread-self/fd/";
 
 /// The directory.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Directory {
     path: PathBuf,
     folder: OwnedFd,
     identity: (u64, u64),
@@ -61,7 +61,7 @@ pub(crate) enum Presence {
     Unknown,
 }
 
-impl Place {
+impl Directory {
     /// The default: it must not depend on anything that differs between two processes of one user.
     pub(crate) fn open_default() -> Result<Self> {
         let base = if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" };
@@ -82,7 +82,7 @@ impl Place {
             Some(_) => Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP,
             None => Mode::RUSR | Mode::WUSR,
         };
-        Ok(Place {
+        Ok(Directory {
             path,
             folder,
             identity: (device, inode),
