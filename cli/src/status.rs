@@ -12,7 +12,7 @@ pub(crate) struct Status {
     pub(crate) version: String,
     /// Since it was first started; an upgrade does not begin anew.
     pub(crate) uptime_s: f64,
-    pub(crate) state: State,
+    pub(crate) state: SupervisorState,
     pub(crate) generation: u32,
     pub(crate) reloads: u64,
     pub(crate) upgrades: u64,
@@ -53,14 +53,14 @@ pub(crate) struct PastEvent {
 impl Status {
     /// Whether a connection that arrives now is served.
     pub(crate) fn serves(&self) -> bool {
-        self.state != State::Stopping && (self.ready > 0 || self.wanted == 0)
+        self.state != SupervisorState::Stopping && (self.ready > 0 || self.wanted == 0)
     }
 }
 
 /// What a supervisor is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum State {
+pub(crate) enum SupervisorState {
     /// Its first workers are not ready yet.
     Starting,
     Running,

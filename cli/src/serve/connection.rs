@@ -3,7 +3,7 @@
 use super::addresses::AddressSlot;
 use super::envelope::Envelope;
 use super::files::{self, Answer, Site};
-use super::io::{Io, State};
+use super::io::{ConnectionState, Io};
 use super::log::Line;
 use super::stream::Stream;
 use super::worker::sleep_until;
@@ -117,7 +117,7 @@ enum Turn {
 pub(crate) async fn serve(guest: Guest, site: Rc<Site>, mut phase: watch::Receiver<Phase>) -> io::Result<Outcome> {
     let client = if site.log.is_some() { guest.address() } else { None };
     let Guest { socket, envelope, took_us, unread, place } = guest;
-    let state = Rc::new(State::default());
+    let state = Rc::new(ConnectionState::default());
     let stream = Stream::new(socket)?;
     let direct = stream.is_tcp().then(Rc::default);
     let (client_timeout, is_first) = (site.client_timeout, envelope.moves == 0 && unread.is_empty());
@@ -250,14 +250,14 @@ async fn read_off(request: &mut Request<Incoming>) -> bool {
 /// Lives as long as a request is being answered.
 #[derive(Debug)]
 pub(crate) struct Busy {
-    state: Rc<State>,
+    state: Rc<ConnectionState>,
     /// What the access log will say of it.
     line: Option<Line>,
     is_whole: bool,
 }
 
 impl Busy {
-    fn new(state: Rc<State>, line: Option<Line>) -> Self {
+    fn new(state: Rc<ConnectionState>, line: Option<Line>) -> Self {
         state.busy.set(state.busy.get() + 1);
         state.requests.set(state.requests.get() + 1);
         // It was written: the library begins with the next one only then.

@@ -20,7 +20,7 @@ const READ_AT_ONCE: usize = 4 << 10;
 
 /// State of a connection.
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct ConnectionState {
     /// Requests whose responses are not written yet: none or one.
     pub(super) busy: Cell<u32>,
     /// Requests whose heads were read.
@@ -33,7 +33,7 @@ pub(super) struct State {
     pub(super) refused: Cell<Option<StatusCode>>,
 }
 
-impl State {
+impl ConnectionState {
     pub(super) fn is_movable(&self) -> bool {
         self.busy.get() == 0 && !self.stuck.get()
     }
@@ -44,7 +44,7 @@ impl State {
     }
 }
 
-impl Drop for State {
+impl Drop for ConnectionState {
     /// However the connection ends.
     fn drop(&mut self) {
         self.log(true);
@@ -58,7 +58,7 @@ pub(super) struct Io {
     pub(super) unread: Bytes,
     /// Nothing was read yet.
     pub(super) is_first: bool,
-    pub(super) state: Rc<State>,
+    pub(super) state: Rc<ConnectionState>,
     pub(super) direct: Option<Rc<Direct>>,
     pub(super) client_timeout: Duration,
     /// Ends when the head of a request is late, and which one that is. Most come at once, and need no timer.

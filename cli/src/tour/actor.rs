@@ -71,7 +71,7 @@ impl Drop for Actor {
 pub(crate) fn act(domain: &Path) -> Result<()> {
     let domain = Domain::at(domain)?;
     let (endpoint, event, queue) = (Endpoint::open(&domain)?, Event::manual(&domain)?, MessageQueue::new(&domain)?);
-    let mut state = State { endpoint, event, queue, socket: None, receiver: None };
+    let mut state = ActorState { endpoint, event, queue, socket: None, receiver: None };
     let say = |text: &str| writeln!(std::io::stdout(), "{text}");
     say("ready")?;
     for line in std::io::stdin().lines() {
@@ -83,7 +83,7 @@ pub(crate) fn act(domain: &Path) -> Result<()> {
     Ok(())
 }
 
-struct State {
+struct ActorState {
     endpoint: Endpoint,
     event: Event,
     queue: MessageQueue,
@@ -91,7 +91,7 @@ struct State {
     receiver: Option<sharesock::Receiver>,
 }
 
-impl State {
+impl ActorState {
     fn obey(&mut self, line: &str) -> Result<String> {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let socket = || self.socket.as_ref().context("it holds no socket");

@@ -5,7 +5,7 @@
 //! whose counters then begin anew, as counters may. Process ids, of which there is no end, are in one series a worker
 //! alone, `sharesock_worker_info`, which can be joined with the others.
 
-use crate::status::{HandOffs, State, Status, WorkerState, WorkerStatus};
+use crate::status::{HandOffs, Status, SupervisorState, WorkerState, WorkerStatus};
 use std::collections::HashSet;
 use std::fmt::Write;
 
@@ -43,7 +43,7 @@ impl Page<'_> {
         let version = vec![("version", status.version.clone())];
         self.family("build_info", Gauge, "The version of sharesock, as a label; always 1.", [(version, 1.0)]);
         let states = {
-            use State::{Degraded, Reloading, Running, Starting, Stopping, Upgrading};
+            use SupervisorState::{Degraded, Reloading, Running, Starting, Stopping, Upgrading};
             [Starting, Running, Degraded, Reloading, Upgrading, Stopping]
         };
         let states = states.map(|state| {

@@ -3,7 +3,7 @@
 use super::fields::{self, Field, GAP};
 use super::rates::WorkerRates;
 use super::units::{self, count, of, pad, plain};
-use crate::status::{HandOffs, ListenerStatus, State, Status, WorkerState, WorkerStatus};
+use crate::status::{HandOffs, ListenerStatus, Status, SupervisorState, WorkerState, WorkerStatus};
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write;
 
@@ -30,14 +30,14 @@ pub(crate) fn text(status: &Status, color: bool) -> String {
     page.text
 }
 
-pub(crate) fn state(state: State) -> &'static str {
+pub(crate) fn state(state: SupervisorState) -> &'static str {
     match state {
-        State::Starting => "starting",
-        State::Running => "running",
-        State::Degraded => "degraded",
-        State::Reloading => "reloading",
-        State::Upgrading => "upgrading",
-        State::Stopping => "stopping",
+        SupervisorState::Starting => "starting",
+        SupervisorState::Running => "running",
+        SupervisorState::Degraded => "degraded",
+        SupervisorState::Reloading => "reloading",
+        SupervisorState::Upgrading => "upgrading",
+        SupervisorState::Stopping => "stopping",
     }
 }
 
@@ -57,9 +57,9 @@ impl Page {
     }
 
     fn head(&mut self, status: &Status) {
-        let style = if status.state == State::Running { GOOD } else { CHANGING };
+        let style = if status.state == SupervisorState::Running { GOOD } else { CHANGING };
         let doing = match status.state {
-            State::Degraded if status.wanted > 0 => {
+            SupervisorState::Degraded if status.wanted > 0 => {
                 format!("degraded ({} of {} workers are ready)", status.ready, status.wanted)
             }
             other => state(other).to_owned(),

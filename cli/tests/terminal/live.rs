@@ -4,7 +4,7 @@ use super::emulator::Terminal;
 use super::player::ANSWERS;
 use super::samples::busy;
 use crate::patience::OutputInTime;
-use crate::status::{State, Status};
+use crate::status::{Status, SupervisorState};
 use pty_process::blocking::Command;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::Write;
@@ -69,7 +69,7 @@ fn it_ends_with_each_of_its_keys() {
 fn it_goes_on_with_what_the_supervisor_says() {
     let (mut answers, mut terminal) = shown();
     assert!(terminal.text().contains("reloading"), "{}", terminal.text());
-    answers.add(&json(&Status { state: State::Running, ..busy(2) }));
+    answers.add(&json(&Status { state: SupervisorState::Running, ..busy(2) }));
     terminal.until("the next state", |text| text.contains("running"));
     terminal.until("a rate", |text| text.contains("1,389/s"));
     // Trouble comes and goes.

@@ -1,6 +1,6 @@
 //! Supervisors to show, and screens to compare with.
 
-use crate::status::{HandOffs, ListenerStatus, PastEvent, State, Status, WorkerState, WorkerStatus};
+use crate::status::{HandOffs, ListenerStatus, PastEvent, Status, SupervisorState, WorkerState, WorkerStatus};
 use std::path::PathBuf;
 
 /// A busy one, in the middle of a reload; `second` seconds later there is more of everything.
@@ -16,7 +16,7 @@ pub(crate) fn busy(second: u64) -> Status {
         pid: 4711,
         version: "0.1.0".to_owned(),
         uptime_s: 273_600.0 + second as f64,
-        state: State::Reloading,
+        state: SupervisorState::Reloading,
         generation: 3,
         reloads: 2,
         upgrades: 1,
@@ -95,7 +95,7 @@ pub(crate) fn new() -> Status {
         pid: 4711,
         version: "0.1.0".to_owned(),
         uptime_s: 0.2,
-        state: State::Starting,
+        state: SupervisorState::Starting,
         generation: 1,
         reloads: 0,
         upgrades: 0,
@@ -127,7 +127,7 @@ pub(crate) fn crowd(workers: u32) -> Status {
         ..worker(place, 1, 0)
     };
     Status {
-        state: State::Running,
+        state: SupervisorState::Running,
         listeners: vec![listener("http", "[::1]:8080", Some((0, 4096)))],
         workers: (0..workers).map(one).collect(),
         ..new()

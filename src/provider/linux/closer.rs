@@ -32,7 +32,7 @@ pub(crate) struct Closer(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     mark: ForkMark,
-    state: Mutex<State>,
+    state: Mutex<CloserState>,
     /// Something waits, and no thread could be had.
     stuck: AtomicBool,
     /// That of a process which was forked while it had this one.
@@ -40,7 +40,7 @@ struct Inner {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct CloserState {
     waiting: Vec<OwnedFd>,
     threads: usize,
 }
@@ -151,7 +151,7 @@ impl Closer {
     }
 
     /// Starts a thread if there is none, or if those that there are were held up.
-    fn start(&self, state: &mut State) {
+    fn start(&self, state: &mut CloserState) {
         let held_up = !state.waiting.is_empty() && (state.threads == 0 || state.waiting.len() > 1);
         if held_up && state.threads < MOST_THREADS {
             let inner = self.0.clone();
@@ -165,7 +165,7 @@ impl Closer {
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CloserState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

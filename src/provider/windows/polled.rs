@@ -51,14 +51,14 @@ pub(crate) struct Polled<T: Ready> {
 #[derive(Debug)]
 struct Inner<T> {
     awaited: T,
-    state: Mutex<State>,
+    state: Mutex<PolledState>,
     /// That there are tasks, or the end.
     changed: Condvar,
     stop: OwnedHandle,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct PolledState {
     tasks: HashMap<u64, Waker>,
     last: u64,
     /// Why the thread could not wait; the next that looks is told.
@@ -130,7 +130,7 @@ impl<T: Ready> Inner<T> {
 }
 
 impl<T> Inner<T> {
-    fn open(&self) -> MutexGuard<'_, State> {
+    fn open(&self) -> MutexGuard<'_, PolledState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -52,7 +52,7 @@ pub(super) const FILTER: &str = "SO_ATTACH_FILTER";
 /// A listener at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Facts {
-    pub(super) state: State,
+    pub(super) state: ListenerState,
     /// Options, flags and whether there is a filter, by name.
     pub(super) settings: BTreeMap<String, Vec<u8>>,
     /// The file at its path.
@@ -62,7 +62,7 @@ pub(crate) struct Facts {
 /// State of a listener, as a client meets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum State {
+pub(super) enum ListenerState {
     Listens,
     /// Datagrams of everybody come in, or it is no listener.
     Bound,
@@ -99,7 +99,7 @@ pub(super) enum Step {
 /// Steps for a listener that was `born` so and is so `now`; `in_use` says whether workers have it.
 pub(super) fn steps(born: &Facts, now: &Facts, in_use: bool) -> Vec<Step> {
     let replaced = match (now.state, born.file, now.file) {
-        (State::Shut, _, _) if born.state != State::Shut => Some("was shut down"),
+        (ListenerState::Shut, _, _) if born.state != ListenerState::Shut => Some("was shut down"),
         (_, Some(_), None) => Some("has lost its path, which was removed"),
         (_, Some(before), Some(after)) if before.file != after.file => Some("has lost its path to another file"),
         _ => None,
@@ -108,7 +108,7 @@ pub(super) fn steps(born: &Facts, now: &Facts, in_use: bool) -> Vec<Step> {
         return vec![Step::Replace(why)];
     }
     let mut steps = Vec::new();
-    if now.state != born.state && matches!(now.state, State::Closed | State::Connected) {
+    if now.state != born.state && matches!(now.state, ListenerState::Closed | ListenerState::Connected) {
         steps.push(Step::Reopen);
     }
     if now.file != born.file {
@@ -130,14 +130,14 @@ pub(super) fn steps(born: &Facts, now: &Facts, in_use: bool) -> Vec<Step> {
 mod tests {
     use super::*;
 
-    fn facts(state: State, settings: &[(&str, u8)], file: Option<(u64, u32)>) -> Facts {
+    fn facts(state: ListenerState, settings: &[(&str, u8)], file: Option<(u64, u32)>) -> Facts {
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), vec![*value])).collect();
         Facts { state, settings, file: file.map(|(file, mode)| PathFacts { file: (1, file), mode, owner: (0, 0) }) }
     }
 
     #[test]
     fn what_to_do_follows_from_what_has_changed() {
-        use State::{Bound, Closed, Connected, Listens, Shut};
+        use ListenerState::{Bound, Closed, Connected, Listens, Shut};
         use Step::{Leave, Reopen, Replace, Restore, RestorePermissions};
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let at = Some((7, 0o600));

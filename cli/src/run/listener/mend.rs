@@ -1,6 +1,8 @@
 //! Looking at a listener, and putting right what workers did to it.
 
-use super::facts::{ASYNC, BUF_LOCK, FILTER, Facts, NONBLOCK, PathFacts, RCVBUF, SETTINGS, SNDBUF, State, Step, steps};
+use super::facts::{
+    ASYNC, BUF_LOCK, FILTER, Facts, ListenerState, NONBLOCK, PathFacts, RCVBUF, SETTINGS, SNDBUF, Step, steps,
+};
 use super::{BACKLOG, Listener, bind};
 use crate::address::Address;
 use crate::procfs::descriptors;
@@ -123,7 +125,7 @@ impl Listener {
     fn reopen(&self, born: &Facts) -> Result<()> {
         let socket = self.socket();
         let socket = socket.as_socket();
-        if born.state == State::Bound {
+        if born.state == ListenerState::Bound {
             rustix::net::connect_unspec(self.socket().as_fd()).context("receiving from everybody again")?;
         }
         // A port that the kernel picked was given back. (The old one is still told, and one that was not is refused.)
@@ -134,7 +136,7 @@ impl Listener {
                 bound => bound.context("its port is in use by now")?,
             }
         }
-        if born.state == State::Listens {
+        if born.state == ListenerState::Listens {
             socket.listen(self.spec.backlog.unwrap_or(BACKLOG)).context("it cannot listen again")?;
         }
         Ok(())
@@ -171,7 +173,7 @@ impl Listener {
     }
 }
 
-fn state(socket: &Socket) -> State {
+fn state(socket: &Socket) -> ListenerState {
     let descriptor = socket.as_socket();
     let listens = descriptor.is_listener().unwrap_or(false);
     let ip = descriptor.local_addr().is_ok_and(|address| !address.is_unix());
@@ -179,12 +181,12 @@ fn state(socket: &Socket) -> State {
     // One of TCP that was shut down is closed, and tells so.
     let shut = || is_now(socket.as_fd(), PollFlags::RDHUP);
     match () {
-        () if listens && (ip || !shut()) => State::Listens,
-        () if listens => State::Shut,
-        () if ip && datagrams && shut() => State::Shut,
-        () if datagrams && descriptor.peer_addr().is_ok() => State::Connected,
-        () if datagrams || !ip => State::Bound,
-        () => State::Closed,
+        () if listens && (ip || !shut()) => ListenerState::Listens,
+        () if listens => ListenerState::Shut,
+        () if ip && datagrams && shut() => ListenerState::Shut,
+        () if datagrams && descriptor.peer_addr().is_ok() => ListenerState::Connected,
+        () if datagrams || !ip => ListenerState::Bound,
+        () => ListenerState::Closed,
     }
 }
 

@@ -13,7 +13,7 @@ use super::spec::Spec;
 use crate::address::Address;
 use crate::procfs::machine::setting;
 use anyhow::{Context, Result, bail, ensure};
-use facts::State;
+use facts::ListenerState;
 use sharesock::Socket;
 use socket2::{SockAddr, Type};
 use std::cell::RefCell;
@@ -208,7 +208,7 @@ impl Listener {
 
     /// Whether connections can be accepted from it, or could before it was spoilt.
     pub(crate) fn accepts(&self) -> bool {
-        self.shared.borrow().born.state == State::Listens
+        self.shared.borrow().born.state == ListenerState::Listens
     }
 
     /// The path that must go when nobody listens there any more.

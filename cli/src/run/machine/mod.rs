@@ -271,17 +271,17 @@ impl Machine {
         matches!(self.phase, Phase::Stopping(_) | Phase::Over)
     }
 
-    pub(crate) fn state(&self) -> crate::status::State {
-        use crate::status::State;
+    pub(crate) fn state(&self) -> crate::status::SupervisorState {
+        use crate::status::SupervisorState;
         match self.phase {
-            Phase::Starting { .. } => State::Starting,
+            Phase::Starting { .. } => SupervisorState::Starting,
             Phase::Serving if self.counts.is_short || self.ready(self.serving.number) < self.serving.slots.len() => {
-                State::Degraded
+                SupervisorState::Degraded
             }
-            Phase::Serving => State::Running,
-            Phase::Reloading(_) => State::Reloading,
-            Phase::Upgrading { .. } => State::Upgrading,
-            Phase::Stopping(_) | Phase::Over => State::Stopping,
+            Phase::Serving => SupervisorState::Running,
+            Phase::Reloading(_) => SupervisorState::Reloading,
+            Phase::Upgrading { .. } => SupervisorState::Upgrading,
+            Phase::Stopping(_) | Phase::Over => SupervisorState::Stopping,
         }
     }
 

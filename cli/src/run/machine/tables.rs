@@ -4,7 +4,7 @@ use super::reload::MOST_DRAINING;
 use super::world::{READY_TIMEOUT, STOP_TIMEOUT, World, rules};
 use super::{End, Event, Machine, ReadyRule, Reply, Rules, Sign, Workers};
 use crate::run::report::Report;
-use crate::status::State;
+use crate::status::SupervisorState;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -13,7 +13,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn serving(slots: u32) -> World {
     let mut world = World::new(rules(slots));
     world.serve_all();
-    assert_eq!(world.machine.state(), State::Running);
+    assert_eq!(world.machine.state(), SupervisorState::Running);
     world
 }
 
@@ -69,11 +69,11 @@ fn one_slot_that_fails_for_ever_ends_nobody_else() {
         other.into_iter().for_each(|worker| world.end(worker, failed(), false));
         world.pass(11 * SECOND);
     }
-    assert_eq!(world.machine.state(), State::Degraded);
+    assert_eq!(world.machine.state(), SupervisorState::Degraded);
     assert!(world.machine.counts().last_failure.as_ref().is_some_and(|failure| failure.why.contains("code 1")));
     assert!(world.processes.contains_key(&keeps));
     world.serve_all();
-    assert_eq!(world.machine.state(), State::Running);
+    assert_eq!(world.machine.state(), SupervisorState::Running);
     assert!(world.machine.counts().last_failure.is_some());
     world.reload();
     world.plan(Ok(rules(2)));
@@ -92,7 +92,7 @@ fn one_that_hangs_is_replaced_and_one_at_a_time() {
     assert_eq!(world.settling.iter().copied().collect::<Vec<_>>(), [first]);
     world.end(first, End::Code(0), false);
     world.pass(SECOND);
-    assert_eq!((world.of(1).len(), world.machine.state()), (3, State::Degraded));
+    assert_eq!((world.of(1).len(), world.machine.state()), (3, SupervisorState::Degraded));
     // Not before the one that took its slot serves, too.
     world.hang(second);
     assert!(world.settling.is_empty());
@@ -147,7 +147,7 @@ fn options_that_are_never_read_end_the_reload() {
     assert!(matches!(world.last_reply(asker), Some(Reply::Failed(why)) if why.contains("could not be read")));
     // They come too late.
     world.plan(Ok(rules(1)));
-    assert_eq!((world.machine.state(), world.of(1).len()), (State::Running, 1));
+    assert_eq!((world.machine.state(), world.of(1).len()), (SupervisorState::Running, 1));
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_reload_takes_over_when_all_new_workers_serve() {
     let new = world.of(2);
     assert_eq!(new.len(), 3);
     new[..2].iter().for_each(|worker| world.serve(*worker));
-    assert_eq!((world.machine.state(), world.last_reply(asker)), (State::Reloading, None));
+    assert_eq!((world.machine.state(), world.last_reply(asker)), (SupervisorState::Reloading, None));
     world.serve(new[2]);
     assert_eq!(world.last_reply(asker), Some(&Reply::Done("generation 2 has taken over".to_owned())));
     assert_eq!(world.settling.iter().copied().collect::<Vec<_>>(), world.of(1));
@@ -218,7 +218,7 @@ fn a_new_version_that_fails_changes_nothing() {
         fail(&mut world);
         let reply = world.last_reply(asker);
         assert!(matches!(reply, Some(Reply::Failed(why)) if why.contains(told)), "{name}: {reply:?}");
-        assert_eq!((world.machine.state(), world.of(1)), (State::Running, old), "{name}");
+        assert_eq!((world.machine.state(), world.of(1)), (SupervisorState::Running, old), "{name}");
         assert!(world.settling.is_disjoint(&world.of(1).into_iter().collect()), "{name}");
         assert_eq!(world.machine.counts().failed_reloads, 1, "{name}");
     }
@@ -231,7 +231,7 @@ fn options_that_cannot_be_read_change_nothing() {
     world.plan(Err("run.toml: there is no option workrs".to_owned()));
     let told = "the reload failed, the old workers go on: run.toml: there is no option workrs".to_owned();
     assert_eq!(world.last_reply(asker), Some(&Reply::Failed(told)));
-    assert_eq!(world.machine.state(), State::Running);
+    assert_eq!(world.machine.state(), SupervisorState::Running);
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn one_reload_at_a_time_and_a_signal_is_not_forgotten() {
     world.plan(Ok(rules(1)));
     world.serve_all();
     assert!(matches!(world.last_reply(first), Some(Reply::Done(_))));
-    assert_eq!((world.machine.state(), world.planning.first()), (State::Reloading, Some(&3)));
+    assert_eq!((world.machine.state(), world.planning.first()), (SupervisorState::Reloading, Some(&3)));
 }
 
 #[test]
@@ -261,7 +261,10 @@ fn a_reload_can_be_given_up() {
     world.tell(Event::Reload { asker: None });
     assert!(matches!(cancel(&mut world), Reply::Done(what) if what.contains("generation 1 goes on")));
     assert!(matches!(world.last_reply(asker), Some(Reply::Failed(why)) if why.contains("cancelled")));
-    assert_eq!((world.machine.state(), world.settling.clone()), (State::Running, world.of(2).into_iter().collect()));
+    assert_eq!(
+        (world.machine.state(), world.settling.clone()),
+        (SupervisorState::Running, world.of(2).into_iter().collect())
+    );
     // One that waits for the first workers.
     let mut world = World::new(rules(1));
     let asker = world.reload();
@@ -294,7 +297,7 @@ fn an_upgrade_is_refused_while_something_else_is_under_way_and_gives_way_to_sign
     assert!(world.upgrading);
     world.tell(Event::Reload { asker: None });
     assert!(!world.upgrading && matches!(world.last_reply(asker), Some(Reply::Failed(_))));
-    assert_eq!(world.machine.state(), State::Reloading);
+    assert_eq!(world.machine.state(), SupervisorState::Reloading);
 }
 
 #[test]
@@ -345,13 +348,13 @@ fn a_full_table_of_processes_degrades_and_what_serves_goes_on() {
     world.is_full = true;
     world.end(1, failed(), false);
     world.pass(60 * SECOND);
-    assert_eq!((world.machine.state(), world.of(1).len()), (State::Degraded, 1));
+    assert_eq!((world.machine.state(), world.of(1).len()), (SupervisorState::Degraded, 1));
     let why = world.machine.counts().last_failure.clone().unwrap();
     assert_eq!(why.why, "no process can be started");
     world.is_full = false;
     world.pass(60 * SECOND);
     world.serve_all();
-    assert_eq!(world.machine.state(), State::Running);
+    assert_eq!(world.machine.state(), SupervisorState::Running);
 }
 
 #[test]
@@ -370,7 +373,7 @@ fn each_rule_has_its_signs() {
         let mut world = World::new(Rules { ready, hands_off, ..rules(1) });
         signs.iter().for_each(|sign| world.tell(Event::Sign { worker: 1, sign: *sign }));
         world.pass(after);
-        world.machine.state() == State::Running
+        world.machine.state() == SupervisorState::Running
     };
     use Sign::{Hidden, Linked, Nothing, Said, Serves, ServesSome, Unseen};
     let cases: &[(ReadyRule, bool, &[Sign], u64, bool)] = &[
@@ -404,7 +407,7 @@ fn what_may_serve_is_not_killed_unless_something_better_would_go_on() {
         let mut world = World::new(rules(1));
         world.tell(Event::Sign { worker: 1, sign });
         world.pass(READY_TIMEOUT);
-        assert_eq!(world.machine.state(), State::Running, "{sign:?}");
+        assert_eq!(world.machine.state(), SupervisorState::Running, "{sign:?}");
         let told = |report: &Report| matches!(report, Report::Trouble { why } if why.contains("is taken for ready"));
         assert!(world.said.iter().any(told));
         let asker = world.reload();
@@ -429,10 +432,10 @@ fn connections_with_a_process_each_wait_for_room() {
     world.end(2, failed(), false);
     world.tell(Event::Waiting { connections: 3 });
     assert_eq!(world.waiting, 2, "what would wait for nothing is dropped");
-    assert_eq!(world.machine.state(), State::Degraded);
+    assert_eq!(world.machine.state(), SupervisorState::Degraded);
     world.is_full = false;
     world.tell(Event::Waiting { connections: 2 });
-    assert_eq!(world.machine.state(), State::Running);
+    assert_eq!(world.machine.state(), SupervisorState::Running);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::run::{OPEN, RECEIVED, brief_status};
 use crate::serve::envelope::Envelope;
 use crate::serve::page::{Count, View};
 use crate::serve::{Ending, Told, WorkerOptions};
-use crate::status::{State, Status, WorkerState, WorkerStatus};
+use crate::status::{Status, SupervisorState, WorkerState, WorkerStatus};
 use crate::system::is_now;
 use anyhow::{Context, Result};
 use rustix::event::PollFlags;
@@ -181,7 +181,7 @@ impl Link {
 /// One that its supervisor has not asked to end takes nothing more, and finishes what it has. Somebody else has sent it the signal,
 /// or the kernel has, for its parent has died and a candidate goes on; then all others were sent it as well.
 fn ending(status: &Status, own: u32) -> Ending {
-    let everything = status.state == State::Stopping;
+    let everything = status.state == SupervisorState::Stopping;
     let known = status.workers.iter().find(|worker| worker.pid == own);
     let asked = known.map(|own| everything || own.state == WorkerState::Draining);
     let serves = |worker: &&WorkerStatus| worker.generation == status.generation && worker.state == WorkerState::Ready;

@@ -7,7 +7,7 @@ use super::super::trends::{Trend, blocks};
 use super::super::units::{self, UNKNOWN, count, cut, cut_front, of, pad, plain};
 use super::draw::{AMOUNT, BAD, BOLD, CHANGING, DIM, GOOD};
 use super::view::{Trouble, View};
-use crate::status::{ListenerStatus, PastEvent, State, Status};
+use crate::status::{ListenerStatus, PastEvent, Status, SupervisorState};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -19,7 +19,7 @@ use std::time::Instant;
 pub(crate) fn head(view: &View, status: &Status, width: usize) -> Line<'static> {
     let (doing, style) = match (&view.trouble, status.state) {
         (Some(_), _) => ("no answer", BAD),
-        (None, State::Running) => ("running", GOOD),
+        (None, SupervisorState::Running) => ("running", GOOD),
         (None, other) => (text::state(other), CHANGING),
     };
     let left = vec![

@@ -48,11 +48,11 @@ pub(crate) struct InnerReceiver {
     epoll: OwnedFd,
     mark: ForkMark,
     me: Process,
-    state: Mutex<State>,
+    state: Mutex<ReceiverState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct ReceiverState {
     listener: Listener,
     /// In the order in which they came.
     greetings: BTreeMap<u64, Greeting>,
@@ -89,7 +89,7 @@ impl InnerReceiver {
         epoll::add(&epoll, &**listener.descriptor(), EventData::new_u64(LISTENER), EventFlags::IN).map_err(&refused)?;
         let timer = timer::new().map_err(&refused)?;
         epoll::add(&epoll, &timer, EventData::new_u64(TIMER), EventFlags::IN).map_err(&refused)?;
-        let state = State {
+        let state = ReceiverState {
             listener,
             greetings: BTreeMap::new(),
             queues: HashMap::new(),
@@ -168,14 +168,14 @@ impl InnerReceiver {
         }
     }
 
-    fn lock(&self) -> Result<MutexGuard<'_, State>> {
+    fn lock(&self) -> Result<MutexGuard<'_, ReceiverState>> {
         match self.mark.is_mine() {
             true => Ok(self.state.lock().unwrap_or_else(PoisonError::into_inner)),
             false => Err(Error::Forked),
         }
     }
 
-    fn take_one(&self, state: &mut State) -> Result<Option<Parcel>> {
+    fn take_one(&self, state: &mut ReceiverState) -> Result<Option<Parcel>> {
         let mut one = std::mem::take(&mut state.one);
         let taken = state.take(&self.epoll, &self.me, 1, true, &mut one);
         let parcel = one.pop();
@@ -216,7 +216,7 @@ impl InnerReceiver {
     }
 
     /// Asks without waiting which queues have something; `false` when none has.
-    fn poll(&self, state: &mut State) -> Result<bool> {
+    fn poll(&self, state: &mut ReceiverState) -> Result<bool> {
         let events = self.events(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }), &Wait::none().begin())?;
         let some = !events.is_empty();
         state.due.extend(events);
@@ -224,7 +224,7 @@ impl InnerReceiver {
     }
 }
 
-impl State {
+impl ReceiverState {
     /// Takes parcels of one message from the queues that are known to have something.
     fn take(
         &mut self,

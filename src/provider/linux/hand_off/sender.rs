@@ -61,11 +61,11 @@ pub(crate) struct InnerSender {
     /// Readable when the target has ended or closed its receiver.
     watch: OwnedFd,
     lingering: Lingering,
-    state: Mutex<State>,
+    state: Mutex<SenderState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct SenderState {
     asked: Option<Instant>,
     sent: Sent,
     /// How many parcels of one message the target takes at a time.
@@ -96,7 +96,7 @@ impl InnerSender {
         if let Some(end) = peer.handle.as_ref().and_then(Handle::end) {
             epoll::add(&watch, end, nothing, EventFlags::IN).map_err(&refused)?;
         }
-        let state = State {
+        let state = SenderState {
             asked: None,
             sent: Sent::default(),
             appetite: 1,
@@ -227,7 +227,7 @@ impl InnerSender {
     /// Sends one message, whose head was written; when that began.
     fn send(
         &self,
-        state: &mut State,
+        state: &mut SenderState,
         bytes: &[&[u8]],
         descriptors: &[BorrowedFd<'_>],
         parcels: usize,
@@ -262,7 +262,7 @@ impl InnerSender {
     }
 
     /// How many parcels may be sent.
-    fn room(&self, state: &mut State) -> usize {
+    fn room(&self, state: &mut SenderState) -> usize {
         if state.sent.parcels() >= MOST_UNTAKEN {
             self.count(state);
         }
@@ -270,14 +270,14 @@ impl InnerSender {
     }
 
     /// Asks the kernel what is left in the queue.
-    fn count(&self, state: &mut State) {
+    fn count(&self, state: &mut SenderState) {
         if let Ok(bytes) = ioctl_fionread(&self.back) {
             state.sent.keep(bytes);
         }
     }
 
     /// How many parcels the target's program has not taken.
-    fn untaken(&self, state: &mut State) -> usize {
+    fn untaken(&self, state: &mut SenderState) -> usize {
         self.count(state);
         let (parcels, first) = (state.sent.parcels(), state.sent.first());
         if first < 2 || first_count(&self.back) != Ok(Some(first)) {
@@ -398,7 +398,7 @@ impl InnerSender {
         Ok(Some(parcels))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SenderState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -410,7 +410,7 @@ impl InnerSender {
         Error::HandOffFull { pid: self.target.pid() }
     }
 
-    fn gone(&self, state: &mut State) -> Error {
+    fn gone(&self, state: &mut SenderState) -> Error {
         state.over = true;
         self.listen(state);
         let pid = self.target.pid();
@@ -424,13 +424,13 @@ impl InnerSender {
         is_readable(&self.watch) || untold.is_some_and(Handle::has_ended)
     }
 
-    fn is_over(&self, state: &mut State) -> bool {
+    fn is_over(&self, state: &mut SenderState) -> bool {
         state.over |= self.has_gone();
         state.over
     }
 
     /// Takes what the target says.
-    fn listen(&self, state: &mut State) {
+    fn listen(&self, state: &mut SenderState) {
         for _ in 0..BUDGET {
             match read_frame(&self.link, &self.closer, false) {
                 Ok(Some((Frame::Appetite(parcels), _))) => {

@@ -37,11 +37,11 @@ pub(crate) struct Held {
     links: Arc<Links>,
     mark: ForkMark,
     waker: OwnedFd,
-    state: Mutex<State>,
+    state: Mutex<HeldState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct HeldState {
     /// There while the thread is. Nothing in a forked child, where it belongs to the parent.
     listener: Option<Listener>,
     holding: Holding,
@@ -72,7 +72,7 @@ struct Wait {
 impl Held {
     pub(crate) fn new(domain: &Domain, me: &Process, links: &Arc<Links>, clock_shift: i128) -> Result<Self> {
         let refused = Error::system("preparing to hold duplicates");
-        let state = State {
+        let state = HeldState {
             listener: None,
             holding: Holding::new(),
             claimants: Claimants::default(),
@@ -176,7 +176,7 @@ impl Held {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, HeldState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -248,8 +248,8 @@ impl Held {
         Some(wait)
     }
 
-    fn forget_the_dead(&self, state: &mut State, wait: &mut Wait) {
-        let State { targets, holding, asked, .. } = state;
+    fn forget_the_dead(&self, state: &mut HeldState, wait: &mut Wait) {
+        let HeldState { targets, holding, asked, .. } = state;
         targets.retain(|target, _| holding.is_for(target));
         let foreign = targets.values().any(Option::is_none);
         let ask = foreign && asked.elapsed() >= ASK_AFTER;

@@ -18,11 +18,11 @@ pub(crate) trait Content: std::fmt::Debug + Send + 'static {
 #[derive(Debug)]
 pub(crate) struct Notifier<T> {
     ready: OwnedFd,
-    state: Mutex<State<T>>,
+    state: Mutex<NotifierState<T>>,
 }
 
 #[derive(Debug)]
-struct State<T> {
+struct NotifierState<T> {
     content: T,
     signalled: bool,
     /// Threads that wait in the kernel.
@@ -35,7 +35,7 @@ impl<T: Content> Notifier<T> {
     pub(crate) fn new(content: T) -> Result<Self> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let ready = eventfd(0, flags).map_err(Error::system("making an event object"))?;
-        Ok(Notifier { ready, state: Mutex::new(State { content, signalled: false, waiting: 0, shown: false }) })
+        Ok(Notifier { ready, state: Mutex::new(NotifierState { content, signalled: false, waiting: 0, shown: false }) })
     }
 
     pub(crate) fn ready(&self) -> &OwnedFd {
@@ -52,7 +52,7 @@ impl<T: Content> Notifier<T> {
 #[derive(Debug)]
 pub(crate) struct Open<'a, T: Content> {
     ready: &'a OwnedFd,
-    state: MutexGuard<'a, State<T>>,
+    state: MutexGuard<'a, NotifierState<T>>,
 }
 
 impl<T: Content> Open<'_, T> {
@@ -87,7 +87,7 @@ impl<T: Content> DerefMut for Open<'_, T> {
 
 impl<T: Content> Drop for Open<'_, T> {
     fn drop(&mut self) {
-        let State { content, signalled, waiting, shown } = &mut *self.state;
+        let NotifierState { content, signalled, waiting, shown } = &mut *self.state;
         let on = content.is_on();
         if on && !*signalled && (*waiting > 0 || *shown) {
             *signalled = rustix::io::write(self.ready, &1_u64.to_ne_bytes()).is_ok();

@@ -32,11 +32,11 @@ pub(crate) struct InnerReceiver {
     port: Port,
     name: String,
     security: Descriptor,
-    state: Mutex<State>,
+    state: Mutex<ReceiverState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ReceiverState {
     links: HashMap<usize, Link>,
     /// How many links nobody has opened yet.
     unopened: usize,
@@ -125,7 +125,7 @@ impl InnerReceiver {
         Ok(!keys.is_empty())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ReceiverState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -158,7 +158,7 @@ impl Drop for InnerReceiver {
     }
 }
 
-impl State {
+impl ReceiverState {
     /// Takes one parcel from the links that are known to have something, and leaves the others to other threads.
     fn take(&mut self, receiver: &InnerReceiver) -> Result<Option<Parcel>> {
         let taken = self.look(receiver);
