@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// What the memory begins with; the last byte is the version of the layout.
 const MAGIC: [u8; 8] = *b"shareev\x02";
 /// How long others may take for what takes microseconds: to end.
-const PATIENCE: Duration = Duration::from_secs(2);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 /// After so many pauses, some 30 milliseconds, others that propose memory are not waited for: they may be stopped.
 const POLITE: u32 = 12;
 /// Words at the beginning of the memory that are in use here: the magic, and which directory the domain is.
@@ -166,7 +166,7 @@ struct Pauses {
 
 impl Pauses {
     fn new(wait: Wait) -> Self {
-        let until = (wait == Wait::Patient).then(|| Instant::now() + PATIENCE);
+        let until = (wait == Wait::Patient).then(|| Instant::now() + SETTLE_TIMEOUT);
         Pauses { until, next: Duration::from_micros(20), count: 0 }
     }
 

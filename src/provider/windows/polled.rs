@@ -32,9 +32,9 @@ impl Ready for MessageQueue {
 
 impl Ready for Receiver {
     fn wait_ready(&self, stop: BorrowedHandle<'_>) -> Result<()> {
-        const LOOK: Duration = Duration::from_millis(100);
+        const STOP_POLL: Duration = Duration::from_millis(100);
         loop {
-            if self.0.wait_ready(LOOK)? || event::is_set(stop).map_err(Error::io("waiting for a receiver"))? {
+            if self.0.wait_ready(STOP_POLL)? || event::is_set(stop).map_err(Error::io("waiting for a receiver"))? {
                 return Ok(());
             }
         }

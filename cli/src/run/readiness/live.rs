@@ -16,8 +16,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 
 /// Number of looks at a worker that took no request, and the pause in between: it may be busy for a moment.
-const LOOKS: u32 = 10;
-const LOOK: Duration = Duration::from_millis(20);
+const WORKER_POLLS: u32 = 10;
+const WORKER_POLL: Duration = Duration::from_millis(20);
 /// Most requests that are made until the worker in question takes one.
 const MOST_ASKED: u32 = 16;
 
@@ -84,14 +84,14 @@ fn answers(target: &Target, listeners: &[Served], check: &Check) -> Option<Resul
     let wanted = listeners.iter().map(|listener| listener.inode).collect();
     let moves = || family.iter().map(|pid| waited(*pid)).sum::<u64>();
     let before = moves();
-    for _ in 0..LOOKS {
+    for _ in 0..WORKER_POLLS {
         for pid in &family {
             // A hidden worker is not ended for being hidden.
             if !Waits::of(*pid, &wanted).ok()?.sockets.is_empty() {
                 return Some(Ok(()));
             }
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(WORKER_POLL);
     }
     // One that serves a long answer waits now and then, in the middle of it.
     Some(if moves() == before { Err("it takes no request, and does not work".to_owned()) } else { Ok(()) })

@@ -8,7 +8,7 @@ const FASTEST: u64 = 50;
 /// So many are never counted on.
 const SPARE: u64 = 64;
 /// Counting costs about a microsecond: when it found too few, it is not repeated before this.
-const PATIENCE: Duration = Duration::from_millis(1);
+const COUNT_PAUSE: Duration = Duration::from_millis(1);
 
 /// The limit is asked again after this: it may have been lowered.
 const LIMIT_FOR: Duration = Duration::from_micros(50);
@@ -43,7 +43,7 @@ impl Headroom {
         if self.counted.is_some() && free.saturating_sub(used_up(passed)) >= wanted {
             return true;
         }
-        if free < 2 * wanted && passed < PATIENCE {
+        if free < 2 * wanted && passed < COUNT_PAUSE {
             return false;
         }
         // Before Linux 6.2 it does not count: then room is never ample.

@@ -23,7 +23,7 @@ const RUN: u32 = 64;
 /// What is posted when there is something for another thread; links count from 1.
 const WAKER: usize = 0;
 /// How long a link that is closed waits for what its sender has begun to send.
-const PATIENCE: Duration = Duration::from_millis(100);
+const LINK_CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The receiving end of all links of a process. It has no thread: whoever receives does the work that there is.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ impl Drop for InnerReceiver {
         let mut links: Vec<_> = std::mem::take(&mut state.links).into_values().collect();
         // First nobody can open a link any more.
         links.retain_mut(|link| link.was_called() || !matches!(link.step(), Ok(Step::Drained)));
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + LINK_CLOSE_TIMEOUT;
         links.into_iter().for_each(|link| link.end(until));
     }
 }
@@ -219,7 +219,7 @@ impl ReceiverState {
     fn close(&mut self, id: usize, receiver: &InnerReceiver) -> Result<()> {
         if let Some(link) = self.links.remove(&id) {
             self.unopened -= usize::from(!link.was_called());
-            link.end(Instant::now() + PATIENCE);
+            link.end(Instant::now() + LINK_CLOSE_TIMEOUT);
         }
         self.restock(receiver).map_err(Error::io("preparing for more links"))
     }

@@ -20,7 +20,7 @@ use windows_sys::Win32::Networking::WinSock::WSAENOTSOCK;
 pub(super) const MOST_KEPT: usize = 4096;
 /// A message for which there is room is written at once; a target that lets it wait for so long lies about what it has
 /// read.
-const PATIENCE: Duration = Duration::from_secs(1);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The sending end of a link, in the hands of one thread at a time.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ impl SendQueue {
             }
         }
         let message = self.draft.finish();
-        match self.pipe.write(message, PATIENCE) {
+        match self.pipe.write(message, WRITE_TIMEOUT) {
             Ok(()) => self.written += message.len() as u64,
             Err(error) => {
                 self.closed = true;

@@ -22,7 +22,7 @@ use std::time::Duration;
 use windows_sys::Win32::Foundation::{ERROR_FILE_NOT_FOUND, ERROR_PIPE_BUSY};
 
 /// How long a target may take for the greeting, for which there is room in every pipe.
-const PATIENCE: Duration = Duration::from_secs(1);
+const GREETING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The sending end of a link.
 ///
@@ -57,7 +57,7 @@ impl InnerSender {
         let ticket = Counter::give(&handle, mark, &process).map_err(&refused)?;
         let greeting = Greeting { process: me, ticket }.to_bytes();
         // Whoever does not take it has just closed its receiver.
-        pipe.write(&greeting, PATIENCE).map_err(|_| Error::no_endpoint(pid, domain))?;
+        pipe.write(&greeting, GREETING_TIMEOUT).map_err(|_| Error::no_endpoint(pid, domain))?;
         let other = Other { target, process, counter };
         Ok(InnerSender { other, event, send_queue: Mutex::new(SendQueue::new(pipe)), news: Condvar::new() })
     }

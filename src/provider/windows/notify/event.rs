@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long one look at a group may take when there are more than one call can wait for.
-const LOOK: Duration = Duration::from_millis(5);
+const GROUP_WAIT: Duration = Duration::from_millis(5);
 
 /// An event object of the system.
 #[derive(Debug)]
@@ -87,11 +87,11 @@ impl EventObject {
             if all_set(events)? && take_all(events)? {
                 return Ok(true);
             }
-            let left = until.map_or(LOOK, |until| until.saturating_duration_since(Instant::now()));
+            let left = until.map_or(GROUP_WAIT, |until| until.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return Ok(false);
             }
-            std::thread::sleep(left.min(LOOK));
+            std::thread::sleep(left.min(GROUP_WAIT));
         }
     }
 
@@ -122,7 +122,7 @@ fn any_of(handles: &[BorrowedHandle<'_>], until: Option<Instant>) -> io::Result<
         let over = until.is_some_and(|until| Instant::now() >= until);
         // All of them are looked at from the lowest on, and each time it is another whose look takes some time.
         for (group, handles) in groups() {
-            let look = if group == resting && !over { LOOK } else { Duration::ZERO };
+            let look = if group == resting && !over { GROUP_WAIT } else { Duration::ZERO };
             if let Some(found) = sys::wait(handles, false, sys::end_of(Some(look)))? {
                 return Ok(Some(group * sys::MOST + found));
             }
