@@ -123,7 +123,9 @@ fn what_workers_print_has_their_place_before_it_and_is_kept() {
 #[test]
 fn a_flood_that_nobody_reads_holds_nothing_up() {
     let mut setup = Setup::new(&["--listen", "web=127.0.0.1:0"]).play("ready flood");
-    let (mut unread, theirs) = std::io::pipe().unwrap();
+    let (mut unread, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map(|(read, write)| (std::fs::File::from(read), write))
+        .unwrap();
     setup.output = Some(Stdio::from(theirs));
     let supervisor = setup.spawn();
     until("the ready file", || supervisor.path("ready.json").exists());
