@@ -333,7 +333,7 @@ fn mistakes_on_the_command_line_are_explained() {
         (&["serve", "--files", ".", "--workers", "0"], 2, "--workers"),
         (&["serve", "--files", ".", "--policy", "best"], 2, "least-open"),
         (&["serve", "/no/such/folder"], 2, "is not a folder"),
-        (&["serve", "--files", ".", "--domain", "/no/such/place"], 1, "creating the domain's directory"),
+        (&["serve", "--files", ".", "--domain", "/no/such/place"], 1, "creating the domain /no/such/place"),
         (&["serve", "--files", ".", "--listen", "unix:/etc/passwd"], 1, "is a file, not a socket"),
     ] {
         let (status, text) = run(options);

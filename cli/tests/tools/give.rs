@@ -202,7 +202,7 @@ fn mistakes_are_explained() {
         (&["revoke"], "", 2, "<INFO>"),
         (&["revoke", "noise"], "", 1, "not a usable protocol info"),
         (&["revoke", &entry], "", 1, "names no duplicate"),
-        (&["take", "--domain", "/no/such/place", "--", "true"], "", 1, "creating the domain's directory"),
+        (&["take", "--domain", "/no/such/place", "--", "true"], "", 1, "creating the domain /no/such/place"),
     ] {
         place.run(options, input).expect(code, says);
     }
