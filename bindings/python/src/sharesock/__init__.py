@@ -8,6 +8,7 @@ A socket is given away for good, with bytes, by ``Sender(pid).hand_off(sock, unr
 
 from ._errors import InfoError, ShareError, ShareTimeout
 from ._hand_off import Parcel, Receiver, Sender
+from ._offer import install, offer
 from ._process import flush, open, process
 from ._share import Holder, Revocation, afromshare, discard, fromshare, holders, info_parse, info_text, revocable, share
 
@@ -28,6 +29,8 @@ __all__ = [
     "holders",
     "info_parse",
     "info_text",
+    "install",
+    "offer",
     "open",
     "process",
     "revocable",
