@@ -4,12 +4,14 @@ use crate::domain::Domain;
 use crate::duplicate::{DuplicateOptions, Revocation};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
-use crate::hand_off::{Parcel, Receiver};
+use crate::hand_off::Receiver;
 use crate::process::{Process, Target};
 use crate::protocol_info::ProtocolInfo;
-use crate::provider;
-use crate::socket::SocketRef;
+use crate::provider::{self, Confirmation};
+use crate::socket::{Socket, SocketRef};
 use crate::wait::Wait;
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The name of the receiver of those who keep offers.
@@ -18,6 +20,12 @@ const KEEPER: &str = "keeper";
 const KEPT_WITHIN: Duration = Duration::from_secs(5);
 /// What goes to a keeper with a socket begins with this and the version.
 const MAGIC: [u8; 4] = *b"SSK\x01";
+/// What goes to a keeper with the stream on which it is to confirm an offer begins with this and the version.
+const CONFIRM_MAGIC: [u8; 4] = *b"SSC\x01";
+/// Number of streams for confirmations that may lie with a keeper; the oldest go first.
+const MOST_CONFIRMATIONS: usize = 64;
+/// Number of parcels that are no offers which one call takes.
+const MOST_OTHERS: usize = 16;
 
 /// What [`Endpoint::offer`] is told of an offer.
 ///
@@ -131,8 +139,9 @@ impl Endpoint {
     /// this process. `sharesock keep` is such a process; [`Domain::keepers`] finds them.
     ///
     /// # Errors
-    /// As [`offer`](Endpoint::offer); those of [`sender`](Endpoint::sender) when `keeper` keeps nothing; [`Error::NotTaken`] when it
-    /// has not taken the offer after 5 seconds.
+    /// As [`offer`](Endpoint::offer), with [`Error::QueueFull`] also when `keeper` holds too much already; those of
+    /// [`sender`](Endpoint::sender) when it keeps nothing; [`Error::TargetGone`] when it ended before it had the offer;
+    /// [`Error::NotTaken`] when it has not confirmed it after 5 seconds: then it is taken back.
     pub fn offer_kept<'a>(
         &self,
         socket: impl Into<SocketRef<'a>>,
@@ -142,9 +151,19 @@ impl Endpoint {
         let (socket, keeper) = (socket.into(), self.0.find(&keeper)?);
         let sender = self.sender_named(keeper, KEEPER)?;
         let (kept, info) = self.0.offer_by(&socket, keeper, options)?;
+        let (confirmation, theirs) = Confirmation::new()?;
+        let word = [&CONFIRM_MAGIC[..], &kept.token].concat();
+        sender.hand_off_copy(&theirs, &word, KEPT_WITHIN)?;
+        drop(theirs);
         sender.hand_off_copy(socket, &kept.to_bytes(), KEPT_WITHIN)?;
-        sender.flush(KEPT_WITHIN)?;
-        Ok(info)
+        let error = match confirmation.wait(KEPT_WITHIN)? {
+            Some(true) => return Ok(info),
+            Some(false) if sender.is_closed() => Error::TargetGone { pid: keeper.pid() },
+            Some(false) => Error::QueueFull { pid: keeper.pid() },
+            None => Error::NotTaken { pid: keeper.pid(), count: 1 },
+        };
+        drop(sender.reclaim());
+        Err(error)
     }
 
     /// Keeps offers of other processes from now on, in this one.
@@ -152,7 +171,7 @@ impl Endpoint {
     /// # Errors
     /// [`Error::ReceiverOpen`] when this process does already; as [`receiver`](Endpoint::receiver).
     pub fn keeper(&self) -> Result<Keeper> {
-        Ok(Keeper { endpoint: self.clone(), receiver: self.receiver_named(KEEPER)? })
+        Ok(Keeper { endpoint: self.clone(), receiver: self.receiver_named(KEEPER)?, confirmations: Mutex::default() })
     }
 }
 
@@ -166,6 +185,9 @@ impl Domain {
     }
 }
 
+/// The streams on which offers are to be confirmed, the youngest first: of whom, for which token.
+type Confirmations = VecDeque<(Option<Process>, [u8; 16], Socket)>;
+
 /// Keeps offers of other processes ([`Endpoint::keeper`]): each until it is redeemed or expires.
 ///
 /// On Linux it has a descriptor (`AsFd`) for an event loop. Dropping it refuses new offers; those that it has stay with the
@@ -174,25 +196,45 @@ impl Domain {
 pub struct Keeper {
     endpoint: Endpoint,
     receiver: Receiver,
+    /// Where offers that are to come are confirmed, by source and token.
+    confirmations: Mutex<Confirmations>,
 }
 
 impl Keeper {
-    /// Takes one offer, waiting for as long as `wait` says; whether there was one. What is no offer is closed, and counts as
-    /// none.
+    /// Takes one offer, waiting for as long as `wait` says, and confirms it to whoever made it; whether there was one. What is
+    /// no offer is closed, and counts as none.
     ///
     /// # Errors
     /// As [`Receiver::receive_within`], and [`Error::QueueFull`] when too much is held: then that offer is closed.
     pub fn keep_next(&self, wait: impl Into<Wait>) -> Result<bool> {
-        let Some(parcel) = self.receiver.receive_within(wait)? else { return Ok(false) };
-        match self.keep(&parcel) {
-            Err(Error::UnknownDelivery) => Ok(false),
-            kept => kept.map(|()| true),
+        let deadline = wait.into().begin();
+        // A member of the domain that sends something else all the time does not keep the caller.
+        for _ in 0..MOST_OTHERS {
+            let Some(parcel) = self.receiver.receive_within(deadline.rest())? else { return Ok(false) };
+            if let Some(token) = parcel.bytes().strip_prefix(&CONFIRM_MAGIC).and_then(|token| token.try_into().ok()) {
+                let mut confirmations = self.lock();
+                confirmations.truncate(MOST_CONFIRMATIONS - 1);
+                confirmations.push_front((parcel.source(), token, parcel.into_parts().0));
+            } else if let Some(kept) = Kept::from_bytes(parcel.bytes()) {
+                let confirmation = {
+                    let mut confirmations = self.lock();
+                    let is_its = |(source, token, _): &(_, _, _)| (*source, *token) == (parcel.source(), kept.token);
+                    let at = confirmations.iter().position(is_its);
+                    at.and_then(|at| confirmations.remove(at)).map(|(_, _, stream)| stream)
+                };
+                match self.endpoint.0.keep(parcel.socket(), &kept) {
+                    Err(Error::UnknownDelivery) => continue,
+                    held => held?,
+                }
+                confirmation.iter().for_each(Confirmation::give);
+                return Ok(true);
+            }
         }
+        Ok(false)
     }
 
-    fn keep(&self, parcel: &Parcel) -> Result<()> {
-        let kept = Kept::from_bytes(parcel.bytes()).ok_or(Error::UnknownDelivery)?;
-        self.endpoint.0.keep(parcel.socket(), &kept)
+    fn lock(&self) -> MutexGuard<'_, Confirmations> {
+        self.confirmations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

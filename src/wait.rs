@@ -81,6 +81,11 @@ impl Deadline {
         self.until.map(|until| until.saturating_duration_since(Instant::now()))
     }
 
+    /// What is left of it, as a wait of its own.
+    pub(crate) fn rest(&self) -> Wait {
+        Wait { limit: self.left(), interruptible: self.interruptible }
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.left() == Some(Duration::ZERO)
     }

@@ -112,11 +112,34 @@ fn a_kept_offer_survives_its_source() {
     assert_eq!(taker.ask(&format!("redeem {info}")), format!("ok {id}"));
     taker.ask("close");
     wait_for_end(&mut client);
-    // What is no offer is closed.
+    // What is no offer is closed, and so is what asks for a confirmation of one that never comes.
     let sender = keeping.sender_named(me, "keeper").unwrap();
     sender.hand_off_copy(&UdpSocket::bind("127.0.0.1:0").unwrap(), b"noise", None).unwrap();
-    assert_eq!(keeper.keep_next(LONG), Ok(false));
+    for _ in 0..3 {
+        let word = [&b"SSC\x01"[..], &[7; 16]].concat();
+        sender.hand_off_copy(&UdpSocket::bind("127.0.0.1:0").unwrap(), &word, None).unwrap();
+    }
     assert_eq!(keeper.keep_next(Wait::none()), Ok(false));
+}
+
+/// That a keeper has taken an offer from its queue does not mean that it holds it.
+#[test]
+fn an_offer_is_made_only_when_its_keeper_holds_it() {
+    let place = Place::new("offer-held");
+    let keeping = place.endpoint();
+    let (taking, me) = (keeping.receiver_named("keeper").unwrap(), keeping.process().unwrap());
+    let mut source = Peer::start(&place);
+    let (mut client, socket) = pair();
+    let inward = keeping.duplicate(&socket, source.pid()).unwrap();
+    drop(socket);
+    source.ask(&format!("redeem {inward}"));
+    source.tell(&format!("offer-kept {me}"));
+    for _ in 0..2 {
+        drop(taking.receive_within(LONG).unwrap().expect("an offer, and the stream to confirm it on"));
+    }
+    assert_eq!(source.answer(), format!("error {}", Error::QueueFull { pid: me.pid() }));
+    source.ask("close");
+    wait_for_end(&mut client);
 }
 
 #[test]

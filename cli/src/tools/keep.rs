@@ -2,11 +2,15 @@
 
 use super::say;
 use crate::domain::open_domain;
-use crate::system::{Signals, polled};
+use crate::system::{Signals, is_now, polled};
 use anyhow::{Context, Result};
+use rustix::event::PollFlags;
 use sharesock::{Endpoint, Error, Keeper, Wait};
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// Number of offers that are taken before a signal gets its turn.
+const AT_ONCE: usize = 64;
 
 /// Options of `sharesock keep`.
 #[derive(Debug, clap::Args)]
@@ -31,32 +35,33 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let watched = rustix::io::fcntl_dupfd_cloexec(&keeper, 3).context("watching for offers")?;
         let watched = polled(watched).context("watching for offers")?;
         say(&endpoint.process()?.to_string())?;
+        let mut has_more = true;
         loop {
             tokio::select! {
+                biased;
                 _ = signals.next() => return Ok(ExitCode::SUCCESS),
-                ready = watched.readable() => {
-                    let mut ready = ready.context("waiting for offers")?;
-                    // Those that came meanwhile are told of again.
-                    ready.clear_ready();
-                    keep_all(&keeper)?;
-                }
+                ready = watched.readable(), if !has_more => ready.context("waiting for offers")?.clear_ready(),
+                () = tokio::task::yield_now(), if has_more => {}
             }
+            has_more = keep_some(&keeper)?;
         }
     })
 }
 
-/// Takes the offers that are there.
-fn keep_all(keeper: &Keeper) -> Result<()> {
-    loop {
+/// Takes some of the offers that are there; whether there may be more.
+fn keep_some(keeper: &Keeper) -> Result<bool> {
+    for _ in 0..AT_ONCE {
         match keeper.keep_next(Wait::none()) {
             Ok(true) => {}
-            Ok(false) => return Ok(()),
+            Ok(false) => break,
             // One that has no room is closed; what has no descriptor waits.
             Err(error @ (Error::QueueFull { .. } | Error::System { .. })) => {
                 eprintln!("sharesock: an offer could not be kept: {error}");
-                return Ok(());
+                break;
             }
             Err(error) => return Err(error.into()),
         }
     }
+    // What came since it was last said to be readable is not said again.
+    Ok(is_now(keeper, PollFlags::IN))
 }

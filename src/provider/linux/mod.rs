@@ -40,6 +40,7 @@ pub(crate) use notify::{
     EventObject, Queue, accept, accept_apart, async_select, cancel_select, enum_network_events, event_select,
     pass_registration, registration, set_nonblocking,
 };
+pub(crate) use offering::Confirmation;
 #[cfg(feature = "tokio")]
 pub(crate) use polled::Polled;
 pub(crate) use redeeming::Redemption;

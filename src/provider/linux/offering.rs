@@ -2,6 +2,7 @@
 
 use super::Revoker;
 use super::endpoint::{InnerEndpoint, Live};
+use super::redeeming::wait_for;
 use crate::error::{Error, Result};
 use crate::offer::{Kept, OfferOptions};
 use crate::process::Process;
@@ -9,8 +10,12 @@ use crate::protocol_info::{Delivery, ProtocolInfo};
 use crate::provider::linux::mail::{Heir, Mail, Token};
 use crate::provider::linux::sys::new_gate;
 use crate::socket::{Socket, SocketRef};
-use std::os::fd::AsFd;
+use crate::wait::Wait;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 impl InnerEndpoint {
     pub(crate) fn offer(&self, socket: &SocketRef<'_>, options: &OfferOptions) -> Result<ProtocolInfo> {
@@ -62,6 +67,40 @@ impl InnerEndpoint {
         }
         let mail = Mail { token, cookie, expires: kept.expires };
         self.with_live(|live| live.hold(&socket.into(), Heir::First(kept.user), mail, None)).map(drop)
+    }
+}
+
+/// Where the word of a keeper is awaited that it holds an offer: the queue tells only that it has taken it.
+#[derive(Debug)]
+pub(crate) struct Confirmation(OwnedFd);
+
+impl Confirmation {
+    /// With the stream on which the keeper is to say so.
+    pub(crate) fn new() -> Result<(Self, Socket)> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+            .map_err(Error::system("making a stream for a keeper's word"))?;
+        Ok((Confirmation(ours), Socket::try_from(theirs)?))
+    }
+
+    /// Whether the keeper has it; nothing when it has said neither in time.
+    pub(crate) fn wait(&self, at_most: Duration) -> Result<Option<bool>> {
+        let deadline = Wait::at_most(at_most).begin();
+        loop {
+            match recv(&self.0, &mut [0_u8; 1], RecvFlags::DONTWAIT) {
+                Ok((_, length)) => return Ok(Some(length > 0)),
+                Err(Errno::AGAIN) if deadline.is_over() => return Ok(None),
+                Err(Errno::AGAIN | Errno::INTR) => wait_for(&self.0, deadline.left(), &deadline)?,
+                // The keeper ended with it unread.
+                Err(_) => return Ok(Some(false)),
+            }
+        }
+    }
+
+    /// Says on the stream of another process that its offer is held.
+    pub(crate) fn give(stream: &Socket) {
+        // One that takes no byte is no keeper's concern.
+        let _ = send(stream, b"k", SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
     }
 }
 

@@ -23,7 +23,7 @@ mod ticket;
 mod trust;
 
 pub(crate) use directory::Directory;
-pub(crate) use endpoint::{Flushing, InnerEndpoint, Redemption};
+pub(crate) use endpoint::{Confirmation, Flushing, InnerEndpoint, Redemption};
 pub(crate) use hand_off::{InnerReceiver, InnerSender, Progress};
 pub(crate) use holders::descriptors;
 pub(crate) use lock_file::LockFile;
