@@ -126,14 +126,18 @@ fn holders(wanted: &HashSet<u64>) -> HashMap<u64, Vec<i32>> {
     holders
 }
 
-/// The processes that have a socket which is bound to this path, with their names, as far as they may be looked at.
+/// The processes that have a socket which is bound to this path, and which this process does not have, with their names, as far
+/// as they may be looked at. One that this process has may have been bound to a file that was there before.
 pub(crate) fn holders_of_path(path: &Path) -> Vec<String> {
     let table = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
     let inode = |line: &str| {
         let (fields, bound) = line.split_once(" /")?;
         (path.to_str()?.strip_prefix('/')? == bound).then(|| fields.split_ascii_whitespace().nth(6)?.parse().ok())?
     };
-    let inodes: HashSet<u64> = table.lines().filter_map(inode).collect();
+    let mut inodes: HashSet<u64> = table.lines().filter_map(inode).collect();
+    for (_, own) in sockets(rustix::process::getpid().as_raw_pid()).into_iter().flatten() {
+        inodes.remove(&own);
+    }
     holders_named(&inodes)
 }
 
