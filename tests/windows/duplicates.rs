@@ -109,7 +109,7 @@ fn r3_connections_that_waited_in_a_backlog_are_accepted_by_the_target() {
     let mut target = Peer::start(&place);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut clients: Vec<_> = (0..3).map(|_| TcpStream::connect(listener.local_addr().unwrap()).unwrap()).collect();
-    let info = source.duplicate(&listener.into(), target.pid()).unwrap();
+    let info = source.duplicate(&sharesock::Socket::from(listener), target.pid()).unwrap();
     assert!(target.ask(&format!("redeem {info}")).starts_with("ok"));
     for client in &mut clients {
         assert_eq!(target.ask("accept-and-say x"), "ok");

@@ -56,11 +56,15 @@ fn is_refused(receiver: &InnerReceiver, mut link: File, what: &str) {
     assert!(link.write_all(&[0; 16]).is_err(), "{what} is not refused");
 }
 
+fn received(receiver: &InnerReceiver) -> Parcel {
+    receiver.receive(Wait::at_most(Duration::from_secs(60))).unwrap().expect("nothing came within a minute")
+}
+
 /// Who keeps to the rules is served still.
 fn is_well(domain: &Domain, receiver: &InnerReceiver) {
     let sender = InnerSender::open(domain, me(), me(), &ReceiverName::default()).unwrap();
     sender.hand_off(Parcel::new(socket()).with_bytes(b"well".to_vec()), Wait::forever()).unwrap();
-    assert_eq!(receiver.receive().unwrap().bytes, b"well");
+    assert_eq!(received(receiver).bytes, b"well");
     sender.flush(Wait::from(Duration::from_secs(60))).unwrap();
 }
 
@@ -171,7 +175,7 @@ fn who_sends_what_is_no_load_is_refused() {
         assert!(receiver.try_receive().unwrap().is_none());
         link.write_all(&[byte]).unwrap();
     }
-    let parcel = receiver.receive().unwrap();
+    let parcel = received(&receiver);
     assert_eq!((parcel.bytes, counter.taken()), (b"bytes".to_vec(), 1));
     is_well(&domain, &receiver);
 }
@@ -266,7 +270,7 @@ fn what_a_thread_began_goes_on_when_it_has_ended() {
         });
         assert!(first && !second);
         sender.hand_off(Parcel::new(socket()).with_bytes(vec![n]), Wait::forever()).unwrap();
-        assert_eq!(receiver.receive().unwrap().bytes, [n]);
+        assert_eq!(received(&receiver).bytes, [n]);
         sender.flush(Wait::from(Duration::from_secs(60))).unwrap();
     }
 }
@@ -279,9 +283,9 @@ fn a_target_that_can_make_no_socket_says_so_and_loses_nothing() {
     let parcels = || (0..3).map(|n| Parcel::new(socket()).with_bytes(vec![n])).collect::<VecDeque<_>>();
     sender.hand_off_many(&mut parcels()).unwrap();
     sender.hand_off_many(&mut parcels()).unwrap();
-    assert_eq!(receiver.receive().unwrap().bytes, [0]);
+    assert_eq!(received(&receiver).bytes, [0]);
     LACKING.set(true);
-    let error = receiver.receive().unwrap_err();
+    let error = receiver.receive(Wait::forever()).unwrap_err();
     LACKING.set(false);
     assert!(matches!(error, Error::System { os_code: 10024, .. }), "{error}");
     assert!(receiver.try_receive().unwrap().is_none());
@@ -308,7 +312,7 @@ fn nothing_is_left_behind() {
         let parcels = || (0..5).map(|_| Parcel::new(socket.try_clone().unwrap())).collect::<VecDeque<_>>();
         sender.hand_off_many(&mut parcels()).unwrap();
         if round % 2 == 0 {
-            drop(receiver.receive().unwrap());
+            drop(received(&receiver));
             half.write_all(&greeting().0.to_bytes()).unwrap();
             assert!(receiver.receive_many(2).unwrap().len() <= 2);
             half.write_all(&[1, 1]).unwrap();
