@@ -91,6 +91,11 @@ mod wait;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// The same of the guide for Rust.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/how-to/rust.md")]
+struct HowTo;
+
 /// What exists on one system only.
 #[cfg(windows)]
 pub mod os {
