@@ -322,14 +322,16 @@ fn workers_end_when_the_front_is_killed() {
 
 #[test]
 fn mistakes_on_the_command_line_are_explained() {
+    let domain = tempfile::tempdir().unwrap();
     let run = |options: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_sharesock")).args(options).output_in_time();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sharesock"));
+        let output = command.args(options).env("SHARESOCK_DOMAIN", domain.path().join("domain")).output_in_time();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     for (options, code, says) in [
         (&["serve"][..], 2, "no folder is named"),
         (&["serve", ".", "--files", "."], 2, "cannot be used with"),
-        (&["serve", "--files", ".", "--listen", "8080"], 2, "or :8080 for all"),
+        (&["serve", "--files", ".", "--listen", "80800"], 2, "from 0 to 65535"),
         (&["serve", "--files", ".", "--workers", "0"], 2, "--workers"),
         (&["serve", "--files", ".", "--policy", "best"], 2, "least-open"),
         (&["serve", "/no/such/folder"], 2, "is not a folder"),

@@ -295,6 +295,7 @@ fn listeners_may_have_names_and_options_may_stand_in_a_file() {
         std::fs::write(&config, text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_sharesock"));
         command.args(["serve", "--check", "--config"]).arg(&config).args(["--files", "."]).args(options);
+        command.env("SHARESOCK_DOMAIN", folder.path().join("domain"));
         let output = command.output_in_time();
         (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
     };
