@@ -134,9 +134,8 @@ fn an_offer_is_made_only_when_its_keeper_holds_it() {
     drop(socket);
     source.ask(&format!("redeem {inward}"));
     source.tell(&format!("offer-kept {me}"));
-    for _ in 0..2 {
-        drop(taking.receive_within(LONG).unwrap().expect("an offer, and the stream to confirm it on"));
-    }
+    let next = || taking.receive_within(LONG).unwrap().expect("an offer, and the stream to confirm it on");
+    drop([next(), next()]);
     assert_eq!(source.answer(), format!("error {}", Error::QueueFull { pid: me.pid() }));
     source.ask("close");
     wait_for_end(&mut client);
