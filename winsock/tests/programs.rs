@@ -139,20 +139,24 @@ fn samples_and_rows_print_what_they_must() {
 }
 
 #[test]
-fn the_readmes_program_compiles() {
-    let readme = std::fs::read_to_string(here().join("../README.md")).unwrap();
-    // With Winsock's headers first: then both are in one program.
-    let mut programs: Vec<_> = readme.split("```c\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(programs.len(), 2);
-    programs.reverse();
-    let program = programs.concat();
-    let mut compiler = Command::new("cc");
-    compiler.args(["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", "c", "-"]);
-    compiler.arg(format!("-I{}", prefix().join("include/sharesock").display()));
-    compiler.arg(format!("-I{}", prefix().join("include").display()));
-    let mut compiler = compiler.stdin(Stdio::piped()).spawn().unwrap();
-    compiler.stdin.take().unwrap().write_all(program.as_bytes()).unwrap();
-    assert!(compiler.wait_in_time().success());
+fn the_programs_of_the_documents_compile() {
+    let program = |page: &str| {
+        let text = std::fs::read_to_string(here().join("..").join(page)).unwrap();
+        let mut programs = text.split("```c\n").skip(1).filter_map(|rest| rest.split("```").next());
+        programs.next().unwrap_or_else(|| panic!("{page} has no program in C")).to_owned()
+    };
+    let (plain, names) = (program("README.md"), program("docs/how-to/c.md"));
+    // The last is for both interfaces in one program.
+    let both = format!("#include <winsock2.h>\n{plain}");
+    for program in [plain, names, both] {
+        let mut compiler = Command::new("cc");
+        compiler.args(["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", "c", "-"]);
+        compiler.arg(format!("-I{}", prefix().join("include/sharesock").display()));
+        compiler.arg(format!("-I{}", prefix().join("include").display()));
+        let mut compiler = compiler.stdin(Stdio::piped()).spawn().unwrap();
+        compiler.stdin.take().unwrap().write_all(program.as_bytes()).unwrap();
+        assert!(compiler.wait_in_time().success(), "{program}");
+    }
 }
 
 #[test]
