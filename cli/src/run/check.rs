@@ -35,7 +35,7 @@ pub(super) fn obstacles(options: &Options) -> Vec<String> {
 /// Whether a supervisor of this name runs in the domain.
 pub(super) fn is_running(options: &Options) -> bool {
     let domain = match &options.domain {
-        // Who only looks makes none.
+        // A mere check makes no domain.
         Some(path) if !path.exists() => return false,
         path => domain_to_ask(path.as_ref()),
     };

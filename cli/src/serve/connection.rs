@@ -222,7 +222,7 @@ pub(crate) async fn refuse(guest: Guest, site: Rc<Site>, status: StatusCode) -> 
 /// Ends a connection such that its client can read all that it was sent: what it has sent, and nobody has read, would have the
 /// kernel throw the rest away.
 async fn end(stream: &mut Stream) {
-    // Whoever handed it off may have a descriptor of it for a moment still, so that closing this one would not end it. A client
+    // The sender may have a descriptor of it for a moment still, so that closing this one would not end it. A client
     // that is gone already is no mistake of ours.
     if stream.shutdown().await.is_err() || !stream.has_unread() {
         return;

@@ -57,7 +57,7 @@ impl Trend {
     }
 }
 
-/// What was said, and when by the supervisor's clock.
+/// A report, with its time by the supervisor's clock.
 #[derive(Debug, Default)]
 pub(crate) struct Trends(VecDeque<(f64, [Option<f64>; Trend::ALL.len()])>);
 

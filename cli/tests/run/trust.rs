@@ -1,4 +1,4 @@
-//! Who is at a control socket: whom a supervisor hears, and whom the commands believe.
+//! Trust at a control socket: whom a supervisor hears, and whom the commands believe.
 
 use crate::needs::lacks_root;
 use crate::patience::OutputInTime;
@@ -134,7 +134,7 @@ fn an_answer_of_another_user_is_refused() {
     socket.bind(&socket2::SockAddr::unix(&control).unwrap()).unwrap();
     open_to_all(&control, 0o777);
     [&domain, &folder].into_iter().for_each(|path| chown(path, Some(ONE), Some(ONE)).unwrap());
-    // Who listens is who answers, by the kernel's word.
+    // The listener is the one that answers, by the kernel's word.
     as_user(OTHER, || socket.listen(8).unwrap());
     let mut command = Command::new(program);
     let command = command.args(["status", "app", "--timeout", "30", "--domain"]).arg(&domain);

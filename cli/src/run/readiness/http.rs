@@ -49,7 +49,7 @@ impl std::fmt::Display for Check {
 }
 
 impl Check {
-    /// What is wrong with an answer, if anything is.
+    /// Fault of an answer; nothing if it is as it should be.
     fn judge(&self, answer: &[u8]) -> Result<(), String> {
         let line = answer.split(|byte| *byte == b'\r' || *byte == b'\n').next().unwrap_or_default();
         let mut words = std::str::from_utf8(line).unwrap_or_default().split(' ');

@@ -59,7 +59,7 @@ pub(super) async fn watch(shared: Rc<super::Shared>, events: UnboundedSender<Wor
     }
 }
 
-/// What is wrong with a worker, if anything is; nothing if that cannot be told.
+/// Fault of a worker; nothing if there is none, or if that cannot be told.
 fn check(target: &Target) -> Option<Result<(), String>> {
     match &target.serves {
         Serves::Exec(_, command) => match command.succeeds(target.pid).ok()? {

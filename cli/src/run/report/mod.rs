@@ -133,7 +133,7 @@ struct Line<'a> {
 pub(crate) struct Reporter {
     pub(crate) format: Format,
     pub(crate) printer: Printer,
-    /// What was said last.
+    /// The latest reports.
     pub(crate) past: Past,
 }
 
